@@ -1,0 +1,44 @@
+# The words of the project; `make help` lists them. Only Python 3.11+, git and make are needed: each word sets itself up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test check bench cases docs format clean
+
+help: ## list the words
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("ptbridge needs Python 3.11 or newer; set PYTHON=… to name one" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(READY)
+
+demo: $(READY) ## a clinic's day from a sandbox EMR to a sandbox biller, on this machine
+	@$(BIN)/ptbridge demo
+
+test: $(READY) ## run the tests
+	@$(BIN)/python -m pytest -n auto
+
+check: $(READY) ## format, lint, strict types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+bench: $(READY) ## measure the hot paths, as ratios taken side by side
+	@$(BIN)/python -m tests.bench
+
+cases: $(READY) ## rewrite the expected golden files; the diff is the review
+	@PTBRIDGE_REWRITE_CASES=1 $(BIN)/python -m pytest tests/cases
+
+docs: $(READY) ## rewrite the generated pages (edits, command line, schemas)
+	@$(BIN)/python -m tests.make_docs
+
+format: $(READY) ## format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean: ## remove the virtual environment and what was built
+	rm -rf $(VENV) build dist *.egg-info src/*.egg-info

@@ -1,0 +1,1 @@
+"""Mappings, payer policies and code tables, as data."""

@@ -1,0 +1,1 @@
+"""A pretend EMR, a pretend biller, a maker of pretend visits."""

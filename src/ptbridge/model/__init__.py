@@ -1,0 +1,41 @@
+"""The nouns of ptbridge. Standard library only, so that no third-party release can reach the charges."""
+
+from ptbridge.model.charge import Charge, CodedDay, Exclusion, PricedDay
+from ptbridge.model.fate import Fate
+from ptbridge.model.finding import Finding, Severity
+from ptbridge.model.money import cents, dollars
+from ptbridge.model.people import ASSISTANT_CREDENTIALS, Address, Coverage, Patient, Provider
+from ptbridge.model.service_line import ServiceLine
+from ptbridge.model.source_record import SourceRecord
+from ptbridge.model.submission import Acknowledgement, Disposition, Frequency, Submission
+from ptbridge.model.treatment_day import TreatmentDay
+from ptbridge.model.visit import Diagnosis, Discipline, Intervention, Visit, VisitStatus
+
+__all__ = [
+    "ASSISTANT_CREDENTIALS",
+    "Acknowledgement",
+    "Address",
+    "Charge",
+    "CodedDay",
+    "Coverage",
+    "Diagnosis",
+    "Discipline",
+    "Disposition",
+    "Exclusion",
+    "Fate",
+    "Finding",
+    "Frequency",
+    "Intervention",
+    "Patient",
+    "PricedDay",
+    "Provider",
+    "ServiceLine",
+    "Severity",
+    "SourceRecord",
+    "Submission",
+    "TreatmentDay",
+    "Visit",
+    "VisitStatus",
+    "cents",
+    "dollars",
+]

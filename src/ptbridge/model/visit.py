@@ -1,0 +1,97 @@
+"""A Visit: one patient, one discipline, one encounter, in our words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+
+from ptbridge.model.finding import Finding
+from ptbridge.model.people import Coverage, Patient, Provider
+
+
+class Discipline(StrEnum):
+    """The three outpatient therapy disciplines (modifiers GP, GO, GN)."""
+
+    PT = "PT"
+    OT = "OT"
+    SLP = "SLP"
+
+
+class VisitStatus(StrEnum):
+    """Where the visit stands at the source. Only `FINISHED` can bill."""
+
+    PLANNED = "planned"
+    IN_PROGRESS = "in-progress"
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+    NO_SHOW = "no-show"
+    ENTERED_IN_ERROR = "entered-in-error"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """A diagnosis in billing order. `code` is ICD-10-CM with its dot, as documented."""
+
+    code: str
+    system: str | None = None
+    rank: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intervention:
+    """What the therapist recorded: one documented line. Minutes and units are separate facts and never derived here.
+
+    `line_key` is unique inside its visit and survives edits at the source. `documented` is the source's own word for the
+    service (`system|code` or text). `code` is the procedure code, or None when the mapping knows no code for that word.
+    `therapist_minutes` and `assistant_minutes`, where the source splits them, add up to `minutes`.
+    """
+
+    line_key: str
+    documented: str
+    code: str | None = None
+    minutes: int | None = None
+    therapist_minutes: int | None = None
+    assistant_minutes: int | None = None
+    by_assistant: bool | None = None
+    units_documented: int | None = None
+    modifiers: tuple[str, ...] = ()
+    diagnosis_codes: tuple[str, ...] = ()
+    sequence: int = 0
+    not_done: bool = False
+    minutes_source: str = ""  # the path that gave the minutes
+    units_source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One encounter, normalized. `service_date` is the civil day at the clinic. Absent facts are None, never a default.
+
+    `findings` carry what the mapping could not read or resolve (codes MP..).
+    """
+
+    clinic: str
+    source: str
+    visit_id: str
+    version: str = ""
+    record_sha256: str = ""
+    status: VisitStatus = VisitStatus.UNKNOWN
+    service_date: date | None = None
+    discipline: Discipline | None = None
+    visit_type: str | None = None  # our words: evaluation, re-evaluation, daily, progress, discharge
+    patient: Patient = field(repr=False)
+    coverages: tuple[Coverage, ...] = ()
+    rendering: Provider | None = None
+    assistant: Provider | None = None
+    supervising: Provider | None = None
+    referring: Provider | None = None
+    diagnoses: tuple[Diagnosis, ...] = ()
+    place_of_service: str | None = None
+    note_signed: bool | None = None
+    note_signed_at: datetime | None = None
+    timed_minutes_total: int | None = None
+    treatment_minutes_total: int | None = None
+    authorization_number: str | None = field(default=None, repr=False)
+    interventions: tuple[Intervention, ...] = ()
+    findings: tuple[Finding, ...] = ()

@@ -1,0 +1,169 @@
+"""The shapes of the plugin points: Connector, Edit, Destination. A plugin is one file that declares one of these.
+
+Nothing here knows HTTP, YAML or SQL: `client`, `facts` and `channel` are handed in by the layers above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ptbridge.model import Acknowledgement, Finding, PricedDay, Severity, SourceRecord, Submission
+
+# ---------------------------------------------------------------- connectors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulled:
+    """One batch from an EMR: made durable as a whole, then acted on.
+
+    `cursor`, when not None, is what the cursor may become once this batch and every one before it are durable: a
+    connector sets it only when no earlier page is missing. `gone` names records (record_key) that the source says are
+    deleted. `unreadable` are records that could not even be joined: quarantined with the reason.
+    """
+
+    records: tuple[SourceRecord, ...] = ()
+    cursor: Mapping[str, str] | None = None
+    gone: tuple[str, ...] = ()
+    unreadable: tuple[tuple[SourceRecord, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorInfo:
+    """What a connector file declares of its EMR. `parameters` are the options a clinic file may set, each with its help."""
+
+    name: str
+    standard: str  # e.g. "FHIR R4"
+    summary: str
+    mapping: str  # the shipped mapping that reads its records, e.g. "emrs/fhir_r4"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
+
+
+class Connector(Protocol):
+    """A module in `connectors/`: `INFO`, `pull` and `check`."""
+
+    INFO: ConnectorInfo
+
+    def pull(self, client: Any, cursor: Mapping[str, str]) -> AsyncIterator[Pulled]:
+        """Yield whole payloads, untouched, oldest first. No coding, no defaults, no retries."""
+
+    async def check(self, client: Any) -> list[str]:
+        """Plain sentences: what this server can and cannot do, and which fallback will be used."""
+
+
+# ---------------------------------------------------------------- edits
+
+CheckFunction = Callable[[PricedDay, Any], Iterable[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One check of a priced treatment day. `manual` is its docstring: manual page and executed cases in one."""
+
+    code: str
+    severity: Severity
+    title: str
+    manual: str = field(repr=False)
+    check: CheckFunction = field(repr=False)
+
+
+def edit(*, severity: Severity = Severity.ERROR) -> Callable[[CheckFunction], Edit]:
+    """Make the `check` function of an edit file an `Edit`; code, title and manual come from the module's docstring."""
+
+    def declare(check: CheckFunction) -> Edit:
+        manual = (check.__globals__.get("__doc__") or "").strip()
+        code, _, rest = manual.partition(":")
+        title = rest.strip().partition("\n")[0].rstrip(".")
+        if len(code) != 4 or not title:
+            raise ValueError(f"{check.__module__}: the docstring must start with `XX00: what it finds.`")
+        return Edit(code=code, severity=severity, title=title, manual=manual, check=check)
+
+    return declare
+
+
+# ---------------------------------------------------------------- destinations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a destination can do, as data; this drives behaviour.
+
+    `idempotency_seconds`: how long a resend with the same key is harmless (0: never safe). `find`: it can look a
+    submission up by our reference. `replace`, `void`: it takes frequency 7, 8. `find_lag_seconds`: how long after
+    accepting it may still answer a look-up with "not here".
+    """
+
+    idempotency_seconds: float = 0
+    find: bool = False
+    replace: bool = False
+    void: bool = False
+    dry_run: bool = False
+    find_lag_seconds: float = 0
+    batch: bool = False  # True: all submissions of a run go into one file; `submit` is called once with `finish` after it
+
+
+class Destination(Protocol):
+    """One billing platform. Built once per clinic and run; `close` is always called."""
+
+    capabilities: Capabilities
+
+    def encode(self, priced: PricedDay, *, reference: str, frequency: str, original_id: str | None) -> tuple[bytes, str]:
+        """The exact bytes that will be sent, and their media type. Pure: no clock, no randomness."""
+
+    async def submit(self, submission: Submission) -> Acknowledgement:
+        """Send these bytes once. Never raises for an answer; a lost answer is `Disposition.IN_DOUBT`."""
+
+    async def find(self, submission: Submission) -> Acknowledgement | None:
+        """Look up by our reference and key: an accepted Acknowledgement, or None when the platform surely has none."""
+
+    async def list_references(self, service_dates: tuple[str, str]) -> dict[str, tuple[int, int]] | None:
+        """For reconcile: reference -> (units, amount in cents) of live charges by service date range; None if it cannot tell."""
+
+    async def close(self) -> None:
+        """Finish files, close connections."""
+
+
+# ---------------------------------------------------------------- the outbox, as delivery sees the ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxItem:
+    """A submission that waits for its answer. `in_doubt`: an earlier attempt may have taken effect. Times are Unix seconds."""
+
+    id: int
+    submission: Submission
+    attempts: int = 0
+    in_doubt: bool = False
+    first_attempt_at: float | None = None  # of this key: bounds blind replays by the platform's key window
+    queued_at: float = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one attempt: the answer, and when to try again (Unix seconds) unless it ended here.
+
+    `hold_reason` set: stop trying, a person decides; it is a machine-readable word such as `rejected`, `attempts-exhausted`.
+    """
+
+    item: OutboxItem
+    acknowledgement: Acknowledgement
+    next_at: float | None = None
+    hold_reason: str | None = None
+
+
+class Outbox(Protocol):
+    """The ledger's face towards delivery. Every call is one durable (fsynced) transaction."""
+
+    def due(self, *, now: float, limit: int) -> list[OutboxItem]:
+        """The oldest waiting item of each order key whose time has come, oldest first; never one that is being sent."""
+
+    def next_due_at(self) -> float | None:
+        """When the earliest waiting item becomes due (Unix seconds); None when nothing waits."""
+
+    def start(self, items: tuple[OutboxItem, ...], *, now: float) -> None:
+        """Record that these are about to be sent, before their first byte leaves."""
+
+    def finish(self, outcomes: tuple[Outcome, ...], *, now: float) -> None:
+        """Record the answers of several items in one commit."""

@@ -1,0 +1,75 @@
+"""The clinic file: place, time, which EMR, which biller, which payer policy and fees. No meaning (that is the mapping), no secrets."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class AuthSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """How to prove who we are. Secrets are references: `env:NAME`, `file:path` (mode 0600), `keyring:service/name`."""
+
+    method: str = "none"  # none | bearer | client_secret_basic | client_secret_post | private_key_jwt
+    token_url: str | None = None  # pinned; when absent, read from .well-known/smart-configuration of the same origin
+    client_id: str | None = None
+    secret: str | None = None  # reference: client secret, or the static bearer token
+    private_key: str | None = None  # reference: PEM or JWK
+    algorithm: str = "RS384"  # RS384 | ES384
+    kid: str | None = None
+    scopes: tuple[str, ...] = ()
+    audience: str | None = None  # `aud` of the assertion; the token URL unless the EMR wants another
+
+
+class SourceSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """Where visits come from."""
+
+    connector: str
+    base_url: str = ""
+    mapping: str = ""  # a file beside the clinic file, or a shipped mapping such as emrs/fhir_r4
+    auth: AuthSpec = AuthSpec()
+    options: dict[str, str | tuple[str, ...] | dict[str, str | tuple[str, ...]]] = {}
+    requests_per_second: float = 0  # 0: unlimited
+
+
+class DestinationSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """Where charges go."""
+
+    platform: str
+    base_url: str = ""
+    folder: str = ""
+    auth: AuthSpec = AuthSpec()
+    in_flight: int = 16
+    requests_per_second: float = 0  # 0: unlimited
+    options: dict[str, str] = {}
+
+
+class BillingProviderSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """X12 loop 2010AA."""
+
+    npi: str
+    name: str
+    tax_id: str | None = None
+    taxonomy: str | None = None
+
+
+class PayerRouteSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """Which payer policy a coverage falls under: by the payer id or payer name exactly as the source gives it."""
+
+    policy: str
+    ids: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    fees: str | None = None  # a fee schedule of its own; otherwise the clinic's
+
+
+class ClinicSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """One clinic. `time_zone` (IANA) decides the service date."""
+
+    clinic: str
+    name: str
+    time_zone: str
+    billing_provider: BillingProviderSpec
+    source: SourceSpec
+    destination: DestinationSpec
+    payers: tuple[PayerRouteSpec, ...] = ()
+    fees: str = ""
+    assistant_method: str | None = None  # percentage | simple: the 10 % computation this clinic recorded; overrides the policy
+    first_service_date: str | None = None  # nothing before this day is pulled or billed
