@@ -119,7 +119,7 @@ class Destination(Protocol):
         """Look up by our reference and key: an accepted Acknowledgement, or None when the platform surely has none."""
 
     async def list_references(self, service_dates: tuple[str, str]) -> dict[str, tuple[int, int]] | None:
-        """For reconcile: reference -> (units, amount in cents) of live charges by service date range; None if it cannot tell."""
+        """For reconcile: reference -> (units, cents) of live charges in that range of service dates; None if it cannot tell."""
 
     async def close(self) -> None:
         """Finish files, close connections."""

@@ -40,7 +40,7 @@ class CodedDay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge:
-    """A service line with its price. Money is integer cents; `amount_cents` is the whole line's, None when no price is known."""
+    """A service line with its price. Money is integer cents; `amount_cents` is the whole line's, None without a price."""
 
     line: ServiceLine
     payer: str | None

@@ -1,4 +1,4 @@
-"""The clinic file: place, time, which EMR, which biller, which payer policy and fees. No meaning (that is the mapping), no secrets."""
+"""The clinic file: place, time, which EMR, which biller, which payer policy and fees. No meaning, no secrets."""
 
 from __future__ import annotations
 
