@@ -1,0 +1,1 @@
+"""The tests, and the scripts that make shipped files from their sources."""
