@@ -28,7 +28,17 @@ SETTINGS = {
     "note_signature": "required or none",
     "referring_npi": "required or none",
     "bundled_codes": "comma-separated codes that this payer never pays apart",
-    "invalid_codes": "comma-separated codes that this payer does not take, each with its reason",
+    "invalid_codes": "comma-separated codes that this payer does not take, each followed by what to do: 97014 report G0283 instead",
+}
+
+# The settings that choose from a closed list of names.
+CHOICES = {
+    "counting_rule": ("eight_minute_total", "midpoint_each_code"),
+    "discipline_modifier": ("required", "accepted", "none"),
+    "assistant_modifier": ("cq_co", "none"),
+    "assistant_method": ("percentage", "simple"),
+    "note_signature": ("required", "none"),
+    "referring_npi": ("required", "none"),
 }
 
 

@@ -1,0 +1,30 @@
+"""What an edit may know besides the treatment day itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from ptbridge.policy.codes import CodeTable
+from ptbridge.policy.payers import Policy, Terms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Handed to every edit. `policy` is this day's payer's, None when the payer could not be told.
+
+    `today` is the civil day at the clinic. `icd10` says whether a diagnosis code (with its dot) was valid on a date, or
+    None when its table does not cover that date; without a table it is absent.
+    """
+
+    codes: CodeTable
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+    policy: Policy | None = None
+    today: date
+    clinic: str = ""
+    icd10: Callable[[str, date], bool | None] | None = None
+
+    def terms(self, on: date | None) -> Terms | None:
+        """The payer's settings on a service date; None without a payer or without a date."""
+        return None if self.policy is None or on is None else self.policy.terms(on)
