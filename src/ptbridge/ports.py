@@ -5,7 +5,7 @@ Nothing here knows HTTP, YAML or SQL: `client`, `facts` and `channel` are handed
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -101,19 +101,38 @@ class Capabilities:
     void: bool = False
     dry_run: bool = False
     find_lag_seconds: float = 0
-    batch: bool = False  # True: all submissions of a run go into one file; `submit` is called once with `finish` after it
+    batch: bool = False  # True: all submissions of a run go into one file through `BatchDestination.submit_batch`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationInfo:
+    """What a destination file declares as `INFO`.
+
+    `needs` names the fields of the clinic file's `destination` that it cannot do without; `options` are the optional
+    settings, each with its help.
+    """
+
+    name: str
+    summary: str
+    needs: tuple[str, ...]
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 class Destination(Protocol):
     """One billing platform. Built once per clinic and run; `close` is always called."""
 
-    capabilities: Capabilities
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this platform can do, after the clinic's options."""
 
     def encode(self, priced: PricedDay, *, reference: str, frequency: str, original_id: str | None) -> tuple[bytes, str]:
         """The exact bytes that will be sent, and their media type. Pure: no clock, no randomness."""
 
     async def submit(self, submission: Submission) -> Acknowledgement:
-        """Send these bytes once. Never raises for an answer; a lost answer is `Disposition.IN_DOUBT`."""
+        """Send these bytes once. Never raises for an answer; a lost answer is `Disposition.IN_DOUBT`.
+
+        Raises PeerUnavailable when surely nothing was taken (no connection), PeerRefused when our credential was refused.
+        """
 
     async def find(self, submission: Submission) -> Acknowledgement | None:
         """Look up by our reference and key: an accepted Acknowledgement, or None when the platform surely has none."""
@@ -121,8 +140,18 @@ class Destination(Protocol):
     async def list_references(self, service_dates: tuple[str, str]) -> dict[str, tuple[int, int]] | None:
         """For reconcile: reference -> (units, cents) of live charges in that range of service dates; None if it cannot tell."""
 
+    async def check(self) -> list[str]:
+        """Plain sentences: is it reachable, does it take our credential. Raises PeerError when not."""
+
     async def close(self) -> None:
         """Finish files, close connections."""
+
+
+class BatchDestination(Destination, Protocol):
+    """A destination whose `capabilities.batch` is True: many submissions become one file, durable as a whole or not at all."""
+
+    async def submit_batch(self, submissions: Sequence[Submission]) -> list[Acknowledgement]:
+        """One acknowledgement for each submission, in order, after all of them are durable together."""
 
 
 # ---------------------------------------------------------------- the outbox, as delivery sees the ledger
@@ -137,6 +166,7 @@ class OutboxItem:
     attempts: int = 0
     in_doubt: bool = False
     first_attempt_at: float | None = None  # of this key: bounds blind replays by the platform's key window
+    last_attempt_at: float | None = None  # latest `start` before this hand-out: a look-up is believed only find_lag after it
     queued_at: float = 0
 
 
@@ -144,6 +174,8 @@ class OutboxItem:
 class Outcome:
     """What became of one attempt: the answer, and when to try again (Unix seconds) unless it ended here.
 
+    `RETRY` with `next_at`: back to the queue, surely not taken. `IN_DOUBT` with `next_at`: waits, and is handed out again
+    with `in_doubt`. A refused credential is `RETRY` with `next_at` now, so the item is queued as before.
     `hold_reason` set: stop trying, a person decides; it is a machine-readable word such as `rejected`, `attempts-exhausted`.
     """
 
