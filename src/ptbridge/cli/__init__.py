@@ -1,0 +1,58 @@
+"""The words that a person types. Only click is imported at the start; each command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+import ptbridge
+from ptbridge.cli.lazy import LazyGroup
+
+_COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
+    "Set up": {
+        "init": ("ptbridge.cli.init:init", "Write a config folder for a clinic."),
+        "doctor": ("ptbridge.cli.doctor:doctor", "Check the whole set-up and say what to do."),
+        "demo": ("ptbridge.cli.demo:demo", "Show a clinic's day from a sandbox EMR to a sandbox biller."),
+    },
+    "Every day": {
+        "sync": ("ptbridge.cli.run:sync", "Pull new visits, code and check them, send the charges."),
+        "status": ("ptbridge.cli.run:status", "Show what was sent, what waits and what is held."),
+        "held": ("ptbridge.cli.worklist:held", "List the visits that wait for a person, with the reason and the fix."),
+        "release": ("ptbridge.cli.worklist:release", "Send a held visit as it is, with a reason."),
+        "exclude": ("ptbridge.cli.worklist:exclude", "Never bill a held visit, with a reason."),
+        "retry": ("ptbridge.cli.run:retry", "Try again now what still waits for the biller."),
+        "reconcile": ("ptbridge.cli.run:reconcile", "Compare the ledger with what the biller has."),
+    },
+    "Ask": {
+        "explain": ("ptbridge.cli.explain:explain", "Explain a visit, a line or an edit code."),
+        "units": ("ptbridge.cli.units:units", "Count the units of one treatment day, with the reasons."),
+        "edits": ("ptbridge.cli.edits:edits", "List the edits that every charge must pass."),
+        "mapping": ("ptbridge.cli.mapping:mapping", "Check a mapping file, or try it on a record."),
+        "connector": ("ptbridge.cli.connector:connector", "List the connectors, or ask an EMR what it can do."),
+        "exit-codes": ("ptbridge.cli.exit_code_page:exit_code_page", "List the exit codes and what a scheduler should do."),
+    },
+}
+
+root = LazyGroup(
+    name="ptbridge",
+    sections=_COMMANDS,
+    help="The bridge between a therapy clinic's EMR and its biller: nothing lost, nothing doubled, nothing invented.",
+)
+root.context_settings = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+root.epilog = "The config folder is ./ptbridge, or --config DIR, or PTBRIDGE_CONFIG."
+click.version_option(ptbridge.__version__, prog_name="ptbridge", message="%(prog)s %(version)s")(root)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code (`ptbridge exit-codes` lists them). Prints no traceback."""
+    from ptbridge.cli import outermost
+
+    outermost.prepare_streams()
+    try:
+        outcome = root.main(args=None if arguments is None else list(arguments), prog_name="ptbridge", standalone_mode=False)
+        sys.stdout.flush()
+    except BaseException as error:  # the outermost edge: nothing passes it but an exit code
+        return outermost.report(error)
+    return outcome if isinstance(outcome, int) else 0
