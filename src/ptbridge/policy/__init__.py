@@ -1,4 +1,4 @@
-"""A payer's numbers, and the arithmetic that they name. Pure: opens files only in `load_codes`, `load_payers` and `load_fees`."""
+"""A payer's numbers, and the arithmetic that they name. Pure, apart from the `load_` functions."""
 
 from ptbridge.policy.codes import CodeTable, ProcedureCode, load_codes
 from ptbridge.policy.facts import Facts

@@ -17,10 +17,12 @@ from ptbridge.model import Discipline
 Counts = Literal["session", "minutes", "quantity"]
 Therapy = Literal["always", "sometimes", "no"]
 
-COLUMNS = (
-    "code,label,counts,minutes_per_unit,pooled,disciplines,therapy,evaluation,add_on,assistant,"
-    "daily_max,mai,valid_from,valid_to,source"
-).split(",")
+COLUMNS = [
+    *("code", "label", "counts", "minutes_per_unit", "pooled", "disciplines", "therapy", "evaluation"),
+    *("add_on", "assistant", "daily_max", "mai", "valid_from", "valid_to", "source"),
+]
+_COUNTS: dict[str, Counts] = {"session": "session", "minutes": "minutes", "quantity": "quantity"}
+_THERAPY: dict[str, Therapy] = {"always": "always", "sometimes": "sometimes", "no": "no"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,11 +122,11 @@ def _read(text: str, name: str) -> CodeTable:
 
 
 def _row(row: dict[str, str], add_on_of: str | None, where: str) -> ProcedureCode:
-    counts, therapy = row["counts"], row["therapy"]
-    if counts not in ("session", "minutes", "quantity"):
-        raise ConfigError(f"counts: {counts!r} is not session, minutes or quantity", where=where)
-    if therapy not in ("always", "sometimes", "no"):
-        raise ConfigError(f"therapy: {therapy!r} is not always, sometimes or no", where=where)
+    counts, therapy = _COUNTS.get(row["counts"]), _THERAPY.get(row["therapy"])
+    if counts is None:
+        raise ConfigError(f"counts: {row['counts']!r} is not one of {', '.join(_COUNTS)}", where=where)
+    if therapy is None:
+        raise ConfigError(f"therapy: {row['therapy']!r} is not one of {', '.join(_THERAPY)}", where=where)
     try:
         code = ProcedureCode(
             code=row["code"],

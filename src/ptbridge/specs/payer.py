@@ -28,7 +28,7 @@ SETTINGS = {
     "note_signature": "required or none",
     "referring_npi": "required or none",
     "bundled_codes": "comma-separated codes that this payer never pays apart",
-    "invalid_codes": "comma-separated codes that this payer does not take, each followed by what to do: 97014 report G0283 instead",
+    "invalid_codes": "comma-separated codes that this payer does not take, each with what to do: 97014 report G0283 instead",
 }
 
 # The settings that choose from a closed list of names.
