@@ -1,0 +1,144 @@
+"""What the ledger says when asked: fates of a run, what is held, what waits, what is live. Reads only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import apsw
+
+from ptbridge.ledger.database import unpack
+from ptbridge.model import Fate
+
+_FATES = """
+SELECT CASE
+         WHEN v.state = 'quarantined' THEN 'quarantined'
+         WHEN v.state = 'gone' OR v.excluded_rule IS NOT NULL THEN 'excluded'
+         WHEN d.state IN ('held', 'excluded') THEN d.state
+         WHEN d.state = 'sent' THEN iif(EXISTS (SELECT 1 FROM submission s WHERE s.day_id = d.id AND s.accepted_run = ?1),
+                                        'sent', 'unchanged')
+         WHEN d.state = 'voided' THEN 'excluded'
+         ELSE 'queued'
+       END AS fate,
+       count(*), sum(v.lines), sum(iif(v.excluded_rule IS NOT NULL, v.lines, v.excluded_lines))
+FROM visit v LEFT JOIN treatment_day d ON d.id = v.day_id
+WHERE v.clinic = ?2 AND {scope}
+GROUP BY fate
+"""
+
+
+class Accounts:
+    """Read-only questions to the ledger."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def fates(self, clinic: str, run_id: int, *, everything: bool = False) -> tuple[Counter[Fate], Counter[Fate]]:
+        """Visits and documented lines by fate: those seen in this run, or all. Each adds up to its whole.
+
+        A quarantined record counts as one visit; its lines are unknown and count as none.
+        """
+        visits: Counter[Fate] = Counter()
+        lines: Counter[Fate] = Counter()
+        scope = "1" if everything else "v.seen_run = ?1"
+        for fate, count, line_count, excluded in self._connection.execute(_FATES.format(scope=scope), (run_id, clinic)):
+            visits[Fate(fate)] += count
+            if fate == "quarantined":
+                continue
+            partly = excluded if fate in ("sent", "unchanged", "queued") else 0
+            lines[Fate(fate)] += line_count - partly
+            if partly:
+                lines[Fate.EXCLUDED] += partly
+        return visits, lines
+
+    def sent_in(self, run_id: int) -> dict[str, int]:
+        """What the biller accepted in this run: submissions, units, cents (voids take away what was live)."""
+        row = self._connection.execute(
+            "SELECT count(*), coalesce(sum(iif(frequency = '8', 0, units)), 0),"
+            " coalesce(sum(iif(frequency = '8', 0, amount_cents)), 0) FROM submission WHERE accepted_run = ?",
+            (run_id,),
+        ).fetchone()
+        assert row is not None
+        return {"submissions": int(row[0]), "units": int(row[1]), "amount_cents": int(row[2])}
+
+    def live(self, clinic: str) -> dict[str, tuple[int, int, str]]:
+        """What should be live at the biller: reference -> (units, cents, service date)."""
+        rows = self._connection.execute(
+            "SELECT reference, live_units, live_cents, coalesce(service_date, '') FROM treatment_day"
+            " WHERE clinic = ? AND live_sha256 IS NOT NULL",
+            (clinic,),
+        )
+        return {str(reference): (units, amount, str(day)) for reference, units, amount, day in rows}
+
+    def in_state(self, clinic: str, state: str) -> Iterator[tuple[int, str, str | None, str | None, bytes]]:
+        """Days in one state: row id, reference, reason, held since, judgement JSON; oldest service date first."""
+        rows = self._connection.execute(
+            "SELECT d.id, d.reference, d.reason, d.held_since, w.body FROM treatment_day d"
+            " JOIN day_version w ON w.id = d.version_id WHERE d.clinic = ? AND d.state = ? ORDER BY d.service_date, d.id",
+            (clinic, state),
+        )
+        for day_id, reference, reason, since, body in rows:
+            yield day_id, reference, reason, since, unpack(body)
+
+    def judged_in(self, clinic: str, run_id: int) -> Iterator[tuple[str, str, str | None, bytes]]:
+        """Days with a visit seen in this run: reference, state, reason, judgement JSON; by service date."""
+        rows = self._connection.execute(
+            "SELECT d.reference, d.state, d.reason, w.body FROM treatment_day d JOIN day_version w ON w.id = d.version_id"
+            " WHERE d.clinic = ? AND d.id IN (SELECT day_id FROM visit WHERE seen_run = ?) ORDER BY d.service_date, d.id",
+            (clinic, run_id),
+        )
+        for reference, state, reason, body in rows:
+            yield reference, state, reason, unpack(body)
+
+    def quarantined(self, clinic: str) -> list[dict[str, str]]:
+        """Records that cannot be read: visit id, reason, first seen."""
+        rows = self._connection.execute(
+            "SELECT visit_id, coalesce(reason, ''), first_seen_at FROM visit"
+            " WHERE clinic = ? AND state = 'quarantined' ORDER BY id",
+            (clinic,),
+        )
+        return [{"visit_id": str(v), "reason": str(r), "first_seen_at": str(t)} for v, r, t in rows]
+
+    def days_by_state(self, clinic: str) -> dict[str, dict[str, int | str | None]]:
+        """Per state of treatment days: count, units, cents, oldest service date."""
+        rows = self._connection.execute(
+            "SELECT state, count(*), sum(units), sum(amount_cents), min(service_date) FROM treatment_day"
+            " WHERE clinic = ? GROUP BY state",
+            (clinic,),
+        )
+        return {
+            str(state): {"days": days, "units": units, "amount_cents": amount, "oldest_service_date": oldest}
+            for state, days, units, amount, oldest in rows
+        }
+
+    def waiting(self, clinic: str) -> list[dict[str, str | int | float | None]]:
+        """Submissions that have no final answer: our reference, state, attempts, since when, next try (Unix seconds)."""
+        rows = self._connection.execute(
+            "SELECT reference, state, attempts, queued_at, next_at, service_date FROM submission"
+            " WHERE clinic = ? AND state IN ('queued', 'sending', 'in-doubt') ORDER BY id",
+            (clinic,),
+        )
+        names = ("reference", "state", "attempts", "queued_at", "next_at", "service_date")
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def submissions_of(self, day_id: int) -> list[dict[str, str | int | None]]:
+        """Every submission made for a day, oldest first, each with its last answer."""
+        rows = self._connection.execute(
+            "SELECT s.revision, s.frequency, s.key, s.state, s.attempts, s.units, s.amount_cents, s.destination,"
+            " s.destination_id, s.hold_reason,"
+            " (SELECT a.disposition || ' ' || a.native_code || ' ' || a.native_text FROM acknowledgement a"
+            " WHERE a.submission_id = s.id ORDER BY a.id DESC LIMIT 1) FROM submission s WHERE s.day_id = ? ORDER BY s.id",
+            (day_id,),
+        )
+        names = ["revision", "frequency", "key", "state", "attempts", "units", "amount_cents", "destination"]
+        names += ["destination_id", "hold_reason", "last_answer"]
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def last_run(self, clinic: str) -> dict[str, str | int | None] | None:
+        """The newest finished run of a clinic."""
+        row = self._connection.execute(
+            "SELECT id, started_at, finished_at, summary FROM run WHERE clinic = ? AND finished_at IS NOT NULL"
+            " ORDER BY id DESC LIMIT 1",
+            (clinic,),
+        ).fetchone()
+        return dict(zip(("run_id", "started_at", "finished_at", "summary"), row, strict=True)) if row else None

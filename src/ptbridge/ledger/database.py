@@ -1,0 +1,134 @@
+"""The ledger's file: one SQLite database in WAL with `synchronous=FULL`, one writer, numbered migrations.
+
+SQLite comes with `apsw`, whose library has no WAL-reset defect (3.7.0 to 3.51.2 have it; docs/decisions/0003). FULL because
+NORMAL lost acknowledged rows in power cuts and FULL none.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+from ptbridge.errors import LedgerBusy, LedgerError
+
+SAFE_SQLITE = (3, 51, 3)
+FILE_NAME = "ledger.sqlite"
+_MIGRATIONS = Path(__file__).parent
+
+
+def pack(data: bytes) -> bytes:
+    """Bytes as stored: zlib level 1, which costs less than writing the bytes it saves."""
+    return zlib.compress(data, 1)
+
+
+def unpack(data: bytes) -> bytes:
+    """The bytes that `pack` was given."""
+    return zlib.decompress(data)
+
+
+class WriterLock:
+    """The right to write in one state folder. The kernel drops it when the process ends, however it ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._descriptor)
+            raise LedgerBusy(
+                f"{folder}: another ptbridge is running on this state folder. Wait for it to end; nothing was started here."
+            ) from None
+
+    def release(self) -> None:
+        """Give the right up."""
+        os.close(self._descriptor)
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the state folder, readable by its owner only, under any umask."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise LedgerError(f"{folder}: {error.strerror}. The state folder must belong to the user who runs ptbridge.") from None
+
+
+def connect(folder: Path, *, write: bool) -> apsw.Connection:
+    """Open the ledger in `folder`; a missing one is made when `write`.
+
+    Raises LedgerError for a damaged file, a newer schema, a SQLite with the WAL-reset defect, or no ledger to read.
+    """
+    version = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
+    if version < SAFE_SQLITE:
+        raise LedgerError(
+            f"SQLite {apsw.sqlite_lib_version()} can lose committed data (WAL reset). Install apsw 3.54 or newer."
+        )
+    path = folder / FILE_NAME
+    if not path.exists():
+        if not write:
+            raise LedgerError(f"{path}: no ledger yet. Run `ptbridge sync` first.")
+        os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        connection.set_busy_timeout(5_000)
+        connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY")
+        connection.execute("PRAGMA cache_size=-16000; PRAGMA wal_autocheckpoint=4000; PRAGMA trusted_schema=OFF")
+        _migrate(connection, write=write)
+    except apsw.Error as error:
+        raise damaged(error, path) from None
+    return connection
+
+
+def damaged(error: apsw.Error, path: Path | None = None) -> LedgerError:
+    """An apsw error as a LedgerError; the text names the kind of trouble, never a value."""
+    where = f"{path}: " if path else "ledger: "
+    advice = {
+        "CorruptError": "The file is damaged. Restore the last backup; nothing was sent from it.",
+        "NotADBError": "This is not a ptbridge ledger, or its first page is damaged. Restore the last backup.",
+        "FullError": "The disk is full. Make room and run again; nothing was acknowledged that is not stored.",
+        "BusyError": "Another program holds the database. Close it and run again.",
+        "ReadOnlyError": "The state folder cannot be written. Check its owner and the file system.",
+    }.get(type(error).__name__, "Nothing further was sent. Check the disk, then run again.")
+    return LedgerError(f"{where}SQLite {type(error).__name__.removesuffix('Error')}. {advice}")
+
+
+def _migrate(connection: apsw.Connection, *, write: bool) -> None:
+    steps = sorted(_MIGRATIONS.glob("[0-9][0-9][0-9][0-9]_*.sql"))
+    have = int(str(connection.pragma("user_version")))
+    newest = int(steps[-1].name[:4])
+    if have > newest:
+        raise LedgerError(f"The ledger has schema {have}; this ptbridge knows up to {newest}. Use the newer ptbridge again.")
+    if have == newest:
+        return
+    if not write:
+        raise LedgerError(
+            f"The ledger has schema {have}, this ptbridge wants {newest}. Run `ptbridge sync` once to bring it up."
+        )
+    for step in steps:
+        number = int(step.name[:4])
+        if number > have:
+            with connection:
+                connection.execute(step.read_text(encoding="utf-8"))
+                connection.pragma("user_version", number)
+
+
+def integrity(connection: apsw.Connection) -> list[str]:
+    """What `PRAGMA quick_check` and `foreign_key_check` find; empty when the file is sound."""
+    found = [str(row[0]) for row in connection.execute("PRAGMA quick_check") if row[0] != "ok"]
+    return found + [f"dangling reference in {row[0]}" for row in connection.execute("PRAGMA foreign_key_check")]
+
+
+@contextmanager
+def transaction(connection: apsw.Connection) -> Iterator[None]:
+    """All or nothing, durable on exit (nested: with the outermost). SQLite's errors become LedgerError."""
+    try:
+        with connection:
+            yield
+    except apsw.Error as error:
+        raise damaged(error) from error

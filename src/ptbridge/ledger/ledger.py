@@ -1,0 +1,137 @@
+"""The Ledger: what was pulled, held, sent and answered, in one file with one writer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import apsw
+
+from ptbridge.errors import LedgerError
+from ptbridge.ledger import database
+from ptbridge.ledger.accounts import Accounts
+from ptbridge.ledger.days import Days
+from ptbridge.ledger.history import History
+from ptbridge.ledger.outbox import LedgerOutbox
+from ptbridge.ledger.visits import Visits
+
+Now = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The wall clock, in UTC."""
+    return datetime.now(UTC)
+
+
+class Ledger:
+    """Open with `Ledger.open`; use as a context manager. Parts: `visits`, `days`, `outbox(...)`, `history`, `accounts`."""
+
+    def __init__(self, connection: apsw.Connection, folder: Path, now: Now, lock: database.WriterLock | None) -> None:
+        self.folder = folder
+        self._connection = connection
+        self._lock = lock
+        self._now = now
+        self.history = History(connection, now)
+        self.visits = Visits(connection, self.history)
+        self.days = Days(connection, self.history)
+        self.accounts = Accounts(connection)
+
+    @classmethod
+    def open(cls, folder: Path, *, write: bool = True, now: Now = utc_now) -> Ledger:
+        """Open the ledger of a state folder.
+
+        With `write`, takes the writer's lock (LedgerBusy when another process has it) and brings the schema up to date.
+        Raises LedgerError when the file is damaged, from a newer ptbridge, or missing for a reader.
+        """
+        if write:
+            database.prepare_folder(folder)
+        elif not folder.is_dir():
+            raise LedgerError(f"{folder}: no ledger yet. Run `ptbridge sync` first.")
+        lock = database.WriterLock(folder) if write else None
+        try:
+            connection = database.connect(folder, write=write)
+        except BaseException:
+            if lock:
+                lock.release()
+            raise
+        return cls(connection, folder, now, lock)
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file and give up the writer's lock."""
+        self._connection.close()
+        if self._lock:
+            self._lock.release()
+            self._lock = None
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All or nothing; durable on exit of the outermost."""
+        return database.transaction(self._connection)
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Everything written inside is taken back at the end: what a dry run does, it does for real, and then not."""
+        self._connection.execute("SAVEPOINT rehearsal")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK TO rehearsal; RELEASE rehearsal")
+
+    def outbox(self, clinic: str, destination: str) -> LedgerOutbox:
+        """The submissions of one clinic to one destination, as delivery sees them."""
+        return LedgerOutbox(self._connection, self.history, clinic, destination)
+
+    def integrity(self) -> list[str]:
+        """What is wrong with the file; empty when sound."""
+        return database.integrity(self._connection)
+
+    # ------------------------------------------------------------ runs, cursors, standing
+
+    def begin_run(self, clinic: str) -> int:
+        """Record that a run starts; later writes carry its id."""
+        with self.transaction():
+            self._connection.execute(
+                "INSERT INTO run (clinic, started_at) VALUES (?, ?)", (clinic, self._now().isoformat(timespec="seconds"))
+            )
+            self.history.run_id = self._connection.last_insert_rowid()
+        return self.history.run_id
+
+    def end_run(self, run_id: int, summary: str) -> None:
+        """Record how a run ended; `summary` is JSON without patient data."""
+        with self.transaction():
+            self._connection.execute(
+                "UPDATE run SET finished_at = ?, summary = ? WHERE id = ?",
+                (self._now().isoformat(timespec="seconds"), summary, run_id),
+            )
+
+    def cursor(self, clinic: str, source: str) -> dict[str, str]:
+        """Where the pull of this source stands; empty before the first run."""
+        rows = self._connection.execute("SELECT name, value FROM cursor WHERE clinic = ? AND source = ?", (clinic, source))
+        return {str(name): str(value) for name, value in rows}
+
+    def move_cursor(self, clinic: str, source: str, values: Mapping[str, str]) -> None:
+        """Move the cursor. Call inside the transaction of the data that it covers (contract D8)."""
+        self._connection.executemany(
+            "INSERT INTO cursor (clinic, source, name, value) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (clinic, source, name) DO UPDATE SET value = excluded.value",
+            [(clinic, source, name, value) for name, value in values.items()],
+        )
+
+    def fingerprint(self, clinic: str) -> str | None:
+        """What the held days of this clinic were last judged with."""
+        row = self._connection.execute("SELECT fingerprint FROM standing WHERE clinic = ?", (clinic,)).fetchone()
+        return str(row[0]) if row else None
+
+    def set_fingerprint(self, clinic: str, fingerprint: str) -> None:
+        """Remember what the held days were judged with."""
+        self._connection.execute(
+            "INSERT INTO standing VALUES (?, ?) ON CONFLICT (clinic) DO UPDATE SET fingerprint = excluded.fingerprint",
+            (clinic, fingerprint),
+        )

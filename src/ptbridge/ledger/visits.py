@@ -1,0 +1,195 @@
+"""Source records and visits: what was received, as received, and what it says in our words."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import apsw
+import msgspec
+
+from ptbridge.ledger.database import pack, unpack
+from ptbridge.ledger.history import History
+from ptbridge.model import SourceRecord, Visit
+
+_decode_visit = msgspec.json.Decoder(Visit)
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class KnownVisit:
+    """Where a visit stood before this record arrived."""
+
+    id: int
+    state: str
+    record_sha256: bytes
+    content_sha256: bytes | None
+    day_id: int | None
+
+
+def content_of(visit: Visit) -> bytes:
+    """The visit's own content as canonical JSON: what it says, not which version of the source said it."""
+    return _encode(replace(visit, version="", record_sha256=""))
+
+
+class Visits:
+    """The `source_record`, `visit` and `visit_version` tables. Call inside a transaction."""
+
+    def __init__(self, connection: apsw.Connection, history: History) -> None:
+        self._connection = connection
+        self._history = history
+
+    def find(self, clinic: str, source: str, visit_id: str) -> KnownVisit | None:
+        """The visit's row, None when it was never seen."""
+        row = self._connection.execute(
+            "SELECT id, state, record_sha256, content_sha256, day_id FROM visit"
+            " WHERE clinic = ? AND source = ? AND visit_id = ?",
+            (clinic, source, visit_id),
+        ).fetchone()
+        return KnownVisit(*row) if row else None
+
+    def seen_again(self, visit: KnownVisit) -> None:
+        """The same bytes came again: no new work, but the run counts it."""
+        self._connection.execute("UPDATE visit SET seen_run = ? WHERE id = ?", (self._history.run_id, visit.id))
+
+    def store(self, record: SourceRecord, digest: bytes) -> int:
+        """Keep the payload exactly as received; returns its row id."""
+        self._connection.execute(
+            "INSERT INTO source_record (clinic, source, record_key, sha256, media_type, version, received_at, payload)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                record.clinic,
+                record.source,
+                record.record_key,
+                digest,
+                record.media_type,
+                record.version,
+                record.received_at.isoformat(),
+                pack(record.payload),
+            ),
+        )
+        return self._connection.last_insert_rowid()
+
+    def put(
+        self, record: SourceRecord, digest: bytes, record_id: int, visit: Visit, day_id: int, known: KnownVisit | None
+    ) -> bool:
+        """Make this the visit's current content. Returns False when it says what it said before."""
+        content = content_of(visit)
+        sha256 = hashlib.sha256(content).digest()
+        run = self._history.run_id
+        if known and known.state == "read" and known.content_sha256 == sha256 and known.day_id == day_id:
+            self._connection.execute(
+                "UPDATE visit SET record_id = ?, record_sha256 = ?, seen_run = ? WHERE id = ?",
+                (record_id, digest, run, known.id),
+            )
+            return False
+        visit_row = self._upsert(record, digest, record_id, known, state="read", reason=None)
+        self._connection.execute(
+            "INSERT INTO visit_version (visit, record_id, content_sha256, body) VALUES (?, ?, ?, ?)",
+            (visit_row, record_id, sha256, pack(content)),
+        )
+        self._connection.execute(
+            "UPDATE visit SET version_id = ?, content_sha256 = ?, day_id = ?, lines = ?, excluded_lines = 0,"
+            " excluded_rule = NULL WHERE id = ?",
+            (self._connection.last_insert_rowid(), sha256, day_id, len(visit.interventions), visit_row),
+        )
+        self._history.add(record.clinic, "visit", visit_row, "changed" if known else "read")
+        return True
+
+    def quarantine(self, record: SourceRecord, digest: bytes, record_id: int, reason: str, known: KnownVisit | None) -> None:
+        """The record cannot be read: kept with the reason, which holds no patient data. A day it fed keeps its last content."""
+        visit_row = self._upsert(record, digest, record_id, known, state="quarantined", reason=reason)
+        self._history.add(record.clinic, "visit", visit_row, "quarantined", reason)
+
+    def gone(self, clinic: str, source: str, visit_id: str) -> int | None:
+        """The source says it deleted the visit. Returns the treatment day that must be judged again, if any."""
+        known = self.find(clinic, source, visit_id)
+        if known is None or known.state == "gone":
+            return None
+        run = self._history.run_id
+        self._connection.execute(
+            "UPDATE visit SET state = 'gone', reason = 'deleted-at-source', seen_run = ?, changed_run = ? WHERE id = ?",
+            (run, run, known.id),
+        )
+        self._history.add(clinic, "visit", known.id, "gone")
+        return known.day_id
+
+    def _upsert(
+        self, record: SourceRecord, digest: bytes, record_id: int, known: KnownVisit | None, *, state: str, reason: str | None
+    ) -> int:
+        run = self._history.run_id
+        if known:
+            self._connection.execute(
+                "UPDATE visit SET state = ?, reason = ?, record_id = ?, record_sha256 = ?, seen_run = ?,"
+                " changed_run = ? WHERE id = ?",
+                (state, reason, record_id, digest, run, run, known.id),
+            )
+            return known.id
+        self._connection.execute(
+            "INSERT INTO visit (clinic, source, visit_id, state, reason, record_id, record_sha256, first_seen_at, seen_run,"
+            " changed_run) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                record.clinic,
+                record.source,
+                record.record_key,
+                state,
+                reason,
+                record_id,
+                digest,
+                self._history.now(),
+                run,
+                run,
+            ),
+        )
+        return self._connection.last_insert_rowid()
+
+    def of_day(self, day_id: int) -> list[tuple[int, Visit]]:
+        """The day's current visits (row id, content), in the order in which they were first seen."""
+        rows = self._connection.execute(
+            "SELECT v.id, w.body FROM visit v JOIN visit_version w ON w.id = v.version_id"
+            " WHERE v.day_id = ? AND v.state = 'read' ORDER BY v.id",
+            (day_id,),
+        )
+        return [(visit_row, _decode_visit.decode(unpack(body))) for visit_row, body in rows]
+
+    def unreadable_of_day(self, day_id: int) -> list[str]:
+        """Reasons of this day's visits whose newest record cannot be read: their last readable content must not bill."""
+        rows = self._connection.execute("SELECT reason FROM visit WHERE day_id = ? AND state = 'quarantined'", (day_id,))
+        return [str(reason) for (reason,) in rows]
+
+    def exclude(self, visit_row: int, lines: int, rule: str | None) -> None:
+        """How many of the visit's lines are not billed, and the rule when that is the whole visit."""
+        self._connection.execute(
+            "UPDATE visit SET excluded_lines = ?, excluded_rule = ? WHERE id = ?", (lines, rule, visit_row)
+        )
+
+    def to_read_again(self, clinic: str) -> Iterator[tuple[KnownVisit, SourceRecord, int]]:
+        """Quarantined visits and those of held days, with their newest payload: read again after a mapping was edited."""
+        ids = [
+            int(row[0])
+            for row in self._connection.execute(
+                "SELECT id FROM visit WHERE clinic = ?1 AND state = 'quarantined' UNION SELECT v.id FROM treatment_day d"
+                " JOIN visit v ON v.day_id = d.id WHERE d.clinic = ?1 AND d.state = 'held' AND v.state = 'read'",
+                (clinic,),
+            )
+        ]
+        for visit_row in ids:
+            row = self._connection.execute(
+                "SELECT v.state, v.record_sha256, v.content_sha256, v.day_id, r.clinic, r.source, r.record_key, r.media_type,"
+                " r.version, r.received_at, r.payload, r.id FROM visit v"
+                " JOIN source_record r ON r.id = v.record_id WHERE v.id = ?",
+                (visit_row,),
+            ).fetchone()
+            assert row is not None
+            record = SourceRecord(
+                clinic=row[4],
+                source=row[5],
+                record_key=row[6],
+                media_type=row[7],
+                version=row[8],
+                received_at=datetime.fromisoformat(row[9]),
+                payload=unpack(row[10]),
+            )
+            yield KnownVisit(visit_row, row[0], row[1], row[2], row[3]), record, row[11]
