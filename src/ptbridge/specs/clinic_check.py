@@ -1,0 +1,115 @@
+"""What a clinic file's types alone cannot check: names, addresses, credentials, payer routes. All problems at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from ptbridge.specs.clinic import AuthSpec, ClinicSpec
+from ptbridge.specs.secrets import is_reference, literal_advice
+from ptbridge.specs.type_check import Key, Problem
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+# What each way of proving who we are needs beside it (SMART Backend Services; RFC 6749 section 2.3.1; RFC 6750).
+AUTH_METHODS: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "bearer": ("secret",),
+    "client_secret_basic": ("client_id", "secret"),
+    "client_secret_post": ("client_id", "secret"),
+    "private_key_jwt": ("client_id", "private_key"),
+}
+
+
+def clinic_problems(spec: ClinicSpec, *, file_name: str) -> Iterator[Problem]:
+    """Every problem of a clinic file that already has the right types. `file_name` is without its ending."""
+    yield from _name_problems(spec, file_name)
+    yield from _address_problems(("source", "base_url"), spec.source.base_url)
+    yield from _address_problems(("destination", "base_url"), spec.destination.base_url)
+    yield from _auth_problems(("source", "auth"), spec.source.auth)
+    yield from _auth_problems(("destination", "auth"), spec.destination.auth)
+    yield from _route_problems(spec)
+    if spec.assistant_method not in (None, "percentage", "simple"):
+        yield _problem(("assistant_method",), f"{spec.assistant_method!r} is not one of percentage, simple.")
+    if spec.first_service_date is not None and not _is_date(spec.first_service_date):
+        yield _problem(("first_service_date",), f"{spec.first_service_date!r} is not a date. Write it as 2026-01-31.")
+
+
+def _problem(key: Key, text: str) -> Problem:
+    return Problem(key, f"{'.'.join(str(part) for part in key)}: {text}")
+
+
+def _name_problems(spec: ClinicSpec, file_name: str) -> Iterator[Problem]:
+    if not _NAME.fullmatch(spec.clinic):
+        yield _problem(("clinic",), f"{spec.clinic!r} is not a short name. Use a-z, 0-9, - and _ only.")
+    elif spec.clinic != file_name:
+        yield _problem(
+            ("clinic",), f"{spec.clinic!r} differs from the file's name. Rename the file to {spec.clinic}.yaml, or this."
+        )
+
+
+def _address_problems(key: Key, address: str) -> Iterator[Problem]:
+    """Patient data travels encrypted; plain http is for this machine itself only (45 CFR 164.312(e)(1))."""
+    if not address:
+        return
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        yield _problem(key, f"{address!r} is not an address. Write it as https://emr.example/fhir.")
+        return
+    if parts.username or parts.password:
+        yield _problem(key, "holds a user name or password. Move it to `auth`.")
+    elif parts.scheme not in ("http", "https") or not host:
+        yield _problem(key, f"{address!r} is not an address. Write it as https://emr.example/fhir.")
+    elif parts.scheme == "http" and not _is_this_machine(host):
+        yield _problem(key, f"{address!r} is not encrypted. Use https; http is taken for this machine only.")
+    elif parts.query or parts.fragment:
+        yield _problem(key, f"{address!r} has a query or fragment. Give the base address only.")
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _auth_problems(key: Key, auth: AuthSpec) -> Iterator[Problem]:
+    if auth.method not in AUTH_METHODS:
+        yield _problem((*key, "method"), f"{auth.method!r} is not one of {', '.join(AUTH_METHODS)}.")
+        return
+    for needed in AUTH_METHODS[auth.method]:
+        if not getattr(auth, needed):
+            yield _problem((*key, needed), f"is missing; {auth.method} needs it. Add it.")
+    for name in ("secret", "private_key"):
+        text = getattr(auth, name)
+        if text and not is_reference(text):
+            yield _problem((*key, name), literal_advice())
+    if auth.algorithm not in ("RS384", "ES384"):
+        yield _problem((*key, "algorithm"), f"{auth.algorithm!r} is not one of RS384, ES384.")
+    yield from _address_problems((*key, "token_url"), auth.token_url or "")
+
+
+def _route_problems(spec: ClinicSpec) -> Iterator[Problem]:
+    """A payer that two routes claim could be billed by either policy, so it is refused."""
+    seen: dict[tuple[str, str], int] = {}
+    for index, route in enumerate(spec.payers):
+        if not route.ids and not route.names:
+            yield _problem(("payers", index), "has neither ids nor names, so no coverage can match it. Add one.")
+        for kind, words in (("ids", route.ids), ("names", route.names)):
+            for word in words:
+                first = seen.setdefault((kind, word), index)
+                if first != index:
+                    yield _problem(("payers", index, kind), f"{word!r} is already in payers[{first}]. Keep it in one.")
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
