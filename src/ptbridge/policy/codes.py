@@ -31,7 +31,8 @@ class ProcedureCode:
 
     `counts`: `session` is one unit a day whatever the minutes; `minutes` is a timed code of `minutes_per_unit` each;
     `quantity` counts something that only the EMR can tell (area, supplies, minutes of a month). `pooled` codes share the
-    day's 15-minute total. `add_on` is the code that bills the units after this one's first; `add_on_of` the reverse.
+    day's 15-minute total. `add_on` is the code that bills the units after this one's first, of `add_on_minutes` each;
+    `add_on_of` the reverse.
     `evaluation` codes are never an assistant's. `assistant` is False for codes that take no CQ/CO.
     `daily_max` and `mai` are CMS's MUE and its adjudication indicator; absent means unknown, not unlimited.
     Dates are service dates, both inclusive; `valid_from` None means before the table begins (2016).
@@ -46,6 +47,7 @@ class ProcedureCode:
     therapy: Therapy = "sometimes"
     evaluation: bool = False
     add_on: str | None = None
+    add_on_minutes: int | None = None
     add_on_of: str | None = None
     assistant: bool = True
     daily_max: int | None = None
@@ -118,10 +120,17 @@ def _read(text: str, name: str) -> CodeTable:
         raw[code] = rows.line_num, row
         if row["add_on"]:
             add_on_of[row["add_on"]] = code
-    return CodeTable({code: _row(row, add_on_of.get(code), f"{name}:{line}") for code, (line, row) in raw.items()})
+    table: dict[str, ProcedureCode] = {}
+    for code, (line, row) in raw.items():
+        where = f"{name}:{line}"
+        if row["add_on"] and row["add_on"] not in raw:
+            raise ConfigError(f"{code}: its add_on {row['add_on']} is not in the table; add it", where=where)
+        add_on_minutes = raw[row["add_on"]][1]["minutes_per_unit"] if row["add_on"] else ""
+        table[code] = _row(row, add_on_of.get(code), add_on_minutes, where)
+    return CodeTable(table)
 
 
-def _row(row: dict[str, str], add_on_of: str | None, where: str) -> ProcedureCode:
+def _row(row: dict[str, str], add_on_of: str | None, add_on_minutes: str, where: str) -> ProcedureCode:
     counts, therapy = _COUNTS.get(row["counts"]), _THERAPY.get(row["therapy"])
     if counts is None:
         raise ConfigError(f"counts: {row['counts']!r} is not one of {', '.join(_COUNTS)}", where=where)
@@ -138,6 +147,7 @@ def _row(row: dict[str, str], add_on_of: str | None, where: str) -> ProcedureCod
             therapy=therapy,
             evaluation=_claim(row["evaluation"]),
             add_on=row["add_on"] or None,
+            add_on_minutes=_number(add_on_minutes),
             add_on_of=add_on_of,
             assistant=_claim(row["assistant"]),
             daily_max=_number(row["daily_max"]),
