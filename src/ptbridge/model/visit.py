@@ -60,6 +60,7 @@ class Intervention:
     diagnosis_codes: tuple[str, ...] = ()
     sequence: int = 0
     not_done: bool = False
+    not_billable: str = ""  # `file:line` of the mapping entry that says so; such a line has no code
     minutes_source: str = ""  # the path that gave the minutes
     units_source: str = ""
 
@@ -78,6 +79,7 @@ class Visit:
     record_sha256: str = ""
     status: VisitStatus = VisitStatus.UNKNOWN
     service_date: date | None = None
+    started_at: datetime | None = None  # orders the visits of a day; the service date does not come from here
     discipline: Discipline | None = None
     visit_type: str | None = None  # our words: evaluation, re-evaluation, daily, progress, discharge
     patient: Patient = field(repr=False)
