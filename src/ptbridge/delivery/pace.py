@@ -1,0 +1,79 @@
+"""What slows delivery down: the budget for extra calls, the circuit breaker, the pause of a busy platform (D14)."""
+
+from __future__ import annotations
+
+from ptbridge.delivery.policy import RetryPolicy
+
+
+class RetryBudget:
+    """Extra calls stay within a share of first calls. A retry is booked when it is decided; the booking says how long it waits.
+
+    A token bucket: first calls add `extra_calls_share` of a token, time adds `extra_calls_per_second`, a booking takes one.
+    It may go into debt; the debt divided by the trickle is the wait.
+    """
+
+    def __init__(self, policy: RetryPolicy, now: float) -> None:
+        self._policy = policy
+        self._tokens = policy.extra_calls_reserve
+        self._at = now
+
+    def first_call(self) -> None:
+        """An item was tried for the first time."""
+        self._tokens = min(self._tokens + self._policy.extra_calls_share, self._ceiling)
+
+    def book(self, now: float) -> float:
+        """Take one extra call; how many seconds from now it may be made (0: at once). `now` is monotonic."""
+        self._tokens = min(self._tokens + (now - self._at) * self._policy.extra_calls_per_second, self._ceiling)
+        self._at = now
+        self._tokens -= 1.0
+        return max(0.0, -self._tokens / self._policy.extra_calls_per_second)
+
+    @property
+    def _ceiling(self) -> float:
+        return self._policy.extra_calls_reserve
+
+
+class Gate:
+    """Circuit breaker and busy pause of one destination. Times are monotonic seconds.
+
+    Only *different* items count, and any clear answer clears the count: one bad item can neither open the breaker nor
+    make the others wait (D16).
+    """
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        self._policy = policy
+        self._unreachable: set[int] = set()
+        self._busy: set[int] = set()
+        self._shut_until = 0.0
+        self.is_open = False  # the breaker's word: open means that no calls pass
+
+    def answered(self) -> None:
+        """The platform gave a clear answer: it is there and working."""
+        self._unreachable.clear()
+        self._busy.clear()
+        self.is_open = False
+
+    def unreachable(self, item_id: int, now: float) -> None:
+        """No connection for this item."""
+        self._unreachable.add(item_id)
+        if self.is_open or len(self._unreachable) >= self._policy.breaker_failures:
+            self.is_open = True
+            self._shut_until = now + self._policy.probe_seconds
+
+    def busy(self, item_id: int, now: float, retry_after_seconds: float) -> None:
+        """The platform said to come back later, for this item."""
+        self._unreachable.clear()
+        self.is_open = False
+        self._busy.add(item_id)
+        if len(self._busy) >= self._policy.busy_answers:
+            self._shut_until = max(self._shut_until, now + retry_after_seconds)
+            self._busy.clear()
+
+    def wait_seconds(self, now: float) -> float:
+        """How long nobody may call; 0 when calls may pass."""
+        return max(0.0, self._shut_until - now)
+
+    @property
+    def width(self) -> int | None:
+        """How many calls may be in flight: one probe while the breaker is open, else no limit of its own (None)."""
+        return 1 if self.is_open else None

@@ -1,0 +1,124 @@
+"""A priced treatment day as the plain document that our destinations write out.
+
+Fields come in a fixed order and absent facts are left out, never defaulted, so the same day always gives the same bytes
+(contract D27). Money is integer cents: `amount_cents` is a whole line's, `unit_price_cents` one unit's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ptbridge.model import Charge, Coverage, Patient, PricedDay, Provider, TreatmentDay, Visit
+from ptbridge.specs.clinic import BillingProviderSpec
+
+Document = dict[str, Any]
+
+
+def charge_document(
+    priced: PricedDay, billing: BillingProviderSpec, *, reference: str, frequency: str, original_id: str | None
+) -> Document:
+    """The whole treatment day. A provider is given once for the day only when all visits name the same one."""
+    day = priced.day
+    return present(
+        reference=reference,
+        frequency=frequency,
+        original_id=original_id,
+        clinic=day.clinic,
+        service_date=day.service_date.isoformat() if day.service_date else None,
+        discipline=day.discipline.value if day.discipline else None,
+        place_of_service=_agreed(day, lambda visit: visit.place_of_service),
+        billing_provider=present(npi=day.billing_npi, name=billing.name, tax_id=billing.tax_id, taxonomy=billing.taxonomy),
+        rendering_provider=provider(_agreed(day, lambda visit: visit.rendering)),
+        supervising_provider=provider(_agreed(day, lambda visit: visit.supervising)),
+        referring_provider=provider(_agreed(day, lambda visit: visit.referring)),
+        patient=_patient(day.patient),
+        coverage=_coverage(day.primary_coverage),
+        authorization=_agreed(day, lambda visit: visit.authorization_number),
+        diagnoses=[diagnosis.code for diagnosis in priced.coded.diagnoses],
+        lines=[_line(number, charge, day) for number, charge in enumerate(priced.charges, start=1)],
+        totals={"lines": len(priced.charges), "units": priced.units, "amount_cents": priced.amount_cents},
+    )
+
+
+def void_document(priced: PricedDay, *, reference: str, original_id: str | None) -> Document:
+    """Frequency 8: names the charge to take back, and nothing about the patient."""
+    day = priced.day
+    return present(
+        reference=reference,
+        frequency="8",
+        original_id=original_id,
+        clinic=day.clinic,
+        service_date=day.service_date.isoformat() if day.service_date else None,
+    )
+
+
+def present(**fields: Any) -> Document:
+    """The fields that are there: None, empty text and empty objects are left out."""
+    return {name: value for name, value in fields.items() if value is not None and value not in ("", {})}
+
+
+def provider(person: Provider | None) -> Document:
+    """A clinician; empty when unknown."""
+    if person is None:
+        return {}
+    return present(npi=person.npi, name=person.name, credential=person.credential, taxonomy=person.taxonomy)
+
+
+def _line(number: int, charge: Charge, day: TreatmentDay) -> Document:
+    line = charge.line
+    return present(
+        line_id=str(number),
+        procedure=line.procedure,
+        modifiers=list(line.modifiers),
+        units=line.units,
+        minutes=line.minutes,
+        diagnosis_pointers=list(line.diagnosis_pointers),
+        unit_price_cents=charge.unit_price_cents,
+        amount_cents=charge.amount_cents,
+        rendering_provider=_line_rendering(charge, day),
+    )
+
+
+def _line_rendering(charge: Charge, day: TreatmentDay) -> Document:
+    """Only where the day has several: the rendering provider of the visit that documented the line first."""
+    if _agreed(day, lambda visit: visit.rendering) is not None or not charge.line.line_keys:
+        return {}
+    visits: Mapping[str, Visit] = {visit.visit_id: visit for visit in day.visits}
+    first = visits.get(charge.line.line_keys[0].partition("/")[0])
+    return provider(first.rendering) if first else {}
+
+
+def _agreed(day: TreatmentDay, fact: Callable[[Visit], Any]) -> Any:
+    """The one value that the visits of the day give, those without one left aside; None when they differ or none has it."""
+    values: Iterable[Any] = (fact(visit) for visit in day.visits)
+    distinct = {value for value in values if value is not None}
+    return distinct.pop() if len(distinct) == 1 else None
+
+
+def _patient(patient: Patient) -> Document:
+    address = patient.address
+    return present(
+        id=patient.id,
+        mrn=patient.mrn,
+        family=patient.family,
+        given=patient.given,
+        birth_date=patient.birth_date.isoformat() if patient.birth_date else None,
+        sex=patient.sex,
+        phone=patient.phone,
+        address=address
+        and present(lines=list(address.lines), city=address.city, state=address.state, postal_code=address.postal_code),
+    )
+
+
+def _coverage(coverage: Coverage | None) -> Document:
+    if coverage is None:
+        return {}
+    return present(
+        payer_id=coverage.payer_id,
+        payer_name=coverage.payer_name,
+        plan_name=coverage.plan_name,
+        member_id=coverage.member_id,
+        group_number=coverage.group_number,
+        relationship=coverage.relationship,
+    )

@@ -1,0 +1,177 @@
+"""charge_api: our open JSON contract for billers, one POST per treatment day (OpenAPI in charge_api.openapi.json).
+
+The platform answers a repeated `Idempotency-Key` with what it answered first, refuses a second original for a live
+reference, and can be asked by our reference, so that every doubt can be settled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from ptbridge.destinations._charge_answers import Receipt, accepted, acknowledgement, differs, json_object, totals
+from ptbridge.destinations._charge_document import charge_document, void_document
+from ptbridge.errors import ConfigError, OutcomeUnknown, PeerUnavailable
+from ptbridge.model import Acknowledgement, Disposition, Frequency, PricedDay, Submission
+from ptbridge.ports import Capabilities, DestinationInfo
+from ptbridge.specs.clinic import BillingProviderSpec, DestinationSpec
+from ptbridge.wire.http import HttpClient
+
+INFO = DestinationInfo(
+    name="charge_api",
+    summary="Posts each treatment day to a biller that speaks ptbridge's open JSON contract.",
+    needs=("base_url",),
+    options={
+        "key_window_hours": "how long the biller remembers an Idempotency-Key (default 23: an hour under the contract's 24)",
+        "find_lag_seconds": "how long after taking a charge the biller may still say that it is not there (default 0)",
+    },
+)
+
+_MEDIA_TYPE = "application/json"
+_PAGE = 500
+_MAX_PAGES = 10_000  # 5 million charges: past that the biller's paging goes in circles
+
+
+def build(
+    spec: DestinationSpec,
+    *,
+    http: HttpClient | None,
+    billing: BillingProviderSpec,
+    folder: Path | None,
+    run_id: str,
+) -> ChargeApi:
+    """A destination for one run (see `ptbridge.destinations`). Raises ConfigError for a missing base URL or a bad option."""
+    if http is None:
+        raise ConfigError("destination charge_api needs `base_url`: the biller's address.", where="destination")
+    return ChargeApi(http, billing, _capabilities(spec.options))
+
+
+def _capabilities(options: Mapping[str, str]) -> Capabilities:
+    unknown = sorted(set(options) - set(INFO.options))
+    if unknown:
+        known = ", ".join(INFO.options)
+        raise ConfigError(f"charge_api has no option {unknown[0]!r}. Known options: {known}.", where="destination.options")
+    return Capabilities(
+        idempotency_seconds=_number(options, "key_window_hours", 23.0) * 3600,
+        find=True,
+        replace=True,
+        void=True,
+        find_lag_seconds=_number(options, "find_lag_seconds", 0.0),
+    )
+
+
+def _number(options: Mapping[str, str], name: str, default: float) -> float:
+    text = options.get(name)
+    if text is None:
+        return default
+    if not text.replace(".", "", 1).isdecimal():
+        raise ConfigError(f"{text!r} is not a number. Write digits, such as 23.", where=f"destination.options.{name}")
+    return float(text)
+
+
+class ChargeApi:
+    """One biller that speaks the contract. `close` closes the client."""
+
+    def __init__(self, http: HttpClient, billing: BillingProviderSpec, capabilities: Capabilities) -> None:
+        self._http = http
+        self._billing = billing
+        self._capabilities = capabilities
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the contract promises, after the clinic's options."""
+        return self._capabilities
+
+    def encode(self, priced: PricedDay, *, reference: str, frequency: str, original_id: str | None) -> tuple[bytes, str]:
+        """The JSON body, fields in the order of the contract; see `_charge_document`."""
+        if frequency == Frequency.VOID:
+            return orjson.dumps(void_document(priced, reference=reference, original_id=original_id)), _MEDIA_TYPE
+        document = charge_document(priced, self._billing, reference=reference, frequency=frequency, original_id=original_id)
+        return orjson.dumps(document), _MEDIA_TYPE
+
+    async def submit(self, submission: Submission) -> Acknowledgement:
+        """POST an original, PUT a replacement, POST a void; the same key and bytes on every repetition."""
+        method, path = _target(submission)
+        headers = {"content-type": submission.media_type, "accept": _MEDIA_TYPE, "idempotency-key": submission.key}
+        try:
+            response = await self._http.request(method, path, headers=headers, content=submission.body, retry=False)
+        except OutcomeUnknown:
+            return Acknowledgement(disposition=Disposition.IN_DOUBT, native_code="lost-answer")
+        return acknowledgement(submission, response)
+
+    async def find(self, submission: Submission) -> Acknowledgement | None:
+        """The charge under our reference, if what stands there now was made by this submission's key.
+
+        Raises PeerUnavailable when the biller does not say clearly that it is there or not.
+        """
+        response = await self._http.request("GET", _path(submission.reference), retry=False, expect_json=True)
+        answer = json_object(response)
+        if response.status == 404 and answer.get("code") == "unknown-reference":
+            return None
+        if response.status != 200 or answer.get("reference") != submission.reference:
+            raise PeerUnavailable(
+                f"the biller's look-up answered HTTP {response.status} without a clear yes or no.", status=response.status
+            )
+        if answer.get("idempotency_key") != submission.key:
+            return None
+        return accepted(answer) if Receipt.of(submission) == Receipt.read(answer) else differs(answer)
+
+    async def list_references(self, service_dates: tuple[str, str]) -> dict[str, tuple[int, int]] | None:
+        """Live charges in that range (both days included): reference -> (units, cents)."""
+        found: dict[str, tuple[int, int]] = {}
+        after = ""
+        for _ in range(_MAX_PAGES):
+            charges, after = await self._page(service_dates, after)
+            for charge in charges:
+                counted = totals(charge)
+                if counted is None:
+                    raise PeerUnavailable("the biller's list of charges has one without totals.")
+                found[str(charge["reference"])] = counted[1:]
+            if not after:
+                return found
+        raise PeerUnavailable(f"the biller's list of charges did not end after {_MAX_PAGES} pages.")
+
+    async def _page(self, service_dates: tuple[str, str], after: str) -> tuple[list[dict[str, Any]], str]:
+        first, last = service_dates
+        params = {"service_date_from": first, "service_date_to": last, "limit": str(_PAGE)}
+        response = await self._http.request(
+            "GET", "v1/charges", params={**params, "after": after} if after else params, expect_json=True
+        )
+        answer = json_object(response)
+        charges = answer.get("charges")
+        if response.status != 200 or not isinstance(charges, list):
+            raise PeerUnavailable(f"the biller's list of charges answered HTTP {response.status} without a list.")
+        next_after = str(answer.get("next_after") or "")
+        if next_after and next_after == after:
+            raise PeerUnavailable("the biller's list of charges repeats a page.")
+        return charges, next_after
+
+    async def check(self) -> list[str]:
+        """Ask for an empty range: needs a connection and our credential, changes nothing."""
+        await self._page(("1900-01-01", "1900-01-01"), "")
+        return [f"the biller at {self._http.origin} answers and takes our credential"]
+
+    async def close(self) -> None:
+        """Close the client."""
+        await self._http.close()
+
+
+# ---------------------------------------------------------------- addresses
+
+
+def _path(reference: str) -> str:
+    return f"v1/charges/{quote(reference, safe='')}"
+
+
+def _target(submission: Submission) -> tuple[str, str]:
+    match submission.frequency:
+        case Frequency.ORIGINAL:
+            return "POST", "v1/charges"
+        case Frequency.REPLACEMENT:
+            return "PUT", _path(submission.reference)
+        case Frequency.VOID:
+            return "POST", f"{_path(submission.reference)}/void"
