@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import orjson
 
+OUTAGE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+
 
 class Authorizer(Protocol):
     """Proves who we are to the configured origin. `credential` names it for a person, without the secret."""
@@ -59,6 +61,11 @@ class Response:
     def json(self) -> Any:
         """The content parsed. Raises ValueError (orjson.JSONDecodeError) when it is no JSON."""
         return orjson.loads(self.content)
+
+    @property
+    def is_outage(self) -> bool:
+        """True when the status says "later", not "no"."""
+        return self.status in OUTAGE_STATUSES
 
     @property
     def looks_like_html(self) -> bool:

@@ -13,7 +13,7 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Self, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import httpx
 from tenacity import AsyncRetrying, RetryCallState, RetryError, retry_if_exception_type
@@ -27,7 +27,7 @@ from ptbridge.wire.pacing import Clock, RateLimiter, RetryPolicy, http_date_seco
 from ptbridge.wire.transport import AiohttpTransport
 
 __all__ = [
-    "RETRYABLE",
+    "OUTAGE_STATUSES",
     "Authorizer",
     "Clock",
     "HttpClient",
@@ -42,7 +42,6 @@ __all__ = [
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _MAX_REDIRECTS = 5
@@ -114,7 +113,7 @@ class HttpClient:
         """Ask once, or under the retry policy (`retry`; by default GET and HEAD are repeated, others are not).
 
         `url` is absolute, or a path below the base URL. Any answer is returned whatever its status, except: 401 (after one
-        refresh) and 403 raise PeerRefused, and on GET and HEAD the statuses in RETRYABLE raise PeerUnavailable once attempts
+        refresh) and 403 raise PeerRefused, and on GET and HEAD OUTAGE_STATUSES raise PeerUnavailable once attempts
         or age are used up. Without an answer: PeerUnavailable when surely nothing was taken (GET, HEAD, no connection), and
         OutcomeUnknown when another method's bytes may have left. `expect_json`: a 2xx holding HTML is no answer.
         With `retry=True` another method is repeated only after PeerUnavailable, so never after its bytes may have left.
@@ -123,8 +122,9 @@ class HttpClient:
 
         async def attempt() -> Response:
             response = await self.exchange(method, url, params=params, headers=headers, content=content)
-            if safe:
-                self.raise_for_outage(method, response)
+            if safe and response.is_outage:
+                message = f"{method} {shown_url(response.url)}: HTTP {response.status}."
+                raise PeerUnavailable(message, status=response.status, retry_after_seconds=response.retry_after_seconds)
             if expect_json and 200 <= response.status < 300 and response.looks_like_html:
                 kind = PeerUnavailable if safe else OutcomeUnknown
                 raise kind(
@@ -133,15 +133,6 @@ class HttpClient:
             return response
 
         return await (self.retrying(attempt) if (safe if retry is None else retry) else attempt())
-
-    def raise_for_outage(self, method: str, response: Response) -> None:
-        """Raise PeerUnavailable when this status says "later"."""
-        if response.status in RETRYABLE:
-            raise PeerUnavailable(
-                f"{method} {shown_url(response.url)}: HTTP {response.status}.",
-                status=response.status,
-                retry_after_seconds=response.retry_after_seconds,
-            )
 
     async def retrying(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Run `attempt` under the one retry policy: again after PeerUnavailable, until attempts or age are used up."""
@@ -205,7 +196,8 @@ class HttpClient:
     def absolute(self, url: str, params: Sequence[tuple[str, str]] | Mapping[str, str] | None = None) -> str:
         """`url` below the base URL unless it is absolute already, with `params` appended."""
         whole = url if "://" in url.partition("?")[0] else f"{self.base_url}/{url.lstrip('/')}".removesuffix("/")
-        query = urlencode(list(params.items() if isinstance(params, Mapping) else params or ()))
+        pairs = list(params.items() if isinstance(params, Mapping) else params or ())
+        query = urlencode(pairs, quote_via=quote, safe=":/,$")
         return f"{whole}{'&' if '?' in whole else '?'}{query}" if query else whole
 
     async def _authorized(self, method: str, target: Admitted, headers: Mapping[str, str], content: bytes | None) -> Response:
