@@ -35,6 +35,7 @@ CREATE TABLE visit (
     content_sha256 BLOB,
     version_id INTEGER REFERENCES visit_version (id),
     day_id INTEGER REFERENCES treatment_day (id),
+    left_day_id INTEGER REFERENCES treatment_day (id),
     lines INTEGER NOT NULL DEFAULT 0,
     excluded_lines INTEGER NOT NULL DEFAULT 0,
     excluded_rule TEXT,
@@ -119,6 +120,7 @@ CREATE TABLE submission (
     queued_at REAL NOT NULL,
     next_at REAL NOT NULL,
     first_attempt_at REAL,
+    last_attempt_at REAL,
     accepted_run INTEGER,
     destination_id TEXT,
     hold_reason TEXT

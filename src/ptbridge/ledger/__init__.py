@@ -2,6 +2,6 @@
 
 from ptbridge.ledger.days import DayRow, Decision, Verdict
 from ptbridge.ledger.ledger import Ledger
-from ptbridge.ledger.visits import KnownVisit
+from ptbridge.ledger.visits import KnownVisit, StoredVisit
 
-__all__ = ["DayRow", "Decision", "KnownVisit", "Ledger", "Verdict"]
+__all__ = ["DayRow", "Decision", "KnownVisit", "Ledger", "StoredVisit", "Verdict"]

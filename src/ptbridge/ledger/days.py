@@ -99,10 +99,16 @@ class Days:
         self._connection.execute("UPDATE treatment_day SET dirty = 1 WHERE clinic = ? AND state = 'held'", (clinic,))
 
     def dirty(self, clinic: str, *, after: int = 0, limit: int = 200) -> list[DayRow]:
-        """Days that wait for a judgement, by id; none whose last submission is still on its way with an unknown outcome."""
+        """Days that wait for a judgement, by id.
+
+        None whose last submission is on its way with an unknown outcome; none that took over a visit from an older day
+        whose own correction has not been answered yet: the visit would be live twice (contract D2).
+        """
         rows = self._connection.execute(
             f"SELECT {_COLUMNS} FROM treatment_day d WHERE clinic = ? AND dirty = 1 AND id > ?"  # noqa: S608
             " AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.day_id = d.id AND s.state IN ('sending', 'in-doubt'))"
+            " AND NOT EXISTS (SELECT 1 FROM visit v JOIN treatment_day o ON o.id = v.left_day_id WHERE v.day_id = d.id"
+            " AND o.id < d.id AND (o.dirty = 1 OR o.state = 'queued') AND o.live_sha256 IS NOT NULL)"
             " ORDER BY id LIMIT ?",
             (clinic, after, limit),
         )
@@ -218,6 +224,20 @@ class Days:
         )
         self._history.add(day.clinic, "day", day.id, kind, codes, actor)
         self.mark([day.id])
+
+    def reopen_submissions(self, day: DayRow) -> None:
+        """A person asks to try again: what was refused is set aside, what is in doubt is looked up once more."""
+        rows = self._connection.execute(
+            "SELECT id, hold_reason FROM submission WHERE day_id = ? AND state = 'held'", (day.id,)
+        ).fetchall()
+        for submission_id, reason in rows:
+            state = "in-doubt" if str(reason).startswith("in-doubt") else "replaced"
+            self._connection.execute(
+                "UPDATE submission SET state = ?1, attempts = iif(?1 = 'in-doubt', 0, attempts), next_at = 0 WHERE id = ?2",
+                (state, submission_id),
+            )
+            if state == "in-doubt":
+                self._connection.execute("UPDATE treatment_day SET state = 'queued' WHERE id = ?", (day.id,))
 
     def decision(self, day_id: int) -> Decision | None:
         """The newest decision about this day."""

@@ -11,7 +11,7 @@ from ptbridge.ports import OutboxItem, Outcome
 
 _DUE = """
 SELECT id, key, reference, order_key, revision, frequency, body, media_type, service_date, lines, units, amount_cents,
-       state, attempts, first_attempt_at, queued_at
+       state, attempts, first_attempt_at, queued_at, last_attempt_at
 FROM submission s
 WHERE clinic = ? AND destination = ? AND state IN ('queued', 'in-doubt') AND next_at <= ?
   AND NOT EXISTS (SELECT 1 FROM submission e WHERE e.clinic = s.clinic AND e.order_key = s.order_key AND e.id < s.id
@@ -46,7 +46,7 @@ class LedgerOutbox:
 
     def _item(self, row: tuple[apsw.SQLiteValue, ...]) -> OutboxItem:
         (id_, key, reference, order_key, revision, frequency, body, media_type, service_date, lines, units, cents) = row[:12]
-        state, attempts, first_attempt_at, queued_at = row[12:]
+        state, attempts, first_attempt_at, queued_at, last_attempt_at = row[12:]
         assert isinstance(id_, int) and isinstance(revision, int) and isinstance(body, bytes)
         assert isinstance(lines, int) and isinstance(units, int) and isinstance(cents, int) and isinstance(attempts, int)
         return OutboxItem(
@@ -69,6 +69,7 @@ class LedgerOutbox:
             attempts=attempts,
             in_doubt=state == "in-doubt",
             first_attempt_at=first_attempt_at if isinstance(first_attempt_at, float) else None,
+            last_attempt_at=last_attempt_at if isinstance(last_attempt_at, float) else None,
             queued_at=queued_at if isinstance(queued_at, float) else 0.0,
         )
 
@@ -85,7 +86,7 @@ class LedgerOutbox:
         with transaction(self._connection):
             self._connection.executemany(
                 "UPDATE submission SET state = 'sending', attempts = attempts + 1,"
-                " first_attempt_at = coalesce(first_attempt_at, ?) WHERE id = ?",
+                " first_attempt_at = coalesce(first_attempt_at, ?1), last_attempt_at = ?1 WHERE id = ?2",
                 [(now, item.id) for item in items],
             )
             self._history.add_many(

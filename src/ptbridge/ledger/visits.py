@@ -29,6 +29,15 @@ class KnownVisit:
     day_id: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class StoredVisit:
+    """A visit as the ledger has it: row id, hash of its content, the content."""
+
+    id: int
+    content_sha256: bytes
+    visit: Visit
+
+
 def content_of(visit: Visit) -> bytes:
     """The visit's own content as canonical JSON: what it says, not which version of the source said it."""
     return _encode(replace(visit, version="", record_sha256=""))
@@ -91,8 +100,8 @@ class Visits:
             (visit_row, record_id, sha256, pack(content)),
         )
         self._connection.execute(
-            "UPDATE visit SET version_id = ?, content_sha256 = ?, day_id = ?, lines = ?, excluded_lines = 0,"
-            " excluded_rule = NULL WHERE id = ?",
+            "UPDATE visit SET version_id = ?1, content_sha256 = ?2, left_day_id = iif(day_id IS ?3, left_day_id, day_id),"
+            " day_id = ?3, lines = ?4, excluded_lines = 0, excluded_rule = NULL WHERE id = ?5",
             (self._connection.last_insert_rowid(), sha256, day_id, len(visit.interventions), visit_row),
         )
         self._history.add(record.clinic, "visit", visit_row, "changed" if known else "read")
@@ -145,25 +154,28 @@ class Visits:
         )
         return self._connection.last_insert_rowid()
 
-    def of_day(self, day_id: int) -> list[tuple[int, Visit]]:
-        """The day's current visits (row id, content), in the order in which they were first seen."""
+    def of_day(self, day_id: int) -> list[StoredVisit]:
+        """The day's current visits, in the order in which they were first seen."""
         rows = self._connection.execute(
-            "SELECT v.id, w.body FROM visit v JOIN visit_version w ON w.id = v.version_id"
+            "SELECT v.id, w.content_sha256, w.body FROM visit v JOIN visit_version w ON w.id = v.version_id"
             " WHERE v.day_id = ? AND v.state = 'read' ORDER BY v.id",
             (day_id,),
         )
-        return [(visit_row, _decode_visit.decode(unpack(body))) for visit_row, body in rows]
+        return [StoredVisit(id_, sha256, _decode_visit.decode(unpack(body))) for id_, sha256, body in rows]
+
+    def keys_of_recent_days(self, clinic: str, source: str, days: int = 30) -> tuple[str, ...]:
+        """Visits with a service date in the last `days`: a deleted one vanishes from every search and must be asked for."""
+        rows = self._connection.execute(
+            "SELECT v.visit_id FROM treatment_day d JOIN visit v ON v.day_id = d.id"
+            " WHERE d.clinic = ?1 AND d.service_date >= date('now', ?2) AND v.source = ?3 AND v.state = 'read'",
+            (clinic, f"-{days} days", source),
+        )
+        return tuple(str(row[0]) for row in rows)
 
     def unreadable_of_day(self, day_id: int) -> list[str]:
         """Reasons of this day's visits whose newest record cannot be read: their last readable content must not bill."""
         rows = self._connection.execute("SELECT reason FROM visit WHERE day_id = ? AND state = 'quarantined'", (day_id,))
         return [str(reason) for (reason,) in rows]
-
-    def exclude(self, visit_row: int, lines: int, rule: str | None) -> None:
-        """How many of the visit's lines are not billed, and the rule when that is the whole visit."""
-        self._connection.execute(
-            "UPDATE visit SET excluded_lines = ?, excluded_rule = ? WHERE id = ?", (lines, rule, visit_row)
-        )
 
     def to_read_again(self, clinic: str) -> Iterator[tuple[KnownVisit, SourceRecord, int]]:
         """Quarantined visits and those of held days, with their newest payload: read again after a mapping was edited."""
