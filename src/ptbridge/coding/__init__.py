@@ -1,1 +1,7 @@
-"""ptbridge.coding"""
+"""TreatmentDay to ServiceLine to Charge. Pure functions: no files, no clock, no network."""
+
+from ptbridge.coding.code import code
+from ptbridge.coding.price import price
+from ptbridge.coding.units_answer import parse_units_argument, units_answer
+
+__all__ = ["code", "parse_units_argument", "price", "units_answer"]

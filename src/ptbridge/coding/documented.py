@@ -1,0 +1,123 @@
+"""What a treatment day documents, gathered by procedure: CMS counts a code once per day however often it is written down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ptbridge.coding import findings as kinds
+from ptbridge.model import Exclusion, Finding, Intervention, TreatmentDay, Visit, VisitStatus
+from ptbridge.policy import CodeTable, ProcedureCode
+
+ASSISTANT_MODIFIERS = frozenset({"CQ", "CO"})
+
+_NOT_BILLABLE = {
+    VisitStatus.ENTERED_IN_ERROR: "entered-in-error",
+    VisitStatus.CANCELLED: "cancelled",
+    VisitStatus.NO_SHOW: "no-show",
+}
+
+
+@dataclass(slots=True)
+class Procedure:
+    """All documented lines of one code on one day. `minutes`, `units` are None when any of the lines lacks them.
+
+    `assisted` is True when any of the lines may be an assistant's; then `therapist_minutes` and `assistant_minutes` say
+    how much, `by` says who alone did it where minutes are absent, and both unset means unknown.
+    """
+
+    row: ProcedureCode
+    visit: Visit  # of the first line
+    first: Intervention
+    keys: tuple[str, ...]
+    minutes: int | None
+    units: int | None
+    modifiers: tuple[str, ...]
+    diagnosis_codes: tuple[str, ...]
+    lines: list[tuple[Visit, Intervention]] = field(default_factory=list)
+
+    @property
+    def at(self) -> tuple[str, str]:
+        """Where findings about this procedure point: the first documented line."""
+        return self.visit.visit_id, self.first.line_key
+
+    def add(self, visit: Visit, line: Intervention) -> None:
+        """Take up another line of the same code."""
+        self.lines.append((visit, line))
+        self.keys = (*self.keys, line_name(visit, line))
+        self.minutes = _sum(self.minutes, line_minutes(line))
+        self.units = _sum(self.units, line.units_documented)
+        self.modifiers = tuple(dict.fromkeys((*self.modifiers, *line.modifiers)))
+        self.diagnosis_codes = tuple(dict.fromkeys((*self.diagnosis_codes, *line.diagnosis_codes)))
+
+
+@dataclass(slots=True)
+class Documented:
+    """A day's procedures in documentation order, and what is already decided about the other lines."""
+
+    procedures: dict[str, Procedure] = field(default_factory=dict)
+    exclusions: list[Exclusion] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def gather(day: TreatmentDay, codes: CodeTable) -> Documented:
+    """Sort every documented line of the day: into a procedure, an exclusion, or a finding that holds."""
+    found = Documented()
+    procedures = found.procedures
+    for visit in day.visits:
+        rule = _NOT_BILLABLE.get(visit.status)
+        for line in visit.interventions:
+            if rule is not None or line.not_done:
+                found.exclusions.append(_excluded(visit, line, rule or "not-done"))
+                continue
+            code = line.code
+            row = None if code is None else codes.get(code)
+            if row is None:
+                found.findings.extend(_unknown(visit, line))
+                continue
+            procedure = procedures.get(row.code)
+            if procedure is None:
+                procedures[row.code] = Procedure(
+                    row,
+                    visit,
+                    line,
+                    (line_name(visit, line),),
+                    line_minutes(line),
+                    line.units_documented,
+                    line.modifiers,
+                    line.diagnosis_codes,
+                    [(visit, line)],
+                )
+            else:
+                procedure.add(visit, line)
+    return found
+
+
+def line_name(visit: Visit, line: Intervention) -> str:
+    """`visit_id/line_key`, the name of a documented line outside its visit."""
+    return f"{visit.visit_id}/{line.line_key}"
+
+
+def line_minutes(line: Intervention) -> int | None:
+    """The line's minutes; where only both people's parts are documented, their sum."""
+    if line.minutes is not None or line.therapist_minutes is None or line.assistant_minutes is None:
+        return line.minutes
+    return line.therapist_minutes + line.assistant_minutes
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
+
+
+def _excluded(visit: Visit, line: Intervention, rule: str) -> Exclusion:
+    procedure = line.code or line.documented
+    return Exclusion(
+        line_key=line_name(visit, line), procedure=procedure, rule=rule, because=f"{procedure}: {rule} at the source"
+    )
+
+
+def _unknown(visit: Visit, line: Intervention) -> list[Finding]:
+    if line.code is not None:
+        return [kinds.CODE_UNKNOWN(f"{line.code} is not in the code table", at=(visit.visit_id, line.line_key))]
+    if any(finding.holds and finding.line_key == line.line_key for finding in visit.findings):
+        return []  # the mapping has already said so, with the word and the file
+    return [kinds.CODE_UNKNOWN("a documented line has no procedure code", at=(visit.visit_id, line.line_key))]
