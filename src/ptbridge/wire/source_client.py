@@ -1,0 +1,44 @@
+"""SourceClient: what a connector's `pull` and `check` are handed. It knows the clinic and the EMR, and holds no secret."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, tzinfo
+from pathlib import Path
+
+from ptbridge.wire.fhir import FhirClient
+
+OptionValue = str | tuple[str, ...] | Mapping[str, str | tuple[str, ...]]
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceClient:
+    """One clinic's way to its EMR, for the length of one run.
+
+    `options` are the connector's options from the clinic file, all of them text. `time_zone` is the clinic's: it decides
+    the civil day of a visit. `since` bounds the first run (no cursor yet) by service date. `full_rescan` asks for the
+    look-back re-scan now, whatever the cursor says of the last one. `recheck` names the visits (record keys) that the
+    ledger holds within the look-back window: those that a re-scan does not meet again are asked for one by one, because a
+    deleted visit vanishes from every search. `folder` is where relative file names in options start.
+    `clock` is the seam for tests; no window of instants ever starts from it.
+    """
+
+    fhir: FhirClient
+    clinic: str
+    source: str
+    time_zone: tzinfo
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
+    since: date | None = None
+    full_rescan: bool = False
+    recheck: tuple[str, ...] = field(default=(), repr=False)
+    folder: Path | None = None
+    clock: Callable[[], datetime] = _utc_now
+
+    def now(self) -> datetime:
+        """The local clock, with its zone: for `received_at` and for windows that are days wide."""
+        return self.clock()
