@@ -13,7 +13,7 @@ Cases (medicare_part_b)
     97110-GP x1 @15 | diagnoses=S83.511A                   -> ok
     97110-GP x1 @15 | diagnoses=724.2                      -> diagnosis 1: '724.2' is not in the form of an ICD-10-CM code
     97110-GP x1 @15 | diagnoses=M54.50, m545, M54.5.0      -> diagnosis 2: 'm545' is not && diagnosis 3: 'M54.5.0' is not
-    97110-GP x1 @15 | diagnoses=low back pain of J. Doe    -> diagnosis 1: a text of 24 characters is not
+    97110-GP x1 @15 | diagnoses=low back pain of J. Doe    -> diagnosis 1: a text of 23 characters is not
 """
 
 from __future__ import annotations

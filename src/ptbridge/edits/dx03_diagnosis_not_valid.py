@@ -17,7 +17,7 @@ Cases (medicare_part_b)
     97110-GP x1 @15 | diagnoses=M54.5                      -> diagnosis 1: M54.5 is not billable on 2026-03-02
     97110-GP x1 @15 | diagnoses=M54.50, S83.511            -> diagnosis 2: S83.511 is not billable on 2026-03-02
     97110-GP x1 @15 | diagnoses=M54.50 | on=2026-11-02     -> ok
-    97110-GP x1 @15 | diagnoses=M54.5 | on=2026-11-02      -> warning: diagnosis 1: M54.5 is not in the shipped list
+    97110-GP x1 @15 | diagnoses=M54.5 | on=2026-11-02      -> warning: diagnosis 1: M54.5 cannot be checked
     97110-GP x1 @15 | diagnoses=M54.50 | on=2021-11-02     -> warning: diagnosis 1: M54.50 cannot be checked
 """
 

@@ -13,7 +13,7 @@ Source
 Cases (medicare_part_b)
     97110-GP x2 @24                                        -> ok
     97110-GP x2 @24 | timed_total=23                       -> timed lines add up to 24 minutes; the note's total is 23
-    97110-GP x2 @24 | timed_total=30                       -> warning: timed lines add up to 24 minutes; the note's total is 30
+    97110-GP x2 @24 | timed_total=30 | treatment_total=30  -> warning: timed lines add up to 24 minutes; the note's total is 30
     97110-GP x2 @24 | treatment_total=20                   -> treatment minutes total is 20; timed minutes total is 24
     97110-GP x2 @24 | timed_total=none                     -> warning: the timed minutes total is missing
     97110-GP x2 @24 | treatment_total=none                 -> warning: the treatment minutes total is missing
