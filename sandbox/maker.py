@@ -184,9 +184,9 @@ _SENTENCE = "Patient tolerated the treatment well and reports the same function 
 def bench_page(encounters: int = 100, *, bytes_per_encounter: int = 5250, seed: int = SEED) -> bytes:
     """One searchset Bundle of clean visits with all that belongs to them; 100 encounters make about 525 KB.
 
-    Three Procedures (minutes, no units) and a signed note for each Encounter; Conditions once for each patient's episode; Medicare and
-    commercial coverage; staff and place. Encounters carry a narrative (`text.div`) as EMRs send it, as long as it takes
-    to reach the size.
+    Three Procedures (minutes, no units) and a signed note for each Encounter; Conditions once for each patient's
+    episode; Medicare and commercial coverage; staff and place. Encounters carry a narrative (`text.div`) as EMRs send
+    it, as long as it takes to reach the size.
     """
     scale = Scale(encounters, days=max(encounters // 25, 1), seed=seed)
     resources: dict[str, Resource] = {}
