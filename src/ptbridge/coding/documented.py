@@ -19,10 +19,9 @@ _NOT_BILLABLE = {
 
 @dataclass(slots=True)
 class Procedure:
-    """All documented lines of one code on one day. `minutes`, `units` are None when any of the lines lacks them.
+    """All documented lines of one code on one day. `minutes` and `units` are None when any of the lines lacks them.
 
-    `assisted` is True when any of the lines may be an assistant's; then `therapist_minutes` and `assistant_minutes` say
-    how much, `by` says who alone did it where minutes are absent, and both unset means unknown.
+    Modifiers and linked diagnoses of all its lines are united: the code is billed on one line (First Coast 0508065).
     """
 
     row: ProcedureCode
@@ -101,11 +100,14 @@ def line_minutes(line: Intervention) -> int | None:
     """The line's minutes; where only both people's parts are documented, their sum."""
     if line.minutes is not None or line.therapist_minutes is None or line.assistant_minutes is None:
         return line.minutes
-    return line.therapist_minutes + line.assistant_minutes
+    return _sum(line.therapist_minutes, line.assistant_minutes)
 
 
 def _sum(one: int | None, other: int | None) -> int | None:
-    return None if one is None or other is None else one + other
+    """Both together; absent when either is absent, and a negative part stays visible instead of cancelling out."""
+    if one is None or other is None:
+        return None
+    return min(one, other) if one < 0 or other < 0 else one + other
 
 
 def _excluded(visit: Visit, line: Intervention, rule: str) -> Exclusion:
