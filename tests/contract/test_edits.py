@@ -14,6 +14,7 @@ from ptbridge.edits.icd10 import load_icd10
 from ptbridge.policy.codes import load_codes
 from ptbridge.policy.payers import shipped_payers
 from ptbridge.ports import Edit
+from tests import make_docs
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "src" / "ptbridge" / "edits"
@@ -71,3 +72,16 @@ def test_a_clean_day_has_no_findings_at_all() -> None:
         (case,) = read_cases(f"Cases (medicare_part_b)\n    {row}")
         facts = build_facts(case, codes=CODES, policies=PAYERS, icd10=ICD10)
         assert run(build_day(case, CODES), facts, EDITS) == []
+
+
+def test_generated_pages_are_what_make_docs_would_write() -> None:
+    assert make_docs.stale_pages() == [], "run `make docs` and commit what it writes"
+
+
+def test_a_changed_or_left_over_page_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(make_docs, "DOCS", tmp_path)
+    make_docs.main()
+    assert make_docs.stale_pages() == []
+    (tmp_path / "edits" / "UN01.md").write_text("something else")
+    (tmp_path / "edits" / "ZZ99.md").write_text("an edit that is gone")
+    assert make_docs.stale_pages() == ["edits/UN01.md", "edits/ZZ99.md"]

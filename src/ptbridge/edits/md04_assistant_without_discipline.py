@@ -27,6 +27,7 @@ from ptbridge.policy.facts import Facts
 from ptbridge.ports import edit
 
 FIX = "Correct the modifiers in the EMR, or the discipline of the visit."
+_ASSISTANTS = frozenset(ASSISTANT_PAIR)
 
 
 @edit()
@@ -34,8 +35,10 @@ def check(priced: PricedDay, facts: Facts) -> Iterator[Finding]:
     """Yield a finding for each line whose assistant's modifier stands alone or with the wrong one."""
     for charge in priced.charges:
         modifiers = charge.line.modifiers
+        if _ASSISTANTS.isdisjoint(modifiers):
+            continue
         found = [modifier for modifier in modifiers if modifier in ASSISTANT_PAIR]
         if len(found) > 1:
             yield on_line("MD04", charge.line, "CQ and CO on one line", FIX)
-        elif found and (partner := ASSISTANT_PAIR[found[0]]) not in modifiers:
+        elif (partner := ASSISTANT_PAIR[found[0]]) not in modifiers:
             yield on_line("MD04", charge.line, f"{found[0]} without {partner}", FIX)
