@@ -1,1 +1,1 @@
-"""ptbridge.wire"""
+"""Speaks protocols (HTTP, FHIR, SMART); knows nothing of therapy."""

@@ -23,7 +23,7 @@ class UnreadableBody(ValueError):
     """The body is no JSON, was cut off, or is no FHIR resource. Never quotes it."""
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One resource: parsed, and its bytes exactly as received. `resource` is empty when those bytes cannot be parsed."""
 
     resource: dict[str, Any]
@@ -54,13 +54,8 @@ class Page:
     next_url: str | None = field(default=None, repr=False)
 
 
-class _Entry(msgspec.Struct):
+class _Entry(msgspec.Struct, gc=False):
     resource: msgspec.Raw = _NOTHING
-    search: msgspec.Raw = _NOTHING
-
-    @property
-    def is_outcome(self) -> bool:
-        return b'"outcome"' in bytes(self.search)
 
 
 class _Bundle(msgspec.Struct, rename={"resource_type": "resourceType"}):
@@ -110,15 +105,15 @@ def split_bundle(content: bytes) -> SplitBundle | None:
     entries: list[Entry] = []
     warnings: list[str] = []
     for item in bundle.entry or ():
-        item = item if isinstance(item, _Entry) else _loose_entry(item)
-        entry = _as_entry(item)
-        if entry is None:
+        raw = bytes(item.resource if isinstance(item, _Entry) else _loose_resource(item))
+        resource = _resource(raw)
+        if not raw or raw == b"null":
             warnings.append("entry without a resource")
-        elif item.is_outcome or entry.resource.get("resourceType") == "OperationOutcome":
-            warnings.extend([str(issue) for issue in issues_of(entry.resource)] or ["outcome without an issue"])
+        elif resource.get("resourceType") == "OperationOutcome":  # search.mode "outcome": about the search, not a result of it
+            warnings.extend([str(issue) for issue in issues_of(resource)] or ["outcome without an issue"])
         else:
-            entries.append(entry)
-            if not entry.resource:
+            entries.append(Entry(resource, raw))
+            if not resource:
                 warnings.append("entry that cannot be read")
     meta = _value(bundle.meta)
     stamp = meta.get("lastUpdated") if isinstance(meta, dict) else None
@@ -172,23 +167,20 @@ def _decoded(content: bytes) -> _Bundle | _LooseBundle:
         raise UnreadableBody("the Bundle's entries are no list") from None
 
 
-def _loose_entry(raw: msgspec.Raw) -> _Entry:
-    """An entry as a whole where it is no object: kept as something unreadable, not dropped."""
+def _loose_resource(raw: msgspec.Raw) -> msgspec.Raw:
+    """An entry's resource; the entry itself where it is no object: kept as something unreadable, not dropped."""
     try:
-        return _entry.decode(raw)
+        return _entry.decode(raw).resource
     except msgspec.DecodeError:
-        return _Entry(resource=raw)
+        return raw
 
 
-def _as_entry(item: _Entry) -> Entry | None:
-    raw = bytes(item.resource)
-    if not raw or raw == b"null":
-        return None
+def _resource(raw: bytes) -> dict[str, Any]:
     try:
-        resource = orjson.loads(raw)
+        value = orjson.loads(raw)
     except ValueError:
-        resource = None
-    return Entry(resource if isinstance(resource, dict) else {}, raw)
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _value(raw: msgspec.Raw) -> Any:

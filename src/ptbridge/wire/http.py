@@ -27,7 +27,6 @@ from ptbridge.wire.pacing import Clock, RateLimiter, RetryPolicy, http_date_seco
 from ptbridge.wire.transport import AiohttpTransport
 
 __all__ = [
-    "OUTAGE_STATUSES",
     "Authorizer",
     "Clock",
     "HttpClient",
@@ -113,7 +112,7 @@ class HttpClient:
         """Ask once, or under the retry policy (`retry`; by default GET and HEAD are repeated, others are not).
 
         `url` is absolute, or a path below the base URL. Any answer is returned whatever its status, except: 401 (after one
-        refresh) and 403 raise PeerRefused, and on GET and HEAD OUTAGE_STATUSES raise PeerUnavailable once attempts
+        refresh) and 403 raise PeerRefused, and on GET and HEAD an outage status raises PeerUnavailable once attempts
         or age are used up. Without an answer: PeerUnavailable when surely nothing was taken (GET, HEAD, no connection), and
         OutcomeUnknown when another method's bytes may have left. `expect_json`: a 2xx holding HTML is no answer.
         With `retry=True` another method is repeated only after PeerUnavailable, so never after its bytes may have left.
@@ -173,14 +172,18 @@ class HttpClient:
         params: Sequence[tuple[str, str]] | Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
+        return_refusal: bool = False,
     ) -> Response:
         """One question and its answer, with one token refresh after 401 and, for GET and HEAD, same-origin redirects.
 
-        No repetition; errors as in `request`, but every status other than 401 and 403 is returned.
+        No repetition; errors as in `request`, but every status other than 401 and 403 is returned, and these too with
+        `return_refusal` (for token endpoints, whose 401 says why).
         """
         target = self.egress.admit(self.absolute(url, params))
         for _ in range(_MAX_REDIRECTS + 1):
             response = await self._authorized(method, target, headers or {}, content)
+            if response.status in (401, 403) and not return_refusal:
+                raise self._refusal(method, response)
             location = response.header("location")
             if response.status not in _REDIRECTS or method not in _SAFE_METHODS or not location:
                 return response
@@ -203,25 +206,19 @@ class HttpClient:
     async def _authorized(self, method: str, target: Admitted, headers: Mapping[str, str], content: bytes | None) -> Response:
         if not target.trusted:
             harmless = {name: value for name, value in headers.items() if name.lower() in _HARMLESS_HEADERS}
-            return self._permitted(method, await self._send(method, target, harmless, content))
+            return await self._send(method, target, harmless, content)
         proof = await self._authorizer.headers(method, target.url) if self._authorizer else {}
         response = await self._send(method, target, {**headers, **proof}, content)
         if response.status == 401 and self._authorizer and await self._authorizer.refresh(proof):
             proof = await self._authorizer.headers(method, target.url)
             response = await self._send(method, target, {**headers, **proof}, content)
-        return self._permitted(method, response)
+        return response
 
-    def _permitted(self, method: str, response: Response) -> Response:
-        if response.status not in (401, 403):
-            return response
+    def _refusal(self, method: str, response: Response) -> PeerRefused:
         credential = self._authorizer.credential if self._authorizer else "no credential"
-        advice = (
-            "Check the credential in the clinic file."
-            if response.status == 401
-            else "Ask the other side which permission it lacks."
-        )
-        message = f"{method} {shown_url(response.url)}: HTTP {response.status}; refused with {credential}. {advice}"
-        raise PeerRefused(message, status=response.status)
+        advice = "Check it in the clinic file." if response.status == 401 else "Ask the other side which permission it lacks."
+        message = f"{method} {shown_url(response.url)}: HTTP {response.status}; refused {credential}. {advice}"
+        return PeerRefused(message, status=response.status)
 
     async def _send(self, method: str, target: Admitted, headers: Mapping[str, str], content: bytes | None) -> Response:
         """One exchange on the wire; translates every failure into one of ours."""
