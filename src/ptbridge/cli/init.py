@@ -1,0 +1,235 @@
+"""`ptbridge init`: ask, and write a config folder that `ptbridge doctor` accepts. Nothing that exists is overwritten."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ptbridge.cli import screen
+from ptbridge.cli.init_files import SCOPES, Answers, text_of
+from ptbridge.cli.options import config_option, json_option
+from ptbridge.errors import ConfigError
+
+_AUTH = ("private_key_jwt", "client_secret_basic", "client_secret_post", "bearer", "none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What `init` wrote: paths inside the config folder; `jwks` is what to register at the EMR; `todo` is left to a person."""
+
+    folder: Path
+    files: tuple[str, ...]
+    jwks: Path | None
+    todo: tuple[str, ...]
+
+
+@click.command()
+@config_option
+@click.option("--clinic", metavar="NAME", help="Short name: a-z, 0-9, - and _.")
+@click.option("--name", metavar="TEXT", help="The clinic's name as it bills.")
+@click.option("--time-zone", metavar="ZONE", help="IANA zone such as America/Chicago.")
+@click.option("--npi", metavar="NPI", help="The billing provider's NPI.")
+@click.option("--tax-id", metavar="ID", default="", help="The billing provider's tax id.")
+@click.option("--connector", metavar="NAME", help="Which EMR; ptbridge connector list.  [default: fhir_r4]")
+@click.option("--mapping", metavar="NAME", default="", help="Shipped mapping to extend; the connector's own otherwise.")
+@click.option("--emr-url", metavar="URL", help="The EMR's FHIR base address.")
+@click.option("--emr-auth", type=click.Choice(_AUTH), help="How to prove who we are.  [default: private_key_jwt]")
+@click.option("--client-id", metavar="ID", help="The id under which the EMR registered us.")
+@click.option("--token-url", metavar="URL", default="", help="Pin the token endpoint; discovered otherwise.")
+@click.option("--scope", "scopes", metavar="SCOPE", multiple=True, help="A scope to ask for; repeat it.")
+@click.option("--emr-secret", metavar="REF", default="file:secrets/emr_secret", help="Reference to the client secret or token.")
+@click.option("--destination", metavar="NAME", help="How charges go: charge_api or csv_drop.  [default: charge_api]")
+@click.option("--biller-url", metavar="URL", help="The biller's base address.")
+@click.option("--biller-folder", metavar="DIR", default="", help="The folder for csv_drop.")
+@click.option("--biller-auth", type=click.Choice(("bearer", "none")), default="bearer", help="How the biller knows us.")
+@click.option("--biller-secret", metavar="REF", default="file:secrets/biller_token", help="Reference to the biller's token.")
+@click.option(
+    "--payer", "payers", metavar="ID=POLICY", multiple=True, help="A payer's id as the EMR gives it, and its policy; repeat it."
+)
+@json_option
+def init(config_folder: Path, json_wanted: bool, payers: tuple[str, ...], scopes: tuple[str, ...], **given: Any) -> None:
+    """Write a config folder for a clinic.
+
+    Asks for what the options leave open, if there is a terminal to ask on. Secrets are named by reference (env:NAME,
+    file:path, keyring:service/name), never given here. For private_key_jwt it makes a key and the JWKS to register.
+    """
+    complete = _ask(given) if sys.stdin.isatty() and not json_wanted else _require(given)
+    routes = tuple(_route(text) for text in payers)
+    answers = _answers(complete, routes, scopes or SCOPES)
+    written = write(config_folder, answers)
+    if json_wanted:
+        screen.put_json(
+            {
+                "folder": str(written.folder),
+                "files": written.files,
+                "jwks": str(written.jwks or "") or None,
+                "todo": written.todo,
+            }
+        )
+        return
+    _show(written)
+
+
+_QUESTIONS = {
+    "clinic": ("Short name of the clinic", None),
+    "name": ("Its name as it bills", None),
+    "time_zone": ("Its time zone", "America/Chicago"),
+    "npi": ("The billing provider's NPI", None),
+    "connector": ("Connector to the EMR", "fhir_r4"),
+    "emr_url": ("The EMR's FHIR base address", None),
+    "emr_auth": ("How to prove who we are to the EMR", "private_key_jwt"),
+    "client_id": ("The client id that the EMR gave us", None),
+    "destination": ("How charges go to the biller", "charge_api"),
+    "biller_url": ("The biller's base address", None),
+    "biller_folder": ("The folder for the files", "outbox"),
+}
+
+
+def _wanted(given: dict[str, Any], key: str) -> bool:
+    """Whether a question makes sense after the answers so far."""
+    if key == "client_id":
+        return bool(given["emr_auth"] not in ("none", "bearer"))
+    if key == "biller_url":
+        return bool(given["destination"] != "csv_drop")
+    if key == "biller_folder":
+        return bool(given["destination"] == "csv_drop")
+    return True
+
+
+def _ask(given: dict[str, Any]) -> dict[str, Any]:
+    answers = dict(given)
+    for key, (question, default) in _QUESTIONS.items():
+        if not answers[key] and _wanted(answers, key):
+            kind = click.Choice(_AUTH) if key == "emr_auth" else str
+            answers[key] = click.prompt(question, default=default, type=kind, err=True)
+    return answers
+
+
+def _require(given: dict[str, Any]) -> dict[str, Any]:
+    """Fill what has a default; name every other missing option at once. A time zone is never guessed."""
+    answers = dict(given)
+    for key in ("connector", "emr_auth", "destination"):
+        answers[key] = answers[key] or _QUESTIONS[key][1]
+    missing = [key for key in _QUESTIONS if not answers[key] and _wanted(answers, key)]
+    if missing:
+        raise click.UsageError(
+            "there is no terminal to ask on. Add " + ", ".join(f"--{key.replace('_', '-')}" for key in missing)
+        )
+    return answers
+
+
+def _route(text: str) -> tuple[str, str]:
+    payer, equals, policy = text.rpartition("=")
+    if not equals or not payer or not policy:
+        raise click.BadParameter(f"{text!r} is not ID=POLICY, such as MCR-B=medicare_part_b", param_hint="--payer")
+    return payer.strip(), policy.strip()
+
+
+def _answers(given: dict[str, Any], routes: tuple[tuple[str, str], ...], scopes: tuple[str, ...]) -> Answers:
+    """The answers, checked against what is there: the connector, the destination, the policies."""
+    from ptbridge import plugins
+    from ptbridge.policy.payers import shipped_payers
+
+    connector = plugins.connector(given["connector"])
+    plugins.destination(given["destination"])
+    policies = shipped_payers()
+    for payer, policy in routes:
+        if policy not in policies:
+            raise ConfigError(f"--payer {payer}: there is no policy {policy!r}. Known: {', '.join(sorted(policies))}.")
+    given["mapping"] = given["mapping"] or connector.INFO.mapping
+    texts: dict[str, Any] = {key: value or "" for key, value in given.items()}
+    return Answers(**texts, payers=routes, scopes=scopes)
+
+
+def write(folder: Path, answers: Answers) -> Written:
+    """Write the files of a clinic into a config folder, made if absent.
+
+    Raises ConfigError, with nothing written, when a file is there already or an answer is refused. A private key that is
+    there already is used as it is: one key may serve several clinics of one EMR.
+    """
+    texts = text_of(answers)
+    clinic_files = [name for name in texts if name != ".gitignore"]
+    there = [name for name in clinic_files if (folder / name).exists()]
+    if there:
+        raise ConfigError(
+            f"{', '.join(there)} already there. Nothing was written; choose another --clinic or --config.", where=str(folder)
+        )
+    _check(folder, answers.clinic, texts[f"clinics/{answers.clinic}.yaml"])
+    for private in ("secrets", "state"):
+        (folder / private).mkdir(parents=True, exist_ok=True)
+        (folder / private).chmod(0o700)
+    for name, text in texts.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        if name in clinic_files or not path.exists():
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+    jwks = _key(folder, answers) if answers.emr_auth == "private_key_jwt" else None
+    return Written(folder=folder, files=tuple(texts), jwks=jwks, todo=tuple(_todo(folder, answers, jwks)))
+
+
+def _check(folder: Path, clinic: str, text: str) -> None:
+    """Read the clinic file as `doctor` will, from a folder of its own, so that a wrong answer leaves nothing behind."""
+    from ptbridge.specs.config import load_config
+
+    with tempfile.TemporaryDirectory() as scratch:
+        (Path(scratch) / "clinics").mkdir()
+        (Path(scratch) / "clinics" / f"{Path(clinic).name}.yaml").write_text(text, "utf-8")
+        try:
+            load_config(scratch)
+        except ConfigError as error:
+            raise ConfigError(str(error).replace(str(Path(scratch).resolve()), str(folder)) + " Nothing was written.") from None
+
+
+def _key(folder: Path, answers: Answers) -> Path:
+    """Make the private key (mode 0600 from its first byte) and the JWKS with its public half."""
+    import json
+
+    from ptbridge.wire.keys import generate_private_key, jwks
+
+    key_file = folder / answers.private_key.removeprefix("file:")
+    if not key_file.exists():
+        write_private(key_file, generate_private_key(answers.algorithm))
+    public = folder / "emr_jwks.json"
+    public.write_text(json.dumps(jwks(key_file.read_text("utf-8"), answers.algorithm), indent=2) + "\n", "utf-8")
+    return public
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a new file that only its owner can read, whatever the umask. Raises FileExistsError if it is there."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _todo(folder: Path, answers: Answers, jwks: Path | None) -> list[str]:
+    """What only a person can do, in order."""
+    steps = [f"Register {jwks} at the EMR: it is the public half of our key."] if jwks else []
+    wanted = [answers.emr_secret] if answers.emr_auth in ("bearer", "client_secret_basic", "client_secret_post") else []
+    wanted += [answers.biller_secret] if answers.biller_url and answers.biller_auth != "none" else []
+    for reference in wanted:
+        place = folder / reference.removeprefix("file:")
+        if reference.startswith("file:") and not place.exists():
+            steps.append(f"Put the secret into {place}, for you alone to read: (umask 077; cat > {place})")
+    if not answers.payers:
+        steps.append(
+            f"Name the payers and their policies in {folder}/clinics/{answers.clinic}.yaml; visits of others are held."
+        )
+    steps.append(f"Enter prices in {folder}/fees/{answers.clinic}.csv.")
+    return steps
+
+
+def _show(written: Written) -> None:
+    screen.say(f"Wrote {written.folder}/", bold=True)
+    for name in written.files:
+        screen.say(f"  {name}")
+    screen.say()
+    screen.say("Next", bold=True)
+    for number, step in enumerate((*written.todo, f"ptbridge doctor --config {written.folder}"), 1):
+        screen.say(screen.wrapped(step, indent=f"  {number}. ", then="     "))

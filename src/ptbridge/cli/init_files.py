@@ -1,0 +1,160 @@
+"""The files of a new config folder, as text. Pure: what is written where is decided here, writing is `init`'s."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+
+SCOPES = tuple(
+    f"system/{resource}.read"
+    for resource in (
+        "Encounter",
+        "Patient",
+        "Procedure",
+        "Condition",
+        "Coverage",
+        "DocumentReference",
+        "Practitioner",
+        "Location",
+    )
+)
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What `init` asked. Secrets are references here as in the files; an empty text leaves its key out."""
+
+    clinic: str
+    name: str
+    time_zone: str
+    npi: str
+    tax_id: str = ""
+    connector: str = "fhir_r4"
+    mapping: str = "emrs/fhir_r4"  # the shipped mapping that the clinic's own extends
+    emr_url: str = ""
+    emr_auth: str = "private_key_jwt"
+    client_id: str = ""
+    token_url: str = ""
+    emr_secret: str = "file:secrets/emr_secret"  # noqa: S105 - a reference
+    private_key: str = "file:secrets/emr_private_key.pem"
+    algorithm: str = "RS384"
+    scopes: tuple[str, ...] = SCOPES
+    destination: str = "charge_api"
+    biller_url: str = ""
+    biller_folder: str = ""
+    biller_auth: str = "bearer"
+    biller_secret: str = "file:secrets/biller_token"  # noqa: S105 - a reference
+    payers: tuple[tuple[str, str], ...] = ()  # (payer id as the EMR gives it, policy)
+    requests_per_second: str = ""
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def text_of(answers: Answers) -> dict[str, str]:
+    """Path inside the config folder -> text of the file."""
+    return {
+        f"clinics/{answers.clinic}.yaml": clinic_file(answers),
+        f"mappings/{answers.clinic}.yaml": mapping_file(answers),
+        f"fees/{answers.clinic}.csv": "procedure,modifiers,amount,from,to,source\n",
+        ".gitignore": "# Keys, patient data and logs stay out of version control.\nsecrets/\nstate/\n",
+    }
+
+
+def quoted(text: str) -> str:
+    """A YAML scalar that reads back as this very text. JSON's quoting is YAML's."""
+    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+
+
+def clinic_file(answers: Answers) -> str:
+    """The clinic file: place, time, EMR, biller, payers. Every key that a person may want is there or named in a comment."""
+    tax_id = f"\n  tax_id: {quoted(answers.tax_id)}" if answers.tax_id else ""
+    return f"""\
+# {answers.clinic}: where it is, which EMR it uses, and who bills for it.
+# What the EMR's words mean stands in mappings/{answers.clinic}.yaml, prices in fees/{answers.clinic}.csv, secrets in secrets/.
+# Relative paths start at the folder above this one. After an edit, run: ptbridge doctor
+
+clinic: {quoted(answers.clinic)}
+name: {quoted(answers.name)}
+time_zone: {quoted(answers.time_zone)}  # decides the service date of a visit
+# first_service_date: "2026-01-01"     # nothing before this day is pulled or billed
+
+billing_provider:  # X12 loop 2010AA
+  npi: "{answers.npi}"
+  name: {quoted(answers.name)}{tax_id}
+
+source:
+  connector: {quoted(answers.connector)}  # ptbridge connector list
+  base_url: {quoted(answers.emr_url)}
+  mapping: mappings/{answers.clinic}.yaml
+{_auth(answers, _source_auth(answers))}{_options(answers.options)}{_rate(answers.requests_per_second)}
+destination:
+  platform: {quoted(answers.destination)}
+{_place(answers)}
+{_payers(answers)}
+fees: fees/{answers.clinic}.csv
+# assistant_method: percentage  # or simple: which of the two official 10 % computations this clinic recorded
+"""
+
+
+def _source_auth(answers: Answers) -> dict[str, str]:
+    keys = {"method": answers.emr_auth, "token_url": answers.token_url, "client_id": answers.client_id}
+    if answers.emr_auth == "private_key_jwt":
+        return keys | {"private_key": answers.private_key, "algorithm": answers.algorithm}
+    return keys | ({"secret": answers.emr_secret} if answers.emr_auth != "none" else {})
+
+
+def _auth(answers: Answers, keys: dict[str, str]) -> str:
+    lines = ["  auth:", *(f"    {key}: {quoted(value)}" for key, value in keys.items() if value)]
+    if answers.emr_auth.startswith(("private_key", "client_secret")) and answers.scopes:
+        lines.append("    scopes:  # SMART v1 words; an EMR that wants v2 takes system/Encounter.rs")
+        lines += [f"      - {quoted(scope)}" for scope in answers.scopes]
+    return "\n".join(lines) + "\n"
+
+
+def _options(options: dict[str, str]) -> str:
+    if not options:
+        return "  # options: {}  # what this connector can be told: ptbridge connector options\n"
+    return "  options:\n" + "".join(f"    {quoted(key)}: {quoted(value)}\n" for key, value in options.items())
+
+
+def _rate(requests_per_second: str) -> str:
+    return f'  requests_per_second: "{requests_per_second}"\n' if requests_per_second else ""
+
+
+def _place(answers: Answers) -> str:
+    if answers.biller_folder:
+        return f"  folder: {quoted(answers.biller_folder)}\n"
+    auth = [f"  base_url: {quoted(answers.biller_url)}", "  auth:", f"    method: {quoted(answers.biller_auth)}"]
+    if answers.biller_auth != "none":
+        auth.append(f"    secret: {quoted(answers.biller_secret)}")
+    return "\n".join(auth) + "\n"
+
+
+def _payers(answers: Answers) -> str:
+    """Each route as its own entry; without any, how to write one."""
+    comment = """\
+# Which policy counts the units of which payer: by the payer's id, or its name, exactly as the EMR gives it.
+# A visit of a payer that is not here is held. Policies: medicare_part_b, commercial_midpoint …, or your own in payers/.
+"""
+    if not answers.payers:
+        return comment + "# payers:\n#   - {policy: medicare_part_b, ids: [MCR-B], names: [Medicare Part B]}\n"
+    routes = [f"  - {{policy: {quoted(policy)}, ids: [{quoted(payer)}]}}\n" for payer, policy in answers.payers]
+    return comment + "payers:\n" + "".join(routes)
+
+
+def mapping_file(answers: Answers) -> str:
+    """The clinic's own words on top of the shipped mapping of its EMR."""
+    return f"""\
+# What this clinic's own words mean, on top of the shipped mapping of its EMR.
+# After an edit, run: ptbridge mapping check mappings/{answers.clinic}.yaml
+# A word that no table knows holds its visit, and the finding names the word and this file.
+
+mapping: {quoted(answers.clinic)}
+extends: {quoted(answers.mapping)}
+
+# lookups:
+#   services:
+#     "https://emr.example/services|KT-TAPE": not-billable  # the EMR's code system and code: never billed
+#     THEREX: "97110"                                       # the EMR's own word: that procedure code
+"""

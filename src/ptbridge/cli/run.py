@@ -1,0 +1,127 @@
+"""`ptbridge sync`, `status`, `retry`, `reconcile`: the runs, and where they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ptbridge.cli import exit_codes, screen
+from ptbridge.cli.options import clinic_option, config_option, date_of, json_option
+
+# Of several clinics' runs in one command the worst decides, in this order: the machinery before the worklist.
+_WORST_FIRST = (
+    exit_codes.LEDGER,
+    exit_codes.CONFIG,
+    exit_codes.UNEXPECTED,
+    exit_codes.PEER,
+    exit_codes.WAITING,
+    exit_codes.HELD,
+)
+
+
+@click.command()
+@config_option
+@clinic_option
+@click.option("--since", metavar="DATE", callback=date_of, help="First run: visits from this service date on.")
+@click.option("--dry-run", is_flag=True, help="Show what would be sent; send nothing and keep nothing.")
+@json_option
+def sync(config_folder: Path, clinic: str | None, since: date | None, dry_run: bool, json_wanted: bool) -> int:
+    """Pull new visits, code and check them, send the charges.
+
+    Run it as often as you like: what was sent is not sent again. The exit code tells a scheduler what happened
+    (ptbridge exit-codes).
+    """
+    from ptbridge import jobs
+    from ptbridge.cli.run_view import show_run
+    from ptbridge.specs.config import load_config
+
+    config = load_config(config_folder)
+    with screen.Progress(quiet=json_wanted) as progress:
+        reports = screen.plain(jobs.sync(config, clinic, since=since, dry_run=dry_run, progress=progress))
+    if json_wanted:
+        screen.put_json(reports)
+    else:
+        for number, report in enumerate(reports):
+            if number:
+                screen.say()
+            show_run(report)
+    return worst([report["exit_code"] for report in reports])
+
+
+def worst(codes: Sequence[int]) -> int:
+    """The exit code for several runs: the one that most needs somebody."""
+    return next((code for code in _WORST_FIRST if code in codes), max(codes, default=exit_codes.DONE))
+
+
+@click.command()
+@config_option
+@clinic_option
+@json_option
+def status(config_folder: Path, clinic: str | None, json_wanted: bool) -> int:
+    """Show what was sent, what waits and what is held."""
+    from ptbridge import jobs
+    from ptbridge.cli.run_view import show_status
+    from ptbridge.specs.config import load_config
+
+    answer = screen.plain(jobs.status(load_config(config_folder), clinic))
+    if json_wanted:
+        screen.put_json(answer)
+    else:
+        for number, (name, standing) in enumerate(answer.items()):
+            if number:
+                screen.say()
+            show_status(name, standing)
+    return exit_codes.DONE
+
+
+@click.command()
+@click.argument("id_", metavar="[ID]", required=False)
+@click.option("--reason", metavar="TEXT", default="", help="Why, in words that stay in the history; no patient's name.")
+@config_option
+@json_option
+def retry(id_: str | None, reason: str, config_folder: Path, json_wanted: bool) -> int:
+    """Give what the biller did not take another try.
+
+    Without ID: everything that is held by its delivery (rejected, given up, in doubt), not by a finding. It goes with the
+    next sync; what is in doubt is looked up at the biller first and never sent blindly.
+    """
+    from ptbridge import jobs
+    from ptbridge.specs.config import load_config
+
+    answer = screen.plain(jobs.retry(load_config(config_folder), id_, reason))
+    if json_wanted:
+        screen.put_json(answer)
+    elif answer["retried"]:
+        screen.say(f"{screen.count(len(answer['retried']), 'treatment day')} will be tried again by the next sync:")
+        for reference in answer["retried"]:
+            screen.say(f"  {screen.clean(reference)}")
+    else:
+        screen.say("Nothing is held by its delivery. What is only queued goes with the next sync by itself.")
+    return exit_codes.DONE
+
+
+@click.command()
+@config_option
+@clinic_option
+@json_option
+def reconcile(config_folder: Path, clinic: str | None, json_wanted: bool) -> int:
+    """Compare the ledger with what the biller has.
+
+    Asks the biller what it holds for the service dates that the ledger knows. Sends nothing, changes nothing.
+    """
+    from ptbridge import jobs
+    from ptbridge.cli.run_view import show_reconciled
+    from ptbridge.specs.config import load_config
+
+    answer: Mapping[str, Any] = screen.plain(jobs.reconcile(load_config(config_folder), clinic))
+    if json_wanted:
+        screen.put_json(answer)
+    else:
+        for name, compared in answer.items():
+            show_reconciled(name, compared)
+    differs = any(compared["agrees"] is False for compared in answer.values())
+    return exit_codes.DIFFERENCE if differs else exit_codes.DONE

@@ -1,0 +1,134 @@
+"""What a run, the worklist and the standing look like on a terminal. Takes plain dicts; says nothing of a patient."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from ptbridge.cli import screen
+from ptbridge.model import Fate, dollars
+
+_ORDER = (Fate.SENT, Fate.UNCHANGED, Fate.QUEUED, Fate.HELD, Fate.QUARANTINED, Fate.EXCLUDED)
+_COLOURS = {Fate.SENT: "green", Fate.UNCHANGED: "green", Fate.QUEUED: "yellow", Fate.HELD: "yellow", Fate.QUARANTINED: "red"}
+
+
+def show_run(run: Mapping[str, Any]) -> None:
+    """A run: what was pulled, every fate with its counts, what was sent, what waits for a person, where the report is."""
+    dry_run = bool(run.get("dry_run"))
+    title = f"{screen.clean(run['clinic'])}: {screen.count(run['pulled_visits'], 'visit')} pulled"
+    screen.say(title + (", dry run" if dry_run else ""), bold=True)
+    show_fates(run["visits"], run["lines"], dry_run=dry_run)
+    screen.say()
+    if dry_run:
+        screen.say(f"  {screen.count(len(run['would_send']), 'submission')} would go. Nothing was sent, nothing was kept.")
+    else:
+        screen.say(f"  {screen.count(run['units_sent'], 'unit')}, {dollars(run['amount_cents_sent'])} sent to the biller.")
+    if run.get("waiting"):
+        screen.say(f"  {screen.count(len(run['waiting']), 'submission')} still waiting for the biller; the next sync goes on.")
+    for error in run.get("errors") or ():
+        screen.say(screen.wrapped(error, indent="  error: ", then="    "), fg="red")
+    waiting = [*run.get("held", ()), *(_quarantined(row) for row in run.get("quarantined") or ())]
+    if waiting:
+        screen.say(f"\n{screen.count(len(waiting), 'treatment day')} for a person", bold=True)
+        show_held(waiting)
+    if run.get("report_path"):
+        screen.say(f"\nReport: {screen.clean(run['report_path'])}")
+
+
+def show_fates(visits: Mapping[str, int], lines: Mapping[str, int], *, dry_run: bool = False) -> None:
+    """The fates with their counts of visits and documented lines; a fate that nothing has is left out."""
+    words = {Fate.QUEUED: "would go"} if dry_run else {}
+    present = [fate for fate in _ORDER if visits.get(fate) or lines.get(fate)]
+    if not present:
+        screen.say("  Nothing new.")
+        return
+    rows = [(words.get(fate, fate.value), f"{visits.get(fate, 0):,}", f"{lines.get(fate, 0):,}") for fate in present]
+    total = ("in all", f"{sum(visits.values()):,}", f"{sum(lines.values()):,}")
+    shown = screen.table([*rows, total], headings=("", "visits", "lines"), right=(1, 2)).splitlines()
+    screen.say(shown[0], dim=True)
+    for fate, row in zip(present, shown[1:], strict=False):
+        screen.say(row, fg=_COLOURS.get(fate))
+    screen.say(shown[-1])
+
+
+def _quarantined(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A record that could not be read, as a row of the worklist."""
+    reason = {"code": "MP90", "message": row["reason"], "fix": "Correct the record at its source; it is read again."}
+    return {"id": row["visit_id"], "reasons": [reason]}
+
+
+def show_held(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Each held day: its visits, what it is, every reason with its fix."""
+    for row in rows:
+        name = " ".join(screen.clean(visit) for visit in row.get("visits") or [row.get("id")])
+        facts = [row.get("service_date"), row.get("discipline"), row.get("payer"), amount(row.get("amount_cents") or None)]
+        screen.say(f"\n  {name}", bold=True, nl=False)
+        screen.say("".join(f"  {screen.clean(fact)}" for fact in facts if fact))
+        for reason in row.get("reasons") or ():
+            show_finding(reason, indent="    ")
+
+
+def show_finding(finding: Mapping[str, Any], *, indent: str = "  ") -> None:
+    """A finding's code and message, and below it what to do."""
+    severity = finding.get("severity")
+    note = f"({severity}) " if severity and severity != "error" else ""
+    hang = indent + " " * 6
+    code = f"{screen.clean(finding.get('code')):<6}"
+    screen.say(screen.wrapped(f"{note}{finding.get('message', '')}", indent=indent + code, then=hang))
+    if finding.get("fix"):
+        screen.say(screen.wrapped(finding["fix"], indent=f"{hang}-> ", then=f"{hang}   "))
+
+
+def amount(amount_cents: int | None) -> str:
+    """Cents as dollars; nothing for an amount that is not known."""
+    return "" if amount_cents is None else dollars(amount_cents)
+
+
+def show_status(name: str, standing: Mapping[str, Any]) -> None:
+    """A clinic: treatment days by state, what waits and how old it is, how far the cursor is, the last run."""
+    screen.say(screen.clean(name), bold=True)
+    rows = [
+        (state, f"{row['days']:,}", f"{row['units'] or 0:,}", dollars(row["amount_cents"] or 0), row["oldest_service_date"])
+        for state, row in standing["days"].items()
+    ]
+    if rows:
+        screen.say(screen.table(rows, headings=("", "days", "units", "amount", "oldest service date"), right=(1, 2, 3)))
+    else:
+        screen.say("  Nothing in the ledger.")
+    if standing.get("quarantined"):
+        screen.say(f"  {screen.count(standing['quarantined'], 'record')} quarantined: ptbridge held")
+    if standing.get("waiting"):
+        states = Counter(row["state"] for row in standing["waiting"])
+        words = ", ".join(f"{number:,} {screen.clean(state)}" for state, number in states.items())
+        oldest = min(row["queued_at"] for row in standing["waiting"])
+        screen.say(f"  waiting for the biller: {words}; the oldest since {_when(oldest)}")
+    for key, value in (standing.get("cursor") or {}).items():
+        screen.say(f"  read up to {screen.clean(key)} {screen.clean(value)}", dim=True)
+    last = standing.get("last_run")
+    screen.say(f"  last run {screen.clean(last['finished_at'])}" if last else "  never run")
+
+
+def _when(value: object) -> str:
+    """Unix seconds or an ISO time as text."""
+    if isinstance(value, (int, float)):
+        return datetime.fromtimestamp(value, UTC).isoformat(sep=" ", timespec="minutes")
+    return screen.clean(value)
+
+
+def show_reconciled(name: str, compared: Mapping[str, Any]) -> None:
+    """Our total, the biller's total, and each difference by our reference."""
+    screen.say(screen.clean(name), bold=True)
+    rows = [(who, *_total(compared[key])) for who, key in (("ledger", "ours"), ("biller", "theirs")) if compared.get(key)]
+    screen.say(screen.table(rows, headings=("", "charges", "units", "amount"), right=(1, 2, 3)))
+    if compared["agrees"]:
+        screen.say("  The biller agrees, unit for unit and cent for cent.", fg="green")
+    elif compared["agrees"] is None:
+        screen.say(f"  {screen.clean(compared.get('note') or 'The biller cannot be asked.')}")
+    for difference in compared.get("differences") or ():
+        screen.say(screen.wrapped(f"{difference['reference']}: {difference['why']}", indent="  ", then="    "), fg="red")
+
+
+def _total(total: Mapping[str, int]) -> tuple[str, str, str]:
+    return f"{total['charges']:,}", f"{total['units']:,}", dollars(total["amount_cents"])

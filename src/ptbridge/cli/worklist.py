@@ -1,0 +1,90 @@
+"""`ptbridge held`, `release`, `exclude`: what waits for a person, and the person's two answers."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from ptbridge.cli import exit_codes, screen
+from ptbridge.cli.options import clinic_option, config_option, json_option
+
+_reason = click.option(
+    "--reason", required=True, metavar="TEXT", help="Why, in words that stay in the history; no patient's name."
+)
+_actor = click.option(
+    "--by", "actor", metavar="WHO", default=getpass.getuser, show_default="your user name", help="Who decides."
+)
+
+
+@click.command()
+@config_option
+@clinic_option
+@json_option
+def held(config_folder: Path, clinic: str | None, json_wanted: bool) -> int:
+    """List the visits that wait for a person, with the reason and the fix."""
+    from ptbridge import jobs
+    from ptbridge.cli.run_view import show_held
+    from ptbridge.specs.config import load_config
+
+    rows = screen.plain(jobs.held(load_config(config_folder), clinic))
+    if json_wanted:
+        screen.put_json(rows)
+    elif not rows:
+        screen.say("Nothing waits for a person.")
+    else:
+        screen.say(f"{screen.count(len(rows), 'treatment day')} for a person", bold=True)
+        show_held(rows)
+        screen.say("\nMost go by themselves once the EMR or the mapping is corrected and sync runs again.")
+        screen.say("To decide here: ptbridge release ID --reason TEXT, or ptbridge exclude ID --reason TEXT")
+    return exit_codes.HELD if rows else exit_codes.DONE
+
+
+@click.command()
+@click.argument("id_", metavar="ID")
+@_reason
+@_actor
+@config_option
+@json_option
+def release(id_: str, reason: str, actor: str, config_folder: Path, json_wanted: bool) -> None:
+    """Send a held visit as it is, with a reason.
+
+    ID is the visit id that `ptbridge held` shows. What was read wrongly or cannot be coded stays held: only
+    a finding about the charge can be overruled. The reason and your name stay in the history.
+    """
+    from ptbridge import jobs
+
+    _decide(jobs.release, "Released", id_, reason, actor, config_folder, json_wanted)
+
+
+@click.command()
+@click.argument("id_", metavar="ID")
+@_reason
+@_actor
+@config_option
+@json_option
+def exclude(id_: str, reason: str, actor: str, config_folder: Path, json_wanted: bool) -> None:
+    """Never bill a held visit, with a reason.
+
+    ID is the visit id that `ptbridge held` shows. The reason and your name stay in the history.
+    """
+    from ptbridge import jobs
+
+    _decide(jobs.exclude, "Excluded", id_, reason, actor, config_folder, json_wanted)
+
+
+def _decide(
+    decision: Callable[..., object], done: str, id_: str, reason: str, actor: str, config_folder: Path, json_wanted: bool
+) -> None:
+    """Record a person's decision and say what happens next. An empty reason is none."""
+    from ptbridge.specs.config import load_config
+
+    if not reason.strip():
+        raise click.BadParameter("is empty. Say why; it stays in the history.", param_hint="--reason")
+    outcome = decision(load_config(config_folder), id_, reason.strip(), actor)
+    if json_wanted:
+        screen.put_json(outcome)
+        return
+    screen.say(f"{done} {screen.clean(id_)}. The reason is in the history: ptbridge explain {screen.clean(id_)}")
