@@ -54,14 +54,16 @@ def _children(server: Server, settings: Settings, plan: Plan) -> Iterator[str]:
         elif not server.has(child.type):
             yield f"{child.type} is not served: visits come without {PLURALS.get(child.type, child.type)}."
         else:
-            yield _way(server, child)
+            yield _way(server, settings, child)
             yield from _changes(server, settings, child)
 
 
-def _way(server: Server, child: Child) -> str:
+def _way(server: Server, settings: Settings, child: Child) -> str:
     things, path = PLURALS.get(child.type, child.type), f"{child.type}.{'.'.join(child.encounter_path)}"
     if server.first(child.type, (child.encounter_param,)):
-        return f"{child.type} can be searched by encounter: {things} are fetched by encounter."
+        both = child.is_line and settings.unlinked_lines and server.can(child.type, "patient", child.date_param or "patient")
+        also = ", and by patient and date for those that name none (unlinked_lines: no saves that)" if both else ""
+        return f"{child.type} can be searched by encounter: {things} are fetched by encounter{also}."
     by = server.first(child.type, child.patient_params)
     if by is None:
         return f"{child.type} can be searched neither by encounter nor by patient: visits come without {things}."

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from ptbridge.model import SourceRecord
 from ptbridge.wire.fhir import Entry
-from ptbridge.wire.fhir_join import Visits, key_of, readable, source_record, travelling, unreadable_record
+from ptbridge.wire.fhir_join import Span, Visits, key_of, readable, source_record, travelling, unreadable_record
 from ptbridge.wire.fhir_plan import Child, Plan, Server, Settings
 from ptbridge.wire.fhir_references import Key, follow, identifier_keys, reference_key
 from ptbridge.wire.source_client import SourceClient
@@ -105,12 +105,11 @@ class Gatherer:
         await self._add_travelling(visits)
         return visits
 
-    def records(self, visits: Visits) -> tuple[SourceRecord, ...]:
-        """A source record for each visit of a gathered batch, in the order of the encounters."""
+    def records(self, visits: Visits, only: set[str] | None = None) -> tuple[SourceRecord, ...]:
+        """A source record for each of these visits of a gathered batch (all of them), in the order of the encounters."""
         received_at = self.client.now()
-        return tuple(
-            source_record(self.client, identity, visits.entries(identity), received_at) for identity in visits.encounters
-        )
+        wanted = visits.encounters if only is None else [identity for identity in visits.encounters if identity in only]
+        return tuple(source_record(self.client, identity, visits.entries(identity), received_at) for identity in wanted)
 
     async def _add_travelling(self, visits: Visits) -> None:
         """Practitioners, locations, conditions and so on that the visits refer to; a role leads on to its practitioner."""
@@ -131,31 +130,37 @@ class Gatherer:
     # ------------------------------------------------------------ children
 
     def _questions(self, child: Child, visits: Visits) -> Iterator[Params]:
-        """The searches that find this child for these visits: by encounter where the server can, else by patient and date."""
-        if by := self.server.first(child.type, (child.encounter_param,)):
-            for some in chunks(list(visits.encounters), self.settings.encounters_per_request):
-                yield [(by, ",".join(f"Encounter/{identity}" for identity in some))]
-        elif by := self.server.first(child.type, child.patient_params):
-            dated = child.date_param is not None and self.server.can(child.type, child.date_param)
-            for patients, window in self._windows(visits, dated):
-                yield [(by, patient_list(by, patients)), *self._dates(child, window)]
+        """The searches that find this child for these visits: by encounter where the server can, else by patient and date.
 
-    def _windows(self, visits: Visits, dated: bool) -> Iterator[tuple[Sequence[str], tuple[date, date] | None]]:
+        Lines are asked for both ways: by encounter alone, one that names none would never be seen.
+        """
+        by_encounter = self.server.first(child.type, (child.encounter_param,))
+        by_patient = self.server.first(child.type, child.patient_params)
+        dated = child.date_param is not None and self.server.can(child.type, child.date_param)
+        if by_encounter:
+            for some in chunks(list(visits.encounters), self.settings.encounters_per_request):
+                yield [(by_encounter, ",".join(f"Encounter/{identity}" for identity in some))]
+        if by_patient and (not by_encounter or (dated and child.is_line and self.settings.unlinked_lines)):
+            for patients, window in self._windows(visits, dated):
+                if window is not None or not by_encounter:
+                    yield [(by_patient, patient_list(by_patient, patients)), *self._dates(child, window)]
+
+    def _windows(self, visits: Visits, dated: bool) -> Iterator[tuple[Sequence[str], Span | None]]:
         """Patients in lists, neighbours in time together so that each list's window stays narrow; None: no window."""
-        days: dict[str, list[date | None]] = {}
+        spans: dict[str, list[Span | None]] = {}
         for identity, key in visits.patients.items():
             if key is not None and not key[1].startswith("?"):
-                days.setdefault(key[1], []).append(visits.days[identity] if dated else None)
-        undated = sorted(patient for patient, some in days.items() if None in some)
+                spans.setdefault(key[1], []).append(visits.spans[identity] if dated else None)
+        undated = sorted(patient for patient, some in spans.items() if None in some)
         for patients in chunks(undated, self.settings.patients_per_request):
             yield patients, None
-        spans = {patient: [day for day in some if day] for patient, some in days.items() if None not in some}
-        ordered = sorted(spans, key=lambda patient: (min(spans[patient]), patient))
+        known = {patient: [span for span in some if span] for patient, some in spans.items() if None not in some}
+        ordered = sorted(known, key=lambda patient: (min(known[patient]), patient))
         for patients in chunks(ordered, self.settings.patients_per_request):
-            every = [day for patient in patients for day in spans[patient]]
-            yield patients, (min(every) - ONE_DAY, max(every) + ONE_DAY)
+            every = [span for patient in patients for span in known[patient]]
+            yield patients, (min(first for first, _ in every) - ONE_DAY, max(last for _, last in every) + ONE_DAY)
 
-    def _dates(self, child: Child, window: tuple[date, date] | None) -> Params:
+    def _dates(self, child: Child, window: Span | None) -> Params:
         if window is None or child.date_param is None:
             return []
         params = [(child.date_param, self.bound("ge", window[0]))]

@@ -6,7 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 
 from ptbridge.model import SourceRecord
@@ -60,7 +60,27 @@ def first_day(resource: dict[str, Any], paths: Iterable[Path], time_zone: tzinfo
     return None
 
 
-ENCOUNTER_DAYS: tuple[Path, ...] = (("period", "start"), ("period", "end"))
+Span = tuple[date, date]
+# A recurring account is one Encounter over weeks; beyond this it is looked for on its first and last day only.
+LONGEST_SPAN = timedelta(days=62)
+
+
+def span_of(encounter: dict[str, Any], time_zone: tzinfo) -> Span | None:
+    """First and last civil day of an Encounter; None when its period names neither."""
+    start = first_day(encounter, (("period", "start"),), time_zone)
+    end = first_day(encounter, (("period", "end"),), time_zone)
+    first, last = start or end, end or start
+    return (min(first, last), max(first, last)) if first is not None and last is not None else None
+
+
+def days_of(span: Span | None) -> list[date]:
+    """Every day of it."""
+    if span is None:
+        return []
+    length = span[1] - span[0]
+    if length > LONGEST_SPAN:
+        return [*span]
+    return [span[0] + timedelta(days=number) for number in range(length.days + 1)]
 
 
 def readable(entry: Entry, resource_type: str) -> str | None:
@@ -118,19 +138,19 @@ class Visits:
     """A batch of encounters with what has been joined to each; lines that belong to none of them are set aside.
 
     `elsewhere` are lines that name an encounter outside the batch, as (encounter id, child, line). `strays` are lines that
-    name none and fit no visit, or fit several, of that patient, day and performer.
+    name none and fit no visit, or fit several, of that patient, day and performer; `matched` are those that fit one.
     """
 
     time_zone: tzinfo
     base_url: str
     encounters: dict[str, Entry]
-    days: dict[str, date | None] = field(default_factory=dict)
+    spans: dict[str, Span | None] = field(default_factory=dict)
     patients: dict[str, Key | None] = field(default_factory=dict)
     people: dict[str, Entry] = field(default_factory=dict)
     members: dict[str, dict[Key, Entry]] = field(default_factory=dict)
     elsewhere: list[tuple[str, Child, Entry]] = field(default_factory=list)
     strays: list[tuple[Child, Entry]] = field(default_factory=list)
-    matched: set[Key] = field(default_factory=set)
+    matched: dict[Key, str] = field(default_factory=dict)
     _by_day: dict[tuple[Key, date], list[str]] = field(default_factory=lambda: defaultdict(list))
     _by_identifier: dict[Key, str] | None = None
 
@@ -140,7 +160,7 @@ class Visits:
         visits = cls(time_zone, base_url, {entry.resource["id"]: entry for entry in entries})
         for identity, entry in visits.encounters.items():
             visits.members[identity] = {}
-            visits.days[identity] = first_day(entry.resource, ENCOUNTER_DAYS, time_zone)
+            visits.spans[identity] = span_of(entry.resource, time_zone)
             visits.patients[identity] = reference_key(entry.resource.get("subject"), "Patient", base_url)
         return visits
 
@@ -152,7 +172,7 @@ class Visits:
             if (found := patients.get(key)) is not None:
                 self.people[identity] = found
                 self.patients[identity] = key = key_of(found)
-            if (day := self.days[identity]) is not None:
+            for day in days_of(self.spans[identity]):
                 self._by_day[key, day].append(identity)
 
     def entries(self, identity: str) -> list[Entry]:
@@ -192,7 +212,7 @@ class Visits:
         identity = self._fitting(child, entry)
         if identity is not None:
             self.members[identity][key_of(entry)] = entry
-            self.matched.add(key_of(entry))
+            self.matched[key_of(entry)] = identity
         elif child.is_line:
             self.strays.append((child, entry))
 

@@ -92,6 +92,7 @@ PARAMETERS: Mapping[str, str] = {
     "rescan_every": "how often that re-scan runs (default 24 hours)",
     "recent": "days of service read on every run where a server cannot search by last update (default 7 days)",
     "changed_children": "ask for changed Procedures, notes … by last update: auto (default: where the server can), yes, no",
+    "unlinked_lines": "look for lines that name no Encounter by patient, day and performer: yes (default), no",
     "sort": "how the Encounter search is sorted (default _lastUpdated where the server has it); no turns it off",
     "date_form": "how dates are written in searches: day (default) or instant",
     "resources": "which resource types are joined (default: all that the plan names and the server has)",
@@ -132,6 +133,7 @@ class Settings:
     rescan_every: timedelta
     recent: timedelta
     changed_children: str
+    unlinked_lines: bool
     sort: str
     date_form: str
     resources: tuple[str, ...]
@@ -157,6 +159,7 @@ class Settings:
             rescan_every=options.duration("rescan_every", "24 hours"),
             recent=options.duration("recent", "7 days"),
             changed_children=options.word("changed_children", "auto", ("auto", "yes", "no")),
+            unlinked_lines=options.word("unlinked_lines", "yes", ("yes", "no")) == "yes",
             sort=options.text("sort", "auto"),
             date_form=options.word("date_form", "day", ("day", "instant")),
             resources=options.words("resources"),

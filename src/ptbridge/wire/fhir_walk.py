@@ -24,7 +24,7 @@ from ptbridge.ports import Pulled
 from ptbridge.wire.fhir import Entry, Gone
 from ptbridge.wire.fhir_discovery import BATCH_SIZE, Discovery, Window, instant, instant_text
 from ptbridge.wire.fhir_gather import ONE_DAY, Gatherer, Params, chunks, patient_list
-from ptbridge.wire.fhir_join import ENCOUNTER_DAYS, Visits, first_day, key_of
+from ptbridge.wire.fhir_join import Visits, first_day, key_of, span_of
 from ptbridge.wire.fhir_plan import Child, Plan, Server, Settings
 from ptbridge.wire.fhir_references import Key, follow, reference_key
 from ptbridge.wire.source_client import SourceClient
@@ -134,31 +134,34 @@ class Walk:
 
     def _in_scope(self, entry: Entry) -> bool:
         """On a first run, visits dated before `since` are out of scope; one without a date is not."""
-        day = first_day(entry.resource, ENCOUNTER_DAYS, self.client.time_zone)
-        if self.client.since is None or day is None or day >= self.client.since:
+        span = span_of(entry.resource, self.client.time_zone)
+        if self.client.since is None or span is None or span[1] >= self.client.since:
             return True
         self.seen[entry.resource["id"]] = 0
         return False
 
     # ------------------------------------------------------------ one batch
 
-    async def _batch(self, entries: Iterable[Entry], lines: Iterable[tuple[Child, Entry]] = ()) -> Pulled | None:
+    async def _batch(self, entries: Iterable[Entry]) -> Pulled | None:
         """Join and pack the encounters that this run has not yet yielded as they are now."""
         fresh = [entry for entry in entries if self.seen.get(entry.resource["id"]) != hash(entry.raw)]
         if not fresh:
             return None
-        visits = await self.gatherer.gather(fresh, lines)
-        for identity, entry in visits.encounters.items():
-            self.seen[identity] = hash(entry.raw)
-            self.elsewhere.pop(identity, None)
+        visits = await self.gatherer.gather(fresh)
+        self._meet(visits, visits.encounters)
         self._set_aside(visits)
         return Pulled(records=self.gatherer.records(visits), unreadable=self._unreadable())
+
+    def _meet(self, visits: Visits, identities: Iterable[str]) -> None:
+        for identity in identities:
+            self.seen[identity] = hash(visits.encounters[identity].raw)
+            self.elsewhere.pop(identity, None)
 
     def _set_aside(self, visits: Visits) -> None:
         for identity, _, line in visits.elsewhere:
             if identity not in self.seen:
                 self.elsewhere.setdefault(identity, set()).add(key_of(line))
-        self.matched |= visits.matched
+        self.matched.update(visits.matched)
         for child, line in visits.strays:
             self._stray(child, line)
         for key in visits.matched:
@@ -253,7 +256,9 @@ class Walk:
     # ------------------------------------------------------------ what is left at the end
 
     async def _settled(self) -> AsyncIterator[Pulled]:
-        """Look once more for the visit of each line that names none: it may be one that did not change."""
+        """Look once more for the visit of each line that names none: it may be one that did not change in this window."""
+        if not self.settings.unlinked_lines:
+            return
         wanted: dict[date, set[str]] = {}
         for child, line in self.strays.values():
             day = first_day(line.resource, child.day_paths, self.client.time_zone)
@@ -262,9 +267,11 @@ class Walk:
                     wanted.setdefault(day, set()).add(patient)
         for day, patients in sorted(wanted.items()):
             async for entries in self._visits_of(sorted(patients), day - ONE_DAY, day + ONE_DAY):
-                unmet = [entry for entry in entries if entry.resource["id"] not in self.seen]
-                if pulled := await self._batch(unmet, list(self.strays.values())):
-                    yield pulled
+                visits = await self.gatherer.gather(entries, list(self.strays.values()))
+                if found := {visits.matched[line] for line in self.strays.keys() & visits.matched.keys()}:
+                    self._meet(visits, found)
+                    self._set_aside(visits)
+                    yield Pulled(records=self.gatherer.records(visits, found), unreadable=self._unreadable())
 
     def _counts(self, child: Child, line: Entry) -> bool:
         """False for history (a surgery of 2002) and for what was not done: neither is a line of a visit."""
