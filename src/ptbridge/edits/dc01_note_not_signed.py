@@ -13,6 +13,7 @@ Cases (medicare_part_b)
     97110-GP x1 @15                                        -> ok
     97110-GP x1 @15 | note_signed=no                       -> the note is not signed
     97110-GP x1 @15 | note_signed=none                     -> the source does not say whether the note is signed
+    97110-GP x0 @15 | status=no-show | note_signed=no      -> ok
 Cases (none)
     97110-GP x1 @15 | note_signed=no                       -> ok
 """
@@ -22,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ptbridge.edits.report import on_day
+from ptbridge.edits.visits import billable_visits
 from ptbridge.model import Finding, PricedDay
 from ptbridge.policy.facts import Facts
 from ptbridge.ports import edit
@@ -35,8 +37,8 @@ def check(priced: PricedDay, facts: Facts) -> Iterator[Finding]:
     terms = facts.terms(priced.day.service_date)
     if terms is None or terms.note_signature != "required":
         return
-    for visit in priced.day.visits:
-        if visit.interventions and not visit.note_signed:
+    for visit in billable_visits(priced):
+        if not visit.note_signed:
             said = "the note is not signed"
             message = said if visit.note_signed is False else "the source does not say whether the note is signed"
             yield on_day("DC01", message, FIX, visit_id=visit.visit_id)

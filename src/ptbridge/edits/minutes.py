@@ -6,8 +6,9 @@ A chain such as 97129 with 97130 is one service here, under its first code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from ptbridge.edits.visits import billable_visits, line_minutes
 from ptbridge.model import PricedDay
 from ptbridge.policy.codes import CodeTable, ProcedureCode
 
@@ -23,7 +24,6 @@ class TimedService:
     further: ProcedureCode | None = None
     minutes: int | None = 0
     units: int = 0
-    documented: bool = field(default=False)
 
     @property
     def midpoint_units(self) -> int | None:
@@ -42,35 +42,44 @@ def timed_services(priced: PricedDay, codes: CodeTable) -> list[TimedService]:
     """The day's timed services, documented or billed. Codes that the table does not know or that are not timed are left out."""
     services: dict[str, TimedService] = {}
     get = codes.get
-    for visit in priced.coded.day.visits:
+    for visit in billable_visits(priced):
         for done in visit.interventions:
             if done.code is not None and not done.not_done and (row := get(done.code)) is not None and row.timed:
                 service = _service(services, row, codes)
-                service.documented = True
-                if done.minutes is None:
-                    service.minutes = None
-                elif service.minutes is not None:
-                    service.minutes += done.minutes
+                minutes = line_minutes(done)
+                service.minutes = None if minutes is None or service.minutes is None else service.minutes + minutes
     for charge in priced.charges:
         if (row := get(charge.line.procedure)) is not None and row.timed:
             _service(services, row, codes).units += charge.line.units
     return list(services.values())
 
 
-def pooled_minutes(services: list[TimedService], priced: PricedDay) -> int | None:
-    """Minutes of the 15-minute pool: of the lines, else the notes' timed minutes totals, which can only be more; else None."""
+def pooled_minutes(services: list[TimedService], priced: PricedDay, codes: CodeTable) -> int | None:
+    """Minutes of the 15-minute pool: of the lines, else of the notes' timed totals, which can only be more; else None."""
     minutes = 0
     for service in services:
         if service.first.pooled:
             if service.minutes is None:
-                return _noted_total(priced)
+                return _noted_total(priced, codes)
             minutes += service.minutes
     return minutes
 
 
-def _noted_total(priced: PricedDay) -> int | None:
-    totals = [visit.timed_minutes_total for visit in priced.day.visits if visit.interventions]
-    return None if None in totals else sum(total for total in totals if total is not None)
+def _noted_total(priced: PricedDay, codes: CodeTable) -> int | None:
+    """The notes' totals; a visit without one counts by its lines, if all of them have minutes."""
+    total = 0
+    for visit in billable_visits(priced):
+        timed = [done for done in visit.interventions if not done.not_done and _is_timed(done.code, codes)]
+        parts = [line_minutes(done) for done in timed] if visit.timed_minutes_total is None else [visit.timed_minutes_total]
+        if timed and None in parts:
+            return None
+        total += sum(part for part in parts if part is not None) if timed else 0
+    return total
+
+
+def _is_timed(code: str | None, codes: CodeTable) -> bool:
+    row = codes.get(code) if code else None
+    return row is not None and row.timed
 
 
 def _service(services: dict[str, TimedService], row: ProcedureCode, codes: CodeTable) -> TimedService:

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 
 from ptbridge.edits.npi import is_npi
 from ptbridge.edits.report import on_day
+from ptbridge.edits.visits import billable_visits
 from ptbridge.model import Finding, PricedDay, Provider
 from ptbridge.policy.facts import Facts
 from ptbridge.ports import edit
@@ -38,7 +39,7 @@ def check(priced: PricedDay, facts: Facts) -> Iterator[Finding]:
     if not is_npi(day.billing_npi):
         yield on_day("PR01", f"billing NPI {_problem(day.billing_npi)}", FIX_BILLING, where="billing_provider.npi")
     said: set[tuple[str, str]] = set()
-    for visit in day.visits:
+    for visit in billable_visits(priced):
         roles: tuple[tuple[str, Provider | None], ...] = (
             ("rendering", visit.rendering),
             ("referring", visit.referring),

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ptbridge.edits.report import on_day
+from ptbridge.edits.visits import billable_visits
 from ptbridge.model import Finding, PricedDay, Visit
 from ptbridge.policy.facts import Facts
 from ptbridge.ports import edit
@@ -30,8 +31,8 @@ FIX = "Name the therapist as rendering provider and the assistant as assistant; 
 @edit()
 def check(priced: PricedDay, facts: Facts) -> Iterator[Finding]:
     """Yield a finding for each visit with lines whose rendering provider cannot be billed."""
-    for visit in priced.day.visits:
-        if visit.interventions and (problem := _problem(visit)) is not None:
+    for visit in billable_visits(priced):
+        if (problem := _problem(visit)) is not None:
             yield on_day("PR02", problem, FIX, visit_id=visit.visit_id)
 
 

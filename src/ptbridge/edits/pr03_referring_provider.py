@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ptbridge.edits.report import on_day
+from ptbridge.edits.visits import billable_visits
 from ptbridge.model import Finding, PricedDay
 from ptbridge.policy.facts import Facts
 from ptbridge.ports import edit
@@ -33,6 +34,6 @@ def check(priced: PricedDay, facts: Facts) -> Iterator[Finding]:
     terms = facts.terms(priced.day.service_date)
     if terms is None or terms.referring_npi != "required":
         return
-    for visit in priced.day.visits:
-        if visit.interventions and (visit.referring is None or not visit.referring.npi):
+    for visit in billable_visits(priced):
+        if visit.referring is None or not visit.referring.npi:
             yield on_day("PR03", "the referring provider's NPI is missing", FIX, visit_id=visit.visit_id)

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ptbridge.edits.report import on_day
+from ptbridge.edits.visits import billable_visits
 from ptbridge.model import Discipline, Finding, PricedDay
 from ptbridge.policy.facts import Facts
 from ptbridge.ports import edit
@@ -33,7 +34,7 @@ _CREDENTIALS = frozenset(Discipline)
 @edit()
 def check(priced: PricedDay, facts: Facts) -> Iterator[Finding]:
     """Yield a finding for each visit whose therapist and discipline disagree."""
-    for visit in priced.day.visits:
+    for visit in billable_visits(priced):
         credential = visit.rendering.credential if visit.rendering else None
         if credential in _CREDENTIALS and visit.discipline is not None and credential != visit.discipline:
             article = "a" if credential == "PT" else "an"

@@ -1,7 +1,8 @@
-"""PR05: the place of service is missing, or is not one that the payer takes.
+"""PR05: the place of service is missing, or is not in the payer's list.
 
 What it checks
-    Where the payer's policy lists places of service: every visit has one, and it is in the list.
+    Where the payer's policy lists places of service: every visit has one (an error), and it is in the list (a warning:
+    the shipped lists are not verified).
 Why it matters
     A claim without a place of service fails; a place that does not fit the provider is denied (adjustment reason 58).
 Fix
@@ -11,7 +12,7 @@ Source
 Cases (medicare_part_b)
     97110-GP x1 @15                                        -> ok
     97110-GP x1 @15 | place=none                           -> the place of service is missing
-    97110-GP x1 @15 | place=99                             -> place of service 99 is not one that medicare_part_b takes
+    97110-GP x1 @15 | place=99                             -> warning: place of service 99 is not in the list of medicare_part_b
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ptbridge.edits.report import on_day
-from ptbridge.model import Finding, PricedDay
+from ptbridge.edits.visits import billable_visits
+from ptbridge.model import Finding, PricedDay, Severity
 from ptbridge.policy.facts import Facts
 from ptbridge.ports import edit
 
@@ -32,12 +34,13 @@ def check(priced: PricedDay, facts: Facts) -> Iterator[Finding]:
     terms = facts.terms(priced.day.service_date)
     if terms is None or terms.place_of_service is None:
         return
-    for visit in priced.day.visits:
+    for visit in billable_visits(priced):
         place = visit.place_of_service
-        if not visit.interventions or place in terms.place_of_service:
+        if place in terms.place_of_service:
             continue
-        problem = "the place of service is missing"
-        if place:
-            shown = place if len(place) == 2 else f"of {len(place)} characters"
-            problem = f"place of service {shown} is not one that {terms.payer} takes"
-        yield on_day("PR05", problem, FIX, visit_id=visit.visit_id)
+        if not place:
+            yield on_day("PR05", "the place of service is missing", FIX, visit_id=visit.visit_id)
+            continue
+        shown = place if len(place) == 2 else f"of {len(place)} characters"
+        message = f"place of service {shown} is not in the list of {terms.payer}"
+        yield on_day("PR05", message, FIX, Severity.WARNING, visit_id=visit.visit_id)

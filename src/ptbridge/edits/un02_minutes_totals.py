@@ -29,6 +29,7 @@ from collections.abc import Iterator
 
 from ptbridge.edits.minutes import EIGHT_MINUTE
 from ptbridge.edits.report import on_day
+from ptbridge.edits.visits import billable_visits, line_minutes
 from ptbridge.model import Finding, PricedDay, Severity, Visit
 from ptbridge.policy.codes import CodeTable
 from ptbridge.policy.facts import Facts
@@ -43,7 +44,7 @@ def check(priced: PricedDay, facts: Facts) -> Iterator[Finding]:
     """Yield a finding for each disagreement of each visit that has timed lines."""
     terms = facts.terms(priced.day.service_date)
     both_required = terms is not None and terms.counting_rule == EIGHT_MINUTE
-    for visit in priced.day.visits:
+    for visit in billable_visits(priced):
         has_timed, minutes = _timed_minutes(visit, facts.codes)
         if not has_timed:
             continue
@@ -77,5 +78,6 @@ def _timed_minutes(visit: Visit, codes: CodeTable) -> tuple[bool, int | None]:
             minutes = None
         elif row.timed:
             has_timed = True
-            minutes = None if minutes is None or done.minutes is None else minutes + done.minutes
+            here = line_minutes(done)
+            minutes = None if minutes is None or here is None else minutes + here
     return has_timed, minutes

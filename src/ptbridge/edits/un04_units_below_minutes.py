@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from ptbridge.edits.minutes import EIGHT_MINUTE, MIDPOINT, TimedService, eight_minute_units, pooled_minutes, timed_services
 from ptbridge.edits.report import on_day
 from ptbridge.model import Finding, PricedDay, Severity
+from ptbridge.policy.codes import CodeTable
 from ptbridge.policy.facts import Facts
 from ptbridge.ports import edit
 
@@ -40,7 +41,7 @@ def check(priced: PricedDay, facts: Facts) -> Iterator[Finding]:
         return
     services = timed_services(priced, facts.codes)
     if rule == EIGHT_MINUTE:
-        yield from _pool(services, priced)
+        yield from _pool(services, priced, facts.codes)
         return
     for service in services:
         allowed = service.midpoint_units
@@ -49,8 +50,8 @@ def check(priced: PricedDay, facts: Facts) -> Iterator[Finding]:
             yield on_day("UN04", text, FIX, Severity.WARNING)
 
 
-def _pool(services: list[TimedService], priced: PricedDay) -> Iterator[Finding]:
-    minutes = pooled_minutes(services, priced)
+def _pool(services: list[TimedService], priced: PricedDay, codes: CodeTable) -> Iterator[Finding]:
+    minutes = pooled_minutes(services, priced, codes)
     units = sum(service.units for service in services if service.first.pooled)
     if minutes is not None and units < (allowed := eight_minute_units(minutes)):
         text = f"{_units(units, 'timed ')} billed; {minutes} timed minutes allow {allowed}"
