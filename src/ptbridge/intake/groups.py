@@ -1,0 +1,319 @@
+"""The groups of a mapping (patient, coverages, clinicians, diagnoses, note) compiled to functions that read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
+from typing import Any
+
+from ptbridge.intake import values
+from ptbridge.intake.fhirpath import Path
+from ptbridge.intake.fields import Field, Reading, codings, compile_field, compile_take, nodes, words
+from ptbridge.model import Coverage, Diagnosis, Patient, Provider, Severity
+from ptbridge.specs.mapping import Mapping, texts
+
+Item = tuple[Any, str]  # a node and its resource type ('' inside a resource)
+
+
+def text(raw: Any, _reading: Reading) -> str | None:
+    """A text."""
+    return values.text(raw)
+
+
+def count(raw: Any, _reading: Reading) -> int:
+    """A whole number from 0."""
+    return values.count(raw)
+
+
+def day(raw: Any, _reading: Reading) -> date:
+    """A calendar day."""
+    return values.day(raw)
+
+
+def instant(raw: Any, reading: Reading) -> datetime:
+    """A moment, in the clinic's zone."""
+    return values.instant(raw, reading.zone)
+
+
+def flag(raw: Any, _reading: Reading) -> bool:
+    """True or false."""
+    return values.flag(raw)
+
+
+class Group:
+    """The items of a section: the first `each` path that gives any, less those that `when` leaves out."""
+
+    def __init__(self, mapping: Mapping, section: str) -> None:
+        spec = getattr(mapping.spec, section)
+        self.paths = [compile_take(mapping, section, "each", each) for each in texts(spec.each)]
+        when = getattr(spec, "when", {})
+        self.when = [
+            (compile_take(mapping, section, "when", path), frozenset(texts(allowed))) for path, allowed in when.items()
+        ]
+
+    def items(self, reading: Reading) -> list[Item]:
+        """The items with their types."""
+        return self.winner(reading)[0]
+
+    def winner(self, reading: Reading) -> tuple[list[Item], Path | None]:
+        """The items, and the path that gave them."""
+        index = reading.index
+        for path in self.paths:
+            if path.text == path.root:  # a bare resource type
+                found = [(item, path.root) for item in index.types.get(path.root, ())]
+            else:
+                found = [
+                    (item, item.get("resourceType") or "")
+                    for node in nodes(path, None, "", index)
+                    for item in path.every(node, index)
+                    if item.__class__ is dict
+                ]
+            if self.when:
+                found = [entry for entry in found if self._allowed(entry, reading)]
+            if found:
+                return found, path
+        return [], None
+
+    def _allowed(self, entry: Item, reading: Reading) -> bool:
+        item, kind = entry
+        for path, allowed in self.when:
+            spelled = (
+                word
+                for node in nodes(path, item, kind, reading.index)
+                for value in path.every(node, reading.index)
+                for word in words(value)
+            )
+            if not any(word in allowed for word in spelled):
+                return False
+        return True
+
+
+class Memory:
+    """Remembers what was made of a resource that many records share, such as a Practitioner of the same page.
+
+    Keyed by the object itself, which it keeps alive; nothing that was found wrong is remembered, so it is found again.
+    Used only where the mapping reads nothing but the resource itself.
+    """
+
+    SIZE = 4096
+
+    def __init__(self, fields: list[Field]) -> None:
+        self._made: dict[int, tuple[Any, Any]] = {}
+        self._usable = all(path.native and "resolve()" not in path.text for field in fields for path in field.paths)
+        self._roots = {path.root for field in fields for path in field.paths}
+
+    def make(self, item: Any, kind: str, reading: Reading, make: Callable[[Any, str, Reading], Any]) -> Any:
+        """What `make` makes of this item, from memory if it was made before without a finding."""
+        known = self._made.get(id(item))
+        if known is not None and known[0] is item:
+            return known[1]
+        before = len(reading.findings)
+        made = make(item, kind, reading)
+        if self._usable and len(reading.findings) == before and self._roots <= {None, kind}:
+            if len(self._made) >= self.SIZE:
+                self._made.clear()
+            self._made[id(item)] = (item, made)
+        return made
+
+
+def compile_patient(mapping: Mapping) -> Callable[[Reading], Patient | None]:
+    """The patient; None when the encounter names none at all."""
+    group = Group(mapping, "patient")
+
+    def patient_field(name: str, convert: Any = text) -> Field:
+        return compile_field(mapping, "patient", name, convert, grave=False)
+
+    fields = [patient_field(name) for name in ("id", "mrn", "family", "given", "sex", "phone")]
+    fields += [
+        patient_field("birth_date", lambda raw, _reading: values.birth_date(raw)),
+        patient_field("address", lambda raw, _reading: values.address(raw)),
+        patient_field("replaced_by", lambda raw, _reading: values.reference_id(raw) or "another record"),
+    ]
+    id_, mrn, family, given, sex, phone, birth_date, address, replaced_by = (field.read for field in fields)
+    memory = Memory(fields)
+
+    def one(item: Any, kind: str, reading: Reading) -> Patient:
+        return Patient(
+            id=id_(item, kind, reading) or "",
+            mrn=mrn(item, kind, reading),
+            family=family(item, kind, reading),
+            given=given(item, kind, reading),
+            birth_date=birth_date(item, kind, reading),
+            sex=sex(item, kind, reading),
+            address=address(item, kind, reading),
+            phone=phone(item, kind, reading),
+            replaced_by=replaced_by(item, kind, reading),
+        )
+
+    def read(reading: Reading) -> Patient | None:
+        items = group.items(reading)
+        if not items:
+            return None
+        found = follow(items[0], reading)
+        if found is not None and found[1] == "Patient":
+            patient: Patient = memory.make(*found, reading, one)
+            return patient if patient.id else None
+        identity = values.reference_id(items[0][0])
+        if identity is None:
+            return None
+        where = group.paths[0].text
+        reading.report("MP04", "the visit's patient is not in the record", where=where, severity=Severity.ERROR)
+        return Patient(id=identity)
+
+    return read
+
+
+def follow(entry: Item, reading: Reading) -> Item | None:
+    """The resource itself, or where a reference leads; None when it leads nowhere in this record."""
+    if entry[1]:
+        return entry
+    resource = reading.index.resolve(entry[0])
+    return (resource, resource["resourceType"]) if resource is not None else None
+
+
+def compile_coverages(mapping: Mapping) -> Callable[[Reading, date | None], tuple[Coverage, ...]]:
+    """The coverages in force on the service date, in billing order."""
+    group = Group(mapping, "coverages")
+    names = ("id", "status", "payer_id", "payer_name", "plan_name", "member_id", "group_number", "relationship")
+    fields = [compile_field(mapping, "coverages", name, text, grave=False) for name in names]
+    fields.append(compile_field(mapping, "coverages", "order", count))
+    fields += [compile_field(mapping, "coverages", name, day) for name in ("period_start", "period_end")]
+    id_, status, payer_id, payer_name, plan_name, member_id, group_number, relationship, order, start, end = (
+        field.read for field in fields
+    )
+    memory = Memory(fields)
+
+    def one(item: Any, kind: str, reading: Reading) -> Coverage:
+        return Coverage(
+            id=id_(item, kind, reading) or "",
+            order=order(item, kind, reading),
+            status=status(item, kind, reading),
+            payer_id=payer_id(item, kind, reading),
+            payer_name=payer_name(item, kind, reading),
+            plan_name=plan_name(item, kind, reading),
+            member_id=member_id(item, kind, reading),
+            group_number=group_number(item, kind, reading),
+            relationship=relationship(item, kind, reading),
+            period_start=start(item, kind, reading),
+            period_end=end(item, kind, reading),
+        )
+
+    def read(reading: Reading, on: date | None) -> tuple[Coverage, ...]:
+        found = [memory.make(item, kind, reading, one) for item, kind in group.items(reading)]
+        valid = [coverage for coverage in found if _in_force(coverage, on)]
+        if len(valid) < len(found):
+            reading.report("MP14", f"{len(found) - len(valid)} of {len(found)} coverages are not in force on {on}")
+        if len(valid) > 1:
+            valid.sort(key=lambda coverage: (coverage.order is None, coverage.order or 0))
+            _check_primary(valid, reading)
+        return tuple(valid)
+
+    return read
+
+
+def _in_force(coverage: Coverage, on: date | None) -> bool:
+    if on is None:
+        return True
+    return not (
+        (coverage.period_start is not None and on < coverage.period_start)
+        or (coverage.period_end is not None and on > coverage.period_end)
+    )
+
+
+def _check_primary(coverages: list[Coverage], reading: Reading) -> None:
+    primaries = sum(coverage.order == 1 for coverage in coverages)
+    if primaries > 1:
+        reading.report("MP05", f"{primaries} coverages are both primary (order 1)", where="coverages.order")
+    elif primaries == 0:
+        reading.report("MP05", f"{len(coverages)} coverages, none of them primary (order 1)", where="coverages.order")
+
+
+def compile_provider(mapping: Mapping, role: str) -> Callable[[Reading], Provider | None]:
+    """The clinician in a role; None when nobody, or several, are named."""
+    group = Group(mapping, role)
+    fields = [compile_field(mapping, role, name, text, grave=False) for name in ("id", "npi", "taxonomy")]
+    fields.append(compile_field(mapping, role, "name", lambda raw, _reading: values.person_name(raw), grave=False))
+    fields.append(compile_field(mapping, role, "credential", lambda raw, _reading: values.credential(raw), grave=False))
+    id_, npi, taxonomy, name, credential = (field.read for field in fields)
+    memory = Memory(fields)
+    severity = Severity.ERROR if role == "rendering" else Severity.WARNING
+
+    def one(item: Any, kind: str, reading: Reading) -> Provider:
+        return Provider(
+            id=id_(item, kind, reading) or "",
+            npi=npi(item, kind, reading),
+            name=name(item, kind, reading),
+            credential=credential(item, kind, reading),
+            taxonomy=taxonomy(item, kind, reading),
+        )
+
+    def read(reading: Reading) -> Provider | None:
+        items = group.items(reading)
+        if not items:
+            return None
+        first = items[0]
+        if len(items) > 1 and any(other != first for other in items):
+            reading.report("MP16", f"{len(items)} clinicians are named as {role}", where=role, severity=severity)
+            return None
+        found = follow(first, reading)
+        if found is not None:
+            provider: Provider = memory.make(*found, reading, one)
+            return provider
+        reading.report("MP04", f"the {role} clinician that the visit names is not in the record", where=role)
+        identity = values.reference_id(first[0])
+        return Provider(id=identity) if identity else None
+
+    return read
+
+
+def compile_diagnoses(mapping: Mapping) -> Callable[[Reading], tuple[Diagnosis, ...]]:
+    """The visit's ICD-10-CM diagnoses in billing order, each once."""
+    group = Group(mapping, "diagnoses")
+    code = compile_field(mapping, "diagnoses", "code", lambda raw, _reading: raw)
+    rank = compile_field(mapping, "diagnoses", "rank", count, grave=False).read
+    find = icd_codes(mapping)
+
+    def read(reading: Reading) -> tuple[Diagnosis, ...]:
+        found: list[Diagnosis] = []
+        for item, kind in group.items(reading):
+            concepts = code.every(item, kind, reading)
+            if not concepts:
+                reading.report("MP04", "a diagnosis of the visit is not in the record", where="diagnoses")
+            place = rank(item, kind, reading)
+            found += [Diagnosis(code=icd, system=system, rank=place) for system, icd in find(concepts)]
+        found.sort(key=lambda diagnosis: (diagnosis.rank is None, diagnosis.rank or 0))
+        return tuple({diagnosis.code: diagnosis for diagnosis in reversed(found)}.values())[::-1]
+
+    return read
+
+
+def icd_codes(mapping: Mapping) -> Callable[[list[Any]], Iterator[tuple[str, str]]]:
+    """A function that gives (system, code) of the ICD-10-CM codings among some concepts."""
+    systems = frozenset(mapping.spec.code_systems.diagnosis)
+
+    def find(concepts: list[Any]) -> Iterator[tuple[str, str]]:
+        for concept in concepts:
+            for system, code in codings(concept):
+                if system in systems:
+                    yield system, code.upper()
+
+    return find
+
+
+def compile_note(mapping: Mapping) -> Callable[[Reading], tuple[bool | None, datetime | None]]:
+    """(signed, signed at): False when any note is unsigned; None when there is no note, or none says."""
+    group = Group(mapping, "note")
+    signed = compile_field(mapping, "note", "signed", flag).read
+    signed_at = compile_field(mapping, "note", "signed_at", instant, grave=False).read
+
+    def read(reading: Reading) -> tuple[bool | None, datetime | None]:
+        items = group.items(reading)
+        if not items:
+            return None, None
+        answers = [signed(item, kind, reading) for item, kind in items]
+        if not all(answers):
+            return (False if False in answers else None), None
+        moments = [moment for item, kind in items if (moment := signed_at(item, kind, reading)) is not None]
+        return True, max(moments, default=None)
+
+    return read

@@ -1,0 +1,232 @@
+"""SourceRecord -> Visit, by a mapping. Raises RecordError only when no visit can be made of the record at all.
+
+Whatever else is wrong (a word that is not mapped, a negative quantity, a reference that leads nowhere) becomes a finding
+on the visit, so that a person sees all of it at once.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from ptbridge.errors import ConfigError, RecordError
+from ptbridge.intake import values
+from ptbridge.intake.fields import Reading, compile_field
+from ptbridge.intake.groups import (
+    compile_coverages,
+    compile_diagnoses,
+    compile_note,
+    compile_patient,
+    compile_provider,
+    instant,
+    text,
+)
+from ptbridge.intake.lines import Lines
+from ptbridge.intake.record_index import RecordIndex, Resource
+from ptbridge.model import Discipline, Patient, SourceRecord, Visit, VisitStatus
+from ptbridge.specs.mapping import LookupEntry, Mapping
+
+WHEN_FACTS = ("discipline", "visit_type", "place_of_service", "status")
+"""Facts of the visit that a look-up entry's `when` may ask for."""
+
+ROLES = ("rendering", "assistant", "supervising", "referring")
+
+
+class CompiledMapping:
+    """A mapping made ready once per run; reading a record with it changes nothing but its memory of services."""
+
+    def __init__(self, mapping: Mapping) -> None:
+        self.mapping = mapping
+        self.visit_id = compile_field(mapping, "visit", "visit_id", text).read
+        self.version = compile_field(mapping, "visit", "version", text, grave=False).read
+        self.status = compile_field(mapping, "visit", "status", _status).read
+        self.service_date = compile_field(mapping, "visit", "service_date", _service_date).read
+        self.started_at, self.ended_at = (
+            compile_field(mapping, "visit", name, instant, grave=False).read for name in ("started_at", "ended_at")
+        )
+        self.discipline = compile_field(mapping, "visit", "discipline", _discipline).read
+        self.visit_type, self.place_of_service, self.authorization_number = (
+            compile_field(mapping, "visit", name, text).read
+            for name in ("visit_type", "place_of_service", "authorization_number")
+        )
+        self.totals = [
+            compile_field(mapping, "visit", name, _minutes(mapping, name)).read
+            for name in ("timed_minutes_total", "treatment_minutes_total")
+        ]
+        self.patient = compile_patient(mapping)
+        self.coverages = compile_coverages(mapping)
+        self.providers = [compile_provider(mapping, role) for role in ROLES]
+        self.diagnoses = compile_diagnoses(mapping)
+        self.note = compile_note(mapping)
+        self.lines = Lines(mapping)
+
+
+def compile_mapping(mapping: Mapping) -> CompiledMapping:
+    """Compile every path of a mapping. Raises ConfigError, with file and line, for a path or a word that cannot work."""
+    _check_words(mapping)
+    return CompiledMapping(mapping)
+
+
+def normalize(record: SourceRecord, compiled: CompiledMapping, *, time_zone: ZoneInfo) -> Visit:
+    """Read one record as a Visit. `time_zone` is the clinic's: it decides the service date.
+
+    Raises RecordError for truncated JSON, a record without an Encounter, an Encounter without id or patient.
+    """
+    reading = Reading(RecordIndex(_resources(record)), time_zone, compiled.mapping)
+    reading.visit_id = visit_id = compiled.visit_id(None, "", reading)
+    if visit_id is None:
+        raise RecordError(
+            "the Encounter has no id.", where="Encounter.id", fix="Ask the EMR's support: every resource has one."
+        )
+    patient = compiled.patient(reading)
+    if patient is None:
+        raise RecordError(
+            "the Encounter names no patient.", where="Encounter.subject", fix="Link the visit to a patient in the EMR."
+        )
+    reading.private = _private_words(patient)
+    return _visit(record, compiled, reading, visit_id, patient)
+
+
+def _visit(record: SourceRecord, compiled: CompiledMapping, reading: Reading, visit_id: str, patient: Patient) -> Visit:
+    if patient.replaced_by:
+        reading.report("MP06", "the visit's patient record was merged into another", where="patient.replaced_by")
+    on = compiled.service_date(None, "", reading)
+    started_at, ended_at = compiled.started_at(None, "", reading), compiled.ended_at(None, "", reading)
+    facts = {
+        "discipline": compiled.discipline(None, "", reading),
+        "visit_type": compiled.visit_type(None, "", reading),
+        "place_of_service": compiled.place_of_service(None, "", reading),
+        "status": compiled.status(None, "", reading) or VisitStatus.UNKNOWN,
+    }
+    timed, treatment = [read(None, "", reading) for read in compiled.totals]
+    rendering, assistant, supervising, referring = [read(reading) for read in compiled.providers]
+    signed, signed_at = compiled.note(reading)
+    slot = (started_at, ended_at) if started_at and ended_at else None
+    return Visit(
+        clinic=record.clinic,
+        source=record.source,
+        visit_id=visit_id,
+        version=record.version or compiled.version(None, "", reading) or "",
+        record_sha256=record.sha256,
+        status=facts["status"],
+        service_date=on,
+        started_at=started_at,
+        discipline=facts["discipline"],
+        visit_type=facts["visit_type"],
+        patient=patient,
+        coverages=compiled.coverages(reading, on),
+        rendering=rendering,
+        assistant=assistant,
+        supervising=supervising,
+        referring=referring,
+        diagnoses=compiled.diagnoses(reading),
+        place_of_service=facts["place_of_service"],
+        note_signed=signed,
+        note_signed_at=signed_at,
+        timed_minutes_total=timed,
+        treatment_minutes_total=treatment,
+        authorization_number=compiled.authorization_number(None, "", reading),
+        interventions=compiled.lines.read(reading, facts.get, patient.id, slot),
+        findings=tuple(reading.findings),
+    )
+
+
+# ---------------------------------------------------------------- the record
+
+
+def _resources(record: SourceRecord) -> list[Resource]:
+    """The record's resources, with one Encounter: the one that the record is named after, else its first."""
+    document = record.document
+    if document is None:
+        try:
+            document = orjson.loads(record.payload)
+        except orjson.JSONDecodeError as error:
+            raise RecordError(
+                f"not readable as JSON at byte {error.pos}.", where="payload", fix="Pull the record again; it may be cut off."
+            ) from None
+    resources = [resource for resource in _entries(document) if resource.__class__ is dict]
+    encounters = [resource for resource in resources if resource.get("resourceType") == "Encounter"]
+    if not encounters:
+        kinds = sorted({str(resource.get("resourceType"))[:40] for resource in resources}) or ["nothing"]
+        raise RecordError(
+            f"the record holds no Encounter but {', '.join(kinds[:5])}.",
+            where="entry[0]",
+            fix="Check which resources the connector joins.",
+        )
+    if len(encounters) > 1:
+        named = [encounter for encounter in encounters if encounter.get("id") == record.record_key]
+        chosen = (named or encounters)[0]
+        resources = [resource for resource in resources if resource is chosen or resource.get("resourceType") != "Encounter"]
+    return resources
+
+
+def _entries(document: Any) -> list[Any]:
+    """The resources of a list, of a Bundle, or the one resource itself."""
+    if document.__class__ is list:
+        return list(document)
+    if document.__class__ is not dict:
+        return []
+    if document.get("resourceType") != "Bundle":
+        return [document]
+    entries = document.get("entry")
+    return [entry.get("resource") for entry in entries if entry.__class__ is dict] if entries.__class__ is list else []
+
+
+def _private_words(patient: Patient) -> tuple[str, ...]:
+    """What no finding may repeat: names of three letters or more, numbers, the day of birth."""
+    born = patient.birth_date.isoformat() if patient.birth_date else None
+    known = (patient.id, patient.mrn, patient.family, patient.given, born, patient.phone, patient.replaced_by)
+    return tuple(word for word in known if word and len(word) >= 3)
+
+
+# ---------------------------------------------------------------- values of a visit
+
+
+def _status(raw: Any, _reading: Reading) -> VisitStatus:
+    try:
+        return VisitStatus(raw)
+    except ValueError:
+        raise values.Unreadable(f"{raw!r} is not one of {', '.join(VisitStatus)}") from None
+
+
+def _discipline(raw: Any, _reading: Reading) -> Discipline:
+    try:
+        return Discipline(raw)
+    except ValueError:
+        raise values.Unreadable("the discipline is not one of PT, OT, SLP") from None
+
+
+def _service_date(raw: Any, reading: Reading) -> date:
+    return values.service_date(raw, reading.zone)
+
+
+def _minutes(mapping: Mapping, name: str) -> Any:
+    spec = getattr(mapping.spec.visit, name)
+    unit = (spec.unit if spec else None) or "auto"
+
+    def read(raw: Any, reading: Reading) -> int:
+        found = values.minutes(raw, unit, reading.zone)
+        if found.fraction:
+            reading.report("MP13", f"{found.fraction} minutes count as {found.whole}", where=f"visit.{name}")
+        return found.whole
+
+    return read
+
+
+def _check_words(mapping: Mapping) -> None:
+    """`when` of a look-up entry asks for facts of the visit only."""
+    lines = []
+    for table, entries in mapping.spec.lookups.items():
+        for word, value in entries.items():
+            for entry in value if isinstance(value, tuple) else (value,):
+                unknown = [name for name in entry.when if name not in WHEN_FACTS] if isinstance(entry, LookupEntry) else []
+                lines += [
+                    f"{mapping.where('lookups', table, word)}: lookups.{table}.{word}: `when` does not know {name!r}. "
+                    f"Known facts: {', '.join(WHEN_FACTS)}."
+                    for name in unknown
+                ]
+    if lines:
+        raise ConfigError("\n".join(lines))
