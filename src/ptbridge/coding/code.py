@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ptbridge.coding import findings as kinds
+from ptbridge.coding.counted import Counted
 from ptbridge.coding.diagnoses import DiagnosisList
 from ptbridge.coding.documented import Documented, Procedure, gather
 from ptbridge.coding.modifiers import (
@@ -13,7 +14,7 @@ from ptbridge.coding.modifiers import (
     shares,
     with_discipline,
 )
-from ptbridge.coding.units import Counted, count
+from ptbridge.coding.units import count
 from ptbridge.model import CodedDay, Exclusion, Finding, ServiceLine, TreatmentDay
 from ptbridge.policy import CodeTable, Policy, Terms
 from ptbridge.policy.assistants import Split

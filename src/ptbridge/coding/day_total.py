@@ -64,6 +64,8 @@ def _inconsistent(procedures: list[Procedure], missing: list[Procedure], rule: s
         return "no minutes and no units"
     if any(procedure.units not in (None, 1) for procedure in procedures if not procedure.row.timed):
         return "no minutes, and an untimed code has units other than 1"
+    if any(procedure.row.add_on is not None and (procedure.units or 0) > 1 for procedure in timed):
+        return "no minutes, and the first code of a chain bills at most one unit"
     if total is None:
         return "units without minutes, and the note has no timed total to check them against"
     known = sum(procedure.minutes or 0 for procedure in timed)

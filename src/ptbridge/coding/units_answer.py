@@ -157,8 +157,9 @@ def _acceptable(coded: CodedDay, documented: Sequence[Intervention]) -> list[dic
     ours = {line.procedure: 0 for line in coded.lines}
     for line in coded.lines:
         ours[line.procedure] += line.units
-    zeros = dict.fromkeys((line.code for line in documented if line.code), 0)
-    return [zeros | dict(answer) for answer in coded.acceptable] or [zeros | ours]
+    answers = [dict(answer) for answer in coded.acceptable] or [ours]
+    apart = {line.code: ours.get(line.code, 0) for line in documented if line.code and line.code not in answers[0]}
+    return [answer | apart for answer in answers]
 
 
 def _reasons(coded: CodedDay, discipline: Discipline | None) -> list[str]:

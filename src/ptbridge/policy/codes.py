@@ -115,6 +115,8 @@ def _read(text: str, name: str) -> CodeTable:
     raw: dict[str, tuple[int, dict[str, str]]] = {}
     for row in rows:
         code = row["code"]
+        if None in row or None in row.values():
+            raise ConfigError(f"{code}: not {len(COLUMNS)} columns; write an empty one as ,,", where=f"{name}:{rows.line_num}")
         if code in raw:
             raise ConfigError(f"{code} stands twice, first on line {raw[code][0]}; keep one", where=f"{name}:{rows.line_num}")
         raw[code] = rows.line_num, row
@@ -156,7 +158,7 @@ def _row(row: dict[str, str], add_on_of: str | None, add_on_minutes: str, where:
             valid_to=_day(row["valid_to"]),
             source=row["source"],
         )
-    except (ValueError, TypeError, AttributeError) as problem:
+    except ValueError as problem:
         raise ConfigError(f"{row['code']}: {problem}; correct the row", where=where) from None
     if code.timed != (code.minutes_per_unit is not None):
         raise ConfigError(f"{code.code}: minutes_per_unit goes with counts=minutes and only with it", where=where)
