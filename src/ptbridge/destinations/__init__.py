@@ -5,6 +5,7 @@ Each file declares `INFO: DestinationInfo` and one function with the same signat
     def build(
         spec: DestinationSpec,              # the clinic file's `destination`
         *,
+        clinic: str,                        # the clinic's short name
         http: HttpClient | None,            # already holds base URL, credential, rate; None when `base_url` is not needed
         billing: BillingProviderSpec,       # the clinic file's `billing_provider`
         folder: Path | None,                # `destination.folder`, resolved by the caller; None when not needed

@@ -39,6 +39,7 @@ _MAX_PAGES = 10_000  # 5 million charges: past that the biller's paging goes in 
 def build(
     spec: DestinationSpec,
     *,
+    clinic: str,
     http: HttpClient | None,
     billing: BillingProviderSpec,
     folder: Path | None,

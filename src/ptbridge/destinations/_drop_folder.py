@@ -1,0 +1,162 @@
+"""A folder that somebody else reads: files appear whole or not at all, and receipts remember what went into them."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import orjson
+
+from ptbridge.model import Submission
+
+_OURS = ".ptbridge"  # per clinic: receipts, and files that have no name yet; mode 0700
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One submission in a file."""
+
+    key: str
+    reference: str
+    frequency: str
+    service_date: str
+    lines: int
+    units: int
+    amount_cents: int
+
+    @classmethod
+    def of(cls, submission: Submission) -> Entry:
+        """What a receipt keeps of a submission: no patient data."""
+        return cls(
+            key=submission.key,
+            reference=submission.reference,
+            frequency=submission.frequency.value,
+            service_date=submission.service_date,
+            lines=submission.lines,
+            units=submission.units,
+            amount_cents=submission.amount_cents,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What is in one file."""
+
+    file: str
+    sha256: str
+    entries: tuple[Entry, ...]
+
+    def encoded(self) -> bytes:
+        """As JSON."""
+        return orjson.dumps(asdict(self))
+
+    @classmethod
+    def decoded(cls, content: bytes) -> Receipt:
+        """From JSON."""
+        document = orjson.loads(content)
+        entries = tuple(Entry(**entry) for entry in document["entries"])
+        return cls(file=document["file"], sha256=document["sha256"], entries=entries)
+
+
+class DropFolder:
+    """One clinic's part of a folder; it has one writer (the ledger's lock sees to that). Created by the first write."""
+
+    def __init__(self, path: Path, clinic: str) -> None:
+        self.path = path
+        self._ours = path / _OURS / clinic
+        self._by_key: dict[str, Receipt] | None = None
+
+    def free_name(self, stem: str) -> str:
+        """A file name that was never used here: `stem.csv`, else `stem-2.csv`, and so on."""
+        used = {receipt.file for receipt in self.receipts()}
+        number = 1
+        while (name := f"{stem}.csv" if number == 1 else f"{stem}-{number}.csv") in used or (self.path / name).exists():
+            number += 1
+        return name
+
+    def prepare(self, receipt: Receipt, content: bytes, control_totals: bytes) -> None:
+        """Write file and control totals, the file without its name yet. Raises OSError: then nothing happened."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._ours.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._sweep()
+        _write(self._unnamed(receipt), content)
+        _write_whole(self.path / f"{receipt.file.removesuffix('.csv')}.totals.json", control_totals)
+
+    def commit(self, receipt: Receipt) -> None:
+        """Receipt, then name. Once the receipt is durable the file is certain to get its name, now or after a crash.
+
+        Raises OSError: then it is unknown which of the two it is until `receipt_of` is asked.
+        """
+        self._by_key = None
+        last = max((int(path.name.partition("-")[0]) for path in self._ours.glob("*.json")), default=0)
+        _write_whole(self._ours / f"{last + 1:08d}-{receipt.file}.json", receipt.encoded())
+        self.give_name(receipt)
+
+    def give_name(self, receipt: Receipt) -> None:
+        """Make the file visible if it is not yet. Raises OSError, also when somebody else's file has the name."""
+        unnamed, named = self._unnamed(receipt), self.path / receipt.file
+        if not unnamed.exists():
+            return
+        if named.exists():
+            raise FileExistsError(errno.EEXIST, f"{receipt.file} is there already", str(named))
+        unnamed.rename(named)
+        _sync_folder(self.path)
+        _sync_folder(self._ours)
+
+    def receipts(self) -> Iterator[Receipt]:
+        """All receipts, oldest first."""
+        for path in sorted(self._ours.glob("*.json")) if self._ours.is_dir() else ():
+            yield Receipt.decoded(path.read_bytes())
+
+    def receipt_of(self, key: str) -> Receipt | None:
+        """The receipt that names this submission's key; None when it never got into a file."""
+        if self._by_key is None:
+            self._by_key = {entry.key: receipt for receipt in self.receipts() for entry in receipt.entries}
+        return self._by_key.get(key)
+
+    def probe(self) -> None:
+        """Write and remove a file. Raises OSError."""
+        self._ours.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = self._ours / "probe"
+        _write(probe, b"")
+        probe.unlink()
+
+    def _sweep(self) -> None:
+        """Remove what a crash left without a receipt: it was never visible, and it holds patient data."""
+        promised = {self._unnamed(receipt) for receipt in self.receipts()}
+        for path in self._ours.glob("*.part"):
+            if path not in promised:
+                path.unlink()
+
+    def _unnamed(self, receipt: Receipt) -> Path:
+        return self._ours / f"{receipt.file}.part"
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write beside it, then rename: readers see the old file or the new one."""
+    part = path.with_name(f".{path.name}.part")
+    _write(part, content)
+    part.replace(path)
+    _sync_folder(path.parent)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """A file of mode 0600 under any umask, on the disk when this returns."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:  # noqa: PTH123
+        os.fchmod(file.fileno(), 0o600)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

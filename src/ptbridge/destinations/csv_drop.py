@@ -1,0 +1,279 @@
+"""csv_drop: one CSV file per run in a folder that the biller reads, with control totals beside it.
+
+One row per service line; every cell is quoted and none can start a formula in a spreadsheet. A run's files:
+
+    ptbridge-<clinic>-<run>.csv           the rows; it appears whole or not at all, and is never overwritten
+    ptbridge-<clinic>-<run>.totals.json   rows, submissions, units, cents and the SHA-256 of the CSV
+    .ptbridge/<clinic>/…                  our receipts: which submission went into which file; leave them there
+
+How a crash leaves nothing half and nothing doubled: the CSV is written in the hidden folder and fsynced; then the receipt,
+fsynced; then the CSV gets its name. After a crash a submission with a receipt is in a whole file, which gets its name if
+it has none yet; one without a receipt was never visible. The biller may take the CSV away: the receipts stay.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from hashlib import sha256
+from io import StringIO
+from pathlib import Path
+
+import orjson
+
+from ptbridge.destinations._charge_document import Document, charge_document
+from ptbridge.destinations._drop_folder import DropFolder, Entry, Receipt
+from ptbridge.errors import ConfigError, OutcomeUnknown, PeerUnavailable
+from ptbridge.model import Acknowledgement, Disposition, Frequency, PricedDay, Submission
+from ptbridge.ports import Capabilities, DestinationInfo
+from ptbridge.specs.clinic import BillingProviderSpec, DestinationSpec
+from ptbridge.wire.http import HttpClient
+
+INFO = DestinationInfo(
+    name="csv_drop",
+    summary="Writes one CSV file per run, with control totals, into a folder that the biller reads.",
+    needs=("folder",),
+)
+
+_MEDIA_TYPE = "text/csv; charset=utf-8"
+_MAX_DIAGNOSES = 12  # X12 837P loop 2300 HI
+_MAX_MODIFIERS = 4  # X12 837P SV101-3 to SV101-6
+COLUMNS = (
+    "reference",
+    "frequency",
+    "original_id",
+    "clinic",
+    "service_date",
+    "discipline",
+    "place_of_service",
+    "billing_npi",
+    "billing_name",
+    "billing_tax_id",
+    "rendering_npi",
+    "rendering_name",
+    "rendering_credential",
+    "supervising_npi",
+    "referring_npi",
+    "referring_name",
+    "patient_id",
+    "patient_mrn",
+    "patient_family",
+    "patient_given",
+    "patient_birth_date",
+    "patient_sex",
+    "patient_phone",
+    "patient_address",
+    "patient_city",
+    "patient_state",
+    "patient_postal_code",
+    "payer_id",
+    "payer_name",
+    "plan_name",
+    "member_id",
+    "group_number",
+    "relationship",
+    "authorization",
+    *(f"diagnosis_{number}" for number in range(1, _MAX_DIAGNOSES + 1)),
+    "line",
+    "procedure",
+    *(f"modifier_{number}" for number in range(1, _MAX_MODIFIERS + 1)),
+    "units",
+    "minutes",
+    "diagnosis_pointers",
+    "unit_price",
+    "amount",
+)
+
+
+def build(
+    spec: DestinationSpec,
+    *,
+    clinic: str,
+    http: HttpClient | None,
+    billing: BillingProviderSpec,
+    folder: Path | None,
+    run_id: str,
+) -> CsvDrop:
+    """A destination for one run (see `ptbridge.destinations`). Raises ConfigError for a missing folder or an option."""
+    if folder is None:
+        raise ConfigError("destination csv_drop needs `folder`: where the biller reads files.", where="destination")
+    if spec.options:
+        raise ConfigError(f"csv_drop has no option {min(spec.options)!r}; it has none.", where="destination.options")
+    return CsvDrop(DropFolder(folder, _plain(clinic)), billing, _plain(run_id))
+
+
+class CsvDrop:
+    """A folder that the biller reads."""
+
+    def __init__(self, folder: DropFolder, billing: BillingProviderSpec, run_id: str) -> None:
+        self._folder = folder
+        self._billing = billing
+        self._run_id = run_id
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """A file cannot be taken back, so no key makes a second one harmless; but the receipts can always be asked."""
+        return Capabilities(find=True, replace=True, void=True, batch=True)
+
+    def encode(self, priced: PricedDay, *, reference: str, frequency: str, original_id: str | None) -> tuple[bytes, str]:
+        """The day's rows. Frequency 8 repeats the rows of what is taken back, as X12 does; dollars with two decimals."""
+        document = charge_document(priced, self._billing, reference=reference, frequency=frequency, original_id=original_id)
+        rows = (_row({**_day_cells(document), **_line_cells(line)}) for line in document["lines"])
+        return b"".join(rows), _MEDIA_TYPE
+
+    async def submit(self, submission: Submission) -> Acknowledgement:
+        """A file of its own for one submission; a run uses `submit_batch`."""
+        return (await self.submit_batch([submission]))[0]
+
+    async def submit_batch(self, submissions: Sequence[Submission]) -> list[Acknowledgement]:
+        """Write one file with all of them; accepted only when it is on the disk under its name.
+
+        Raises PeerUnavailable when the folder cannot be written and nothing became visible, OutcomeUnknown when the
+        disk gave up at the end: `find` then tells.
+        """
+        if not submissions:
+            return []
+        content = _row(dict(zip(COLUMNS, COLUMNS, strict=True))) + b"".join(one.body for one in submissions)
+        try:
+            receipt = Receipt(
+                file=self._folder.free_name(f"ptbridge-{_plain(submissions[0].clinic)}-{self._run_id}"),
+                sha256=sha256(content).hexdigest(),
+                entries=tuple(Entry.of(submission) for submission in submissions),
+            )
+            self._folder.prepare(receipt, content, _control_totals(receipt, content))
+        except OSError as error:
+            raise PeerUnavailable(f"{self._folder.path}: {_trouble(error)} Nothing was dropped.") from None
+        try:
+            self._folder.commit(receipt)
+        except OSError as error:
+            raise OutcomeUnknown(f"{self._folder.path}: {_trouble(error)} The next run looks what stands there.") from None
+        return [_accepted(receipt.file) for _ in submissions]
+
+    async def find(self, submission: Submission) -> Acknowledgement | None:
+        """The file that holds this very submission, by our receipts; a file that a crash left unnamed gets its name."""
+        receipt = self._folder.receipt_of(submission.key)
+        if receipt is None:
+            return None
+        try:
+            self._folder.give_name(receipt)
+        except OSError as error:
+            raise PeerUnavailable(f"{self._folder.path}: {_trouble(error)}") from None
+        return _accepted(receipt.file)
+
+    async def list_references(self, service_dates: tuple[str, str]) -> dict[str, tuple[int, int]] | None:
+        """What we dropped and did not take back, by our receipts. What the biller did with it, a folder cannot tell."""
+        first, last = service_dates
+        live: dict[str, tuple[int, int]] = {}
+        for entry in (entry for receipt in self._folder.receipts() for entry in receipt.entries):
+            live.pop(entry.reference, None)
+            if entry.frequency != Frequency.VOID and first <= entry.service_date <= last:
+                live[entry.reference] = (entry.units, entry.amount_cents)
+        return live
+
+    async def check(self) -> list[str]:
+        """Can we write there. Raises PeerUnavailable when not."""
+        try:
+            self._folder.probe()
+        except OSError as error:
+            raise PeerUnavailable(f"{self._folder.path}: {_trouble(error)}") from None
+        return [f"the folder {self._folder.path} can be written"]
+
+    async def close(self) -> None:
+        """Nothing is open between calls."""
+
+
+def _plain(name: str) -> str:
+    """A clinic's or run's name as part of a file name."""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", name)
+
+
+def _trouble(error: OSError) -> str:
+    return f"cannot write there ({error.strerror}). Check that it exists, its owner and the space on its disk."
+
+
+def _accepted(file: str) -> Acknowledgement:
+    return Acknowledgement(disposition=Disposition.ACCEPTED, destination_id=file, native_code="dropped")
+
+
+def _control_totals(receipt: Receipt, content: bytes) -> bytes:
+    """What the biller checks the file against: the sums over its rows as they stand in it."""
+    rows = list(csv.DictReader(StringIO(content.decode(), newline="")))
+    totals = {
+        "file": receipt.file,
+        "sha256": receipt.sha256,
+        "submissions": len(receipt.entries),
+        "rows": len(rows),
+        "units": sum(int(row["units"]) for row in rows),
+        "amount_cents": sum(int(row["amount"].replace(".", "")) for row in rows if row["amount"]),
+    }
+    return orjson.dumps(totals, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+# ---------------------------------------------------------------- cells
+
+# What a spreadsheet may read as a formula, and the full-width forms that some fold to it (OWASP, CSV Injection).
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+
+
+def _row(cells: dict[str, str]) -> bytes:
+    return (",".join(cell(cells.get(column, "")) for column in COLUMNS) + "\r\n").encode()
+
+
+def cell(text: str) -> str:
+    """One quoted cell. Text that a spreadsheet might run gets an apostrophe in front, also behind leading spaces."""
+    risky = text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA)
+    doubled = text.replace('"', '""')
+    return f'"\'{doubled}"' if risky else f'"{doubled}"'
+
+
+def _day_cells(document: Document) -> dict[str, str]:
+    """The cells that all rows of the day share; an absent fact is an empty cell."""
+    patient, coverage, billing = (document.get(part, {}) for part in ("patient", "coverage", "billing_provider"))
+    address = patient.get("address", {})
+    names = (
+        "reference",
+        "frequency",
+        "original_id",
+        "clinic",
+        "service_date",
+        "discipline",
+        "place_of_service",
+        "authorization",
+    )
+    return {
+        **_picked(document, "", *names),
+        **_picked(billing, "billing_", "npi", "name", "tax_id"),
+        **_picked(document.get("rendering_provider", {}), "rendering_", "npi", "name", "credential"),
+        **_picked(document.get("supervising_provider", {}), "supervising_", "npi"),
+        **_picked(document.get("referring_provider", {}), "referring_", "npi", "name"),
+        **_picked(patient, "patient_", "id", "mrn", "family", "given", "birth_date", "sex", "phone"),
+        **_picked(address, "patient_", "city", "state", "postal_code"),
+        "patient_address": ", ".join(address.get("lines", ())),
+        **_picked(coverage, "", "payer_id", "payer_name", "plan_name", "member_id", "group_number", "relationship"),
+        **_numbered("diagnosis", document["diagnoses"], _MAX_DIAGNOSES),
+    }
+
+
+def _line_cells(line: Document) -> dict[str, str]:
+    cells = {
+        "line": line["line_id"],
+        **_picked(line, "", "procedure", "units", "minutes"),
+        **_numbered("modifier", line["modifiers"], _MAX_MODIFIERS),
+        "diagnosis_pointers": " ".join(map(str, line["diagnosis_pointers"])),
+        **_picked(line.get("rendering_provider", {}), "rendering_", "npi", "name", "credential"),
+    }
+    for column, field in (("unit_price", "unit_price_cents"), ("amount", "amount_cents")):
+        if field in line:
+            cells[column] = f"{line[field] // 100}.{line[field] % 100:02d}"
+    return cells
+
+
+def _picked(part: Document, prefix: str, *names: str) -> dict[str, str]:
+    return {prefix + name: str(part[name]) for name in names if name in part}
+
+
+def _numbered(name: str, values: Sequence[str], most: int) -> dict[str, str]:
+    """`name_1`, `name_2`, … The edits hold a day that has more than the columns; this file never drops one."""
+    assert len(values) <= most, f"more than {most} of {name}; an edit should have held this day"
+    return {f"{name}_{number}": value for number, value in enumerate(values, start=1)}
