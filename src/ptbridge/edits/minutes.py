@@ -35,7 +35,7 @@ class TimedService:
 
 def eight_minute_units(minutes: int) -> int:
     """Units that a total of 15-minute services allows (CMS Pub. 100-04, ch. 5, section 20.2.C): 8 to 22 is one, then +15."""
-    return 0 if minutes < 8 else (minutes + 7) // 15
+    return max(0, (minutes + 7) // 15)
 
 
 def timed_services(priced: PricedDay, codes: CodeTable) -> list[TimedService]:

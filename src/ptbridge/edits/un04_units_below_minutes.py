@@ -13,6 +13,7 @@ Cases (medicare_part_b)
     97110-GP x1 @23                                        -> warning: 1 timed unit billed; 23 timed minutes allow 2
     97110-GP x2 @33, 97140-GP x0 @7                        -> warning: 2 timed units billed; 40 timed minutes allow 3
     97110-GP x1 @18, 97140-GP x1 @13, 97116-GP x1 @10, 97035-GP x0 @8 -> ok
+    97110-GP x1 @10, 97550-GP x1 @30                       -> ok
 Cases (commercial_midpoint)
     97110-GP x1 @24, 97112-GP x2 @23                       -> warning: 97110: 1 unit billed; 24 minutes allow 2
     97110-GP x2 @33, 97140-GP x0 @7                        -> ok
