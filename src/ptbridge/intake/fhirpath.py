@@ -361,13 +361,10 @@ def _of_type(type_name: str, then: Run) -> Run:
 
 def _extension(url: str, then: Run) -> Run:
     def run(node: Any, index: RecordIndex, out: list[Any]) -> Any:
-        extensions = node.get("extension") if node.__class__ is dict else None
-        if extensions.__class__ is list:
-            for extension in extensions:
-                if extension.__class__ is dict and extension.get("url") == url:
-                    found = then(extension, index, out)
-                    if found is not None:
-                        return found
+        if node.__class__ is dict:
+            for extension in index.extensions(node, url):
+                if (found := then(extension, index, out)) is not None:
+                    return found
         return None
 
     return run

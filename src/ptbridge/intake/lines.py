@@ -77,9 +77,9 @@ class Lines:
         reading.line_key = key
         status = self.status(item, kind, reading)
         service = self.services.read(self.code(item, kind, reading), facts, reading)
-        (minutes, source), (therapist, _), (assistant, _) = [
-            self._minutes(field, item, kind, reading) for field in self.minutes
-        ]
+        minutes, source = self._minutes(self.minutes[0], item, kind, reading)
+        therapist, _ = self._minutes(self.minutes[1], item, kind, reading)
+        assistant, _ = self._minutes(self.minutes[2], item, kind, reading)
         if minutes is not None and minutes.span is not None:
             spans[key] = minutes.span
         units, units_source = self._units(item, kind, reading)
@@ -178,10 +178,16 @@ class Lines:
             reading.report("MP11", f"{missing} documented services are not among the {len(items)} charge items")
 
 
+_OWN_TYPES = frozenset({"Encounter/", "Patient/"})
+
+
 def _names_another(reference: Any, identity: str | None) -> bool:
     """True when a reference surely leads to another resource; one without an id in it says nothing."""
     if reference is None or identity is None:
         return False
+    written = reference.get("reference") if reference.__class__ is dict else reference
+    if written.__class__ is str and written.endswith(identity) and written[: -len(identity)] in _OWN_TYPES:
+        return False  # the usual shape
     named = values.reference_id(reference)
     return named is not None and named != identity
 

@@ -185,18 +185,22 @@ def _private_words(patient: Patient) -> tuple[str, ...]:
 # ---------------------------------------------------------------- values of a visit
 
 
+_STATUSES = {status.value: status for status in VisitStatus}
+_DISCIPLINES = {discipline.value: discipline for discipline in Discipline}
+
+
 def _status(raw: Any, _reading: Reading) -> VisitStatus:
-    try:
-        return VisitStatus(raw)
-    except ValueError:
-        raise values.Unreadable(f"{raw!r} is not one of {', '.join(VisitStatus)}") from None
+    status = _STATUSES.get(raw) if raw.__class__ is str else None
+    if status is None:
+        raise values.Unreadable(f"the status is not one of {', '.join(VisitStatus)}")
+    return status
 
 
 def _discipline(raw: Any, _reading: Reading) -> Discipline:
-    try:
-        return Discipline(raw)
-    except ValueError:
-        raise values.Unreadable("the discipline is not one of PT, OT, SLP") from None
+    discipline = _DISCIPLINES.get(raw) if raw.__class__ is str else None
+    if discipline is None:
+        raise values.Unreadable("the discipline is not one of PT, OT, SLP")
+    return discipline
 
 
 def _service_date(raw: Any, reading: Reading) -> date:

@@ -7,17 +7,20 @@ from typing import Any, Final
 Resource = dict[str, Any]
 
 _MISSING: Final[Resource] = {}
+_NONE: Final[list[Resource]] = []
 
 
 class RecordIndex:
     """Built once per record. `types` keeps the order of the record; reference targets are indexed on first use."""
 
-    __slots__ = ("_by_reference", "resources", "types")
+    __slots__ = ("_by_reference", "_extended", "_extensions", "resources", "types")
 
     def __init__(self, resources: list[Resource]) -> None:
         self.resources = resources
         self.types: dict[str, list[Resource]] = {}
         self._by_reference: dict[str, Resource | None] = {}
+        self._extended: Resource = _MISSING  # whose extensions these are
+        self._extensions: dict[str, list[Resource]] = {}
         by_reference, types = self._by_reference, self.types
         for resource in resources:
             kind = resource.get("resourceType")
@@ -30,6 +33,17 @@ class RecordIndex:
             identity = resource.get("id")
             if identity.__class__ is str:
                 by_reference[f"{kind}/{identity}"] = resource
+
+    def extensions(self, node: Resource, url: str) -> list[Resource]:
+        """The extensions of a node with that URL. A mapping asks one node for many, so the last node's are kept by URL."""
+        if node is not self._extended:
+            self._extended, self._extensions = node, {}
+            written = node.get("extension")
+            for extension in written if written.__class__ is list else ():
+                name = extension.get("url") if extension.__class__ is dict else None
+                if name.__class__ is str:
+                    self._extensions.setdefault(name, []).append(extension)
+        return self._extensions.get(url, _NONE)
 
     def resolve(self, node: Any) -> Resource | None:
         """The resource that a Reference (or a bare reference text) leads to inside this record, or None."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -35,6 +36,9 @@ class Minutes(NamedTuple):
     fraction: str = ""
 
 
+_WHOLE = tuple(Minutes(whole) for whole in range(MAX_MINUTES + 1))
+
+
 def text(raw: Any) -> str | None:
     """A text or a number as text, trimmed; None when empty."""
     if raw.__class__ is str:
@@ -48,11 +52,16 @@ def instant(raw: Any, zone: ZoneInfo) -> datetime:
     """A moment. A time without an offset is the clinic's own. A date alone is midnight at the clinic."""
     if raw.__class__ is str and len(raw) >= 10 and raw[4] == "-" and raw[7] == "-":
         try:
-            moment = datetime.fromisoformat(raw)
-            return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
+            return _instant(raw, zone)
         except (ValueError, OverflowError):
             pass
     raise Unreadable(f"{_shown(raw)} is not a date and time")
+
+
+@lru_cache(maxsize=256)  # one visit asks for its start three times
+def _instant(written: str, zone: ZoneInfo) -> datetime:
+    moment = datetime.fromisoformat(written)
+    return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
 
 
 def service_date(raw: Any, zone: ZoneInfo) -> date:
@@ -98,12 +107,15 @@ def minutes(raw: Any, unit: str, zone: ZoneInfo) -> Minutes:
     `auto` reads only values that state their own unit. A unit that contradicts the mapping is unreadable.
     """
     if raw.__class__ is dict:
+        value = raw.get("value")
+        if value.__class__ is int and 0 <= value <= MAX_MINUTES and raw.get("code") == "min" and "comparator" not in raw:
+            return _WHOLE[value]  # the usual shape
         if "start" in raw or "end" in raw:
             return _of_period(raw, zone)
         stated = raw.get("code") or raw.get("unit")
         if raw.get("comparator"):
             raise Unreadable("a quantity with a comparator is not exact")
-        number = _number(raw.get("value"))
+        number = _number(value)
         if stated is not None:
             seconds_each = _UCUM_SECONDS.get(stated.lower() if stated.__class__ is str else "")
             if seconds_each is None:
