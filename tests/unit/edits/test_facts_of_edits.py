@@ -15,6 +15,8 @@ from ptbridge.edits.icd10 import load_icd10, read_release, shipped_release
 from ptbridge.edits.md05_malformed_modifier import well_formed as well_formed_modifier
 from ptbridge.edits.minutes import eight_minute_units
 from ptbridge.edits.npi import is_npi
+from ptbridge.edits.visits import line_minutes
+from ptbridge.model import Intervention
 from ptbridge.policy.codes import load_codes
 
 
@@ -60,6 +62,8 @@ def test_every_shipped_diagnosis_is_well_formed() -> None:
         ("M54.50", date(2025, 10, 1), True),
         ("M5450", date(2026, 9, 30), True),
         ("M54.5", date(2026, 3, 2), False),
+        ("M54.5", date(2025, 10, 1), False),
+        ("M54.5", date(2026, 9, 30), False),
         ("M54.5", date(2026, 10, 1), None),
         ("M54.50", date(2026, 10, 1), True),
         ("M54.50", date(2027, 10, 1), True),
@@ -82,6 +86,16 @@ def test_a_damaged_list_is_refused() -> None:
 )
 def test_the_interval_table_of_the_manual(minutes: int, units: int) -> None:
     assert eight_minute_units(minutes) == units
+
+
+@pytest.mark.parametrize(
+    ("whole", "therapist", "assistant", "minutes"), [(30, 13, 17, 30), (None, 13, 17, 30), (None, 13, None, None), (0, 9, 9, 0)]
+)
+def test_minutes_of_a_line_are_its_own_or_both_parts_together(
+    whole: int | None, therapist: int | None, assistant: int | None, minutes: int | None
+) -> None:
+    done = Intervention(line_key="1", documented="x", minutes=whole, therapist_minutes=therapist, assistant_minutes=assistant)
+    assert line_minutes(done) == minutes
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -63,6 +64,15 @@ def test_findings_name_the_visit_and_the_documented_line() -> None:
     priced, facts = day_and_facts("97110-GP x1 @15, 97710-GP x1")
     (finding,) = (finding for finding in run(priced, facts, plugins.edits()) if finding.code == "PC01")
     assert (finding.visit_id, finding.line_key) == ("v1", "1")
+
+
+def test_a_line_that_was_struck_out_in_the_note_stands_behind_nothing() -> None:
+    priced, facts = day_and_facts("97110-GP x1 @15")
+    (visit,) = priced.day.visits
+    struck = replace(visit, interventions=tuple(replace(done, not_done=True) for done in visit.interventions))
+    day = replace(priced.day, visits=(struck,))
+    findings = run(replace(priced, coded=replace(priced.coded, day=day)), facts, plugins.edits())
+    assert "DC04" in {finding.code for finding in findings if finding.holds}
 
 
 def test_the_day_itself_is_not_changed() -> None:
