@@ -198,11 +198,13 @@ def bench_page(encounters: int = 100, *, bytes_per_encounter: int = 5250, seed: 
         if resource["id"] in resources or resource["id"] not in _BENCH_ABSENT:
             resources[resource["id"]] = resource
     everything = list(resources.values())
+    visits_of_page = [resource for resource in everything if resource["resourceType"] == "Encounter"]
+    for visit in visits_of_page:
+        del visit["appointment"]
+        visit["text"] = _narrative(0)
     short = encounters * bytes_per_encounter - len(_bundle(everything))
-    for resource in everything:
-        if resource["resourceType"] == "Encounter":
-            del resource["appointment"]
-            resource["text"] = _narrative(short // encounters)
+    for visit in visits_of_page:
+        visit["text"] = _narrative(short // encounters)
     return _bundle(everything)
 
 
@@ -219,10 +221,8 @@ def _bench_plan(scale: Scale, number: int) -> VisitPlan:
 
 
 def _narrative(size: int) -> Resource:
-    shell = '<div xmlns="http://www.w3.org/1999/xhtml"><p></p></div>'
-    room = max(size - len(shell) - len(',"text":{"status":"generated","div":""}') - 2, 0)
-    text = (_SENTENCE * (room // len(_SENTENCE) + 1))[:room]
-    return {"status": "generated", "div": shell.replace("<p></p>", f"<p>{text}</p>")}
+    text = (_SENTENCE * (max(size, 0) // len(_SENTENCE) + 1))[: max(size, 0)]
+    return {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{text}</p></div>'}
 
 
 def _bundle(resources: Iterable[dict[str, Any]]) -> bytes:

@@ -133,7 +133,7 @@ class Authority:
 
     def _verified(self, assertion: str) -> tuple[dict[str, Any], Client]:
         """Claims whose signature is right, and whose client they name as issuer and subject."""
-        refused = TokenRefused("invalid_client", "the assertion's signature, algorithm or key is not accepted", status=401)
+        refused = TokenRefused("invalid_client", "the assertion's signature, algorithm, kid or key is not accepted", status=401)
         for client in self.clients:
             if client.jwks is None or "private_key_jwt" not in client.methods:
                 continue
