@@ -135,6 +135,13 @@ class Days:
         row = self._connection.execute("SELECT body FROM day_version WHERE id = ?", (day.version_id,)).fetchone()
         return unpack(row[0]) if row else None
 
+    def live_bytes(self, day: DayRow) -> bytes | None:
+        """The bytes of the submission that the biller has now; None when it has none."""
+        row = self._connection.execute(
+            "SELECT body FROM submission WHERE day_id = ? AND state = 'accepted' ORDER BY id DESC LIMIT 1", (day.id,)
+        ).fetchone()
+        return unpack(row[0]) if row and day.live_sha256 is not None else None
+
     # ------------------------------------------------------------ judging
 
     def record(self, day: DayRow, verdict: Verdict) -> None:

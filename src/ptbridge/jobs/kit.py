@@ -1,0 +1,82 @@
+"""From a config folder to a Kit: everything a clinic's pipeline needs, read and checked before anything is pulled."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date
+from importlib import resources
+from pathlib import Path
+
+import ptbridge
+from ptbridge import plugins
+from ptbridge.edits.icd10 import load_icd10
+from ptbridge.errors import ConfigError
+from ptbridge.intake.normalize import CompiledMapping, compile_mapping
+from ptbridge.pipeline import Kit
+from ptbridge.policy import FeeSchedule, Policy, load_codes, load_fees, load_payers
+from ptbridge.ports import Destination
+from ptbridge.specs.clinic import ClinicSpec
+from ptbridge.specs.config import Config
+from ptbridge.specs.mapping_files import load_mapping
+
+
+def build_kit(config: Config, spec: ClinicSpec, destination: Destination, *, today: date) -> Kit:
+    """Read mapping, payers, fees, codes and edits. Raises ConfigError naming the file to edit."""
+    policies = policies_of(config)
+    for route in spec.payers:
+        if route.policy not in policies:
+            raise ConfigError(
+                f"payers: there is no policy {route.policy!r}. Known policies: {', '.join(sorted(policies))}.",
+                where=str(config.files[spec.clinic]),
+            )
+    return Kit(
+        clinic=spec,
+        time_zone=config.time_zone(spec),
+        today=today,
+        mapping=mapping_of(config, spec),
+        codes=load_codes(),
+        policies=policies,
+        fees=_fees(config, spec),
+        edits=plugins.edits(),
+        destination=destination,
+        icd10=load_icd10(),
+    )
+
+
+def mapping_of(config: Config, spec: ClinicSpec) -> CompiledMapping:
+    """The clinic's mapping, or the one its connector ships."""
+    named = config.mapping(spec) if spec.source.mapping else plugins.connector(spec.source.connector).INFO.mapping
+    return compile_mapping(load_mapping(named))
+
+
+def policies_of(config: Config) -> dict[str, Policy]:
+    """The shipped payer policies, overridden by the config folder's own."""
+    own = [config.payers_folder] if config.payers_folder.is_dir() else []
+    with resources.as_file(resources.files("ptbridge_mappings") / "payers") as shipped:
+        return load_payers([shipped, *own])
+
+
+def _fees(config: Config, spec: ClinicSpec) -> dict[str, FeeSchedule | None]:
+    schedules: dict[str, FeeSchedule | None] = {"": None}
+    path = config.fees(spec)
+    if path is not None:
+        schedules[""] = load_fees(path)
+    for route in spec.payers:
+        own = config.fees(spec, route) if route.fees else None
+        if own is not None:
+            schedules[route.fees or ""] = load_fees(own)
+    return schedules
+
+
+def fingerprint(config: Config, today: date) -> str:
+    """What a judgement depends on besides the visits: the person's files, ptbridge's version, the civil day."""
+    digest = hashlib.sha256(f"{ptbridge.__version__} {today.isoformat()}".encode())
+    for folder in ("clinics", "mappings", "payers", "fees"):
+        for path in sorted((config.folder / folder).rglob("*")):
+            if path.is_file():
+                digest.update(_named(path, config.folder))
+    return digest.hexdigest()
+
+
+def _named(path: Path, folder: Path) -> bytes:
+    return str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0"

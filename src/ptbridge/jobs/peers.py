@@ -1,0 +1,71 @@
+"""The two other systems of a clinic, ready to speak to: its EMR and its biller, with their credentials and their rates."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import date
+
+from ptbridge.plugins import destination as destination_module
+from ptbridge.ports import Destination
+from ptbridge.sdk import SourceClient
+from ptbridge.specs.clinic import AuthSpec, ClinicSpec
+from ptbridge.specs.config import Config
+from ptbridge.wire.fhir import FhirClient
+from ptbridge.wire.http import HttpClient
+from ptbridge.wire.pacing import RateLimiter
+from ptbridge.wire.smart_auth import authorizer_from
+
+
+def http_client(config: Config, base_url: str, auth: AuthSpec, requests_per_second: float, connections: int) -> HttpClient:
+    """A client bound to one origin, its credential resolved now and kept nowhere else. Raises ConfigError."""
+    limiter = RateLimiter(requests_per_second)
+    authorizer = authorizer_from(
+        auth,
+        base_url=base_url,
+        secret=config.secret(auth.secret),
+        private_key=config.secret(auth.private_key),
+        limiter=limiter,
+    )
+    return HttpClient(base_url, authorizer=authorizer, limiter=limiter, max_connections=connections)
+
+
+@asynccontextmanager
+async def open_source(
+    config: Config, spec: ClinicSpec, *, since: date | None = None, recheck: tuple[str, ...] = ()
+) -> AsyncIterator[SourceClient]:
+    """What a connector's `pull` and `check` are handed. Raises ConfigError for a secret that cannot be had."""
+    source = spec.source
+    async with http_client(config, source.base_url, source.auth, source.requests_per_second, 8) as http:
+        yield SourceClient(
+            fhir=FhirClient(http, source.base_url),
+            clinic=spec.clinic,
+            source=source.connector,
+            time_zone=config.time_zone(spec),
+            options=source.options,
+            since=since or _first_day(spec),
+            recheck=recheck,
+            folder=config.folder,
+        )
+
+
+def _first_day(spec: ClinicSpec) -> date | None:
+    return date.fromisoformat(spec.first_service_date) if spec.first_service_date else None
+
+
+@asynccontextmanager
+async def open_destination(config: Config, spec: ClinicSpec, *, run_id: str) -> AsyncIterator[Destination]:
+    """The clinic's biller, closed on the way out. Raises ConfigError for what the platform needs and the file lacks."""
+    chosen = spec.destination
+    http = None
+    if chosen.base_url:
+        http = http_client(config, chosen.base_url, chosen.auth, chosen.requests_per_second, chosen.in_flight + 2)
+    folder = config.path(chosen.folder) if chosen.folder else None
+    module = destination_module(chosen.platform)
+    destination: Destination = module.build(
+        chosen, http=http, billing=spec.billing_provider, folder=folder, clinic=spec.clinic, run_id=run_id
+    )
+    try:
+        yield destination
+    finally:
+        await destination.close()

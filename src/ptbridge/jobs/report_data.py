@@ -1,0 +1,45 @@
+"""What a run says of itself: counts that add up, what is held and why, what the biller took."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from ptbridge.model import Fate
+
+
+@dataclass(slots=True, kw_only=True)
+class RunReport:
+    """One clinic's run. Amounts are integer cents. `visits` and `lines` by fate add up to `pulled_visits` and `pulled_lines`.
+
+    `would_send` is filled in a dry run only. `errors` are sentences about peers and configuration, without patient data.
+    """
+
+    run_id: int = 0
+    clinic: str = ""
+    started_at: str = ""
+    finished_at: str = ""
+    dry_run: bool = False
+    pulled_visits: int = 0
+    pulled_lines: int = 0
+    visits: dict[str, int] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+    submissions_sent: int = 0
+    units_sent: int = 0
+    amount_cents_sent: int = 0
+    held: list[dict[str, Any]] = field(default_factory=list)
+    quarantined: list[dict[str, str]] = field(default_factory=list)
+    waiting: list[dict[str, Any]] = field(default_factory=list)
+    would_send: list[dict[str, Any]] = field(default_factory=list)
+    delivery: dict[str, Any] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    report_path: str = ""
+    exit_code: int = 0
+
+    def set_fates(self, visits: Counter[Fate], lines: Counter[Fate]) -> None:
+        """Take the ledger's counts; every fate is named, also with zero."""
+        self.visits = {fate.value: visits[fate] for fate in Fate}
+        self.lines = {fate.value: lines[fate] for fate in Fate}
+        self.pulled_visits = sum(visits.values())
+        self.pulled_lines = sum(lines.values())

@@ -1,0 +1,257 @@
+"""One run for one clinic: pull, make durable, judge what changed, deliver, settle. The night job."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+import msgspec
+
+from ptbridge.delivery import DeliveryReport, RetryPolicy, SystemClock, deliver
+from ptbridge.errors import PeerError, PtbridgeError, RecordError
+from ptbridge.jobs import settle
+from ptbridge.jobs.kit import build_kit, fingerprint
+from ptbridge.jobs.log_file import log_to
+from ptbridge.jobs.peers import open_destination, open_source
+from ptbridge.jobs.report_data import RunReport
+from ptbridge.jobs.worklist import reopen
+from ptbridge.ledger import DayRow, KnownVisit, Ledger, Verdict
+from ptbridge.model import SourceRecord
+from ptbridge.pipeline import Kit, day_key, judge, normalize
+from ptbridge.plan import reference_of
+from ptbridge.plugins import connector
+from ptbridge.ports import Destination, Pulled
+from ptbridge.specs.config import Config
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[str, int], None]  # what is going on (pulling, judging, sending), and how many so far
+
+CHUNK = 200  # treatment days judged in one transaction
+PASSES = 4  # judge and deliver again for days that waited for an answer about an earlier version
+DELIVERY_SECONDS = 3600.0  # then the rest stays queued for the next run
+
+
+def sync(
+    config: Config,
+    clinic: str | None = None,
+    since: date | None = None,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> list[RunReport]:
+    """Run every clinic of the config (or one), each by itself: a peer's trouble at one does not stop the next.
+
+    `since` bounds the first pull by service date. `dry_run` does everything but send, and takes it all back.
+    Raises LedgerBusy when another process runs on this state folder, LedgerError when the ledger cannot be trusted.
+    """
+    names = [config.clinic(clinic).clinic] if clinic else list(config.clinics)
+    with Ledger.open(config.state) as ledger, log_to(config.logs):
+        run = Run(config=config, ledger=ledger, since=since, dry_run=dry_run, progress=progress or _silent)
+        return [run.clinic(name) for name in names]
+
+
+def retry(
+    config: Config,
+    clinic: str | None = None,
+    name: str | None = None,
+    reason: str = "",
+    actor: str | None = None,
+    progress: Progress | None = None,
+) -> list[RunReport]:
+    """Deliver what waits, now, without pulling; what delivery holds (or the one day `name`) gets a new chance first.
+
+    What is in doubt is looked up at the biller, never resent blindly. Raises as `sync` does, ConfigError for an unknown `name`.
+    """
+    names = [config.clinic(clinic).clinic] if clinic else list(config.clinics)
+    with Ledger.open(config.state) as ledger, log_to(config.logs):
+        reopen(ledger, names, name, reason, actor)
+        run = Run(config=config, ledger=ledger, pull=False, progress=progress or _silent)
+        return [run.clinic(one) for one in names]
+
+
+def _silent(what: str, count: int) -> None:
+    return None
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """The state of one `sync` over the clinics of a config folder."""
+
+    config: Config
+    ledger: Ledger
+    progress: Progress
+    since: date | None = None
+    dry_run: bool = False
+    pull: bool = True
+    errors: list[str] = field(default_factory=list)
+
+    def clinic(self, name: str) -> RunReport:
+        """Run one clinic. What another system does wrong becomes an error of the report, never an exception."""
+        self.errors = []
+        rehearsal = self.ledger.rehearsal() if self.dry_run else nullcontext()
+        with rehearsal:
+            run_id = self.ledger.begin_run(name)
+            report = RunReport(run_id=run_id, clinic=name, started_at=_now(), dry_run=self.dry_run)
+            delivered: DeliveryReport | None = None
+            try:
+                delivered = asyncio.run(self._run(name, run_id))
+            except PeerError as error:
+                self._note(error)
+            settle.settle(self.config, self.ledger, report, delivered, self.errors)
+            self.ledger.end_run(run_id, msgspec.json.encode(settle.summary(report)).decode())
+        return report
+
+    def _note(self, error: PtbridgeError) -> None:
+        self.errors.append(str(error))
+        log.warning("peer trouble: %s", type(error).__name__)
+
+    async def _run(self, name: str, run_id: int) -> DeliveryReport | None:
+        spec = self.config.clinics[name]
+        today = datetime.now(self.config.time_zone(spec)).date()
+        async with open_destination(self.config, spec, run_id=f"{run_id:06d}") as destination:
+            kit = build_kit(self.config, spec, destination, today=today)
+            outbox = self.ledger.outbox(name, spec.destination.platform)
+            outbox.recover()
+            self._read_again(kit, fingerprint(self.config, today))
+            try:
+                if self.pull:
+                    await self._pull(kit)
+            except PeerError as error:  # what was pulled before is durable and goes on; the cursor has not moved
+                self._note(error)
+            return await self._judge_and_deliver(kit, destination)
+
+    # ------------------------------------------------------------ pull, normalize
+
+    async def _pull(self, kit: Kit) -> None:
+        spec = kit.clinic
+        count = 0
+        cursor = self.ledger.cursor(spec.clinic, spec.source.connector)
+        recheck = self.ledger.visits.keys_of_recent_days(spec.clinic, spec.source.connector)
+        async with open_source(self.config, spec, since=self.since, recheck=recheck) as client:
+            async for batch in connector(spec.source.connector).pull(client, cursor):
+                self._take(batch, kit)
+                count += len(batch.records)
+                self.progress("pulling", count)
+
+    def _take(self, batch: Pulled, kit: Kit) -> None:
+        """One batch: payloads, visits, days to judge and the cursor, in one durable transaction."""
+        ledger, spec = self.ledger, kit.clinic
+        with ledger.transaction():
+            for record in batch.records:
+                self._take_record(record, kit)
+            for record, reason in batch.unreadable:
+                known = ledger.visits.find(record.clinic, record.source, record.record_key)
+                self._quarantine(record, reason, known)
+            for record_key in batch.gone:
+                day_id = ledger.visits.gone(spec.clinic, spec.source.connector, record_key)
+                if day_id is not None:
+                    ledger.days.mark([day_id])
+            if batch.cursor is not None:
+                ledger.move_cursor(spec.clinic, spec.source.connector, batch.cursor)
+
+    def _take_record(self, record: SourceRecord, kit: Kit) -> None:
+        known = self.ledger.visits.find(record.clinic, record.source, record.record_key)
+        digest = hashlib.sha256(record.payload).digest()
+        if known and known.record_sha256 == digest and known.state != "gone":
+            self.ledger.visits.seen_again(known)
+            return
+        record_id = self.ledger.visits.store(record, digest)
+        self._read(record, digest, record_id, known, kit)
+
+    def _read(self, record: SourceRecord, digest: bytes, record_id: int, known: KnownVisit | None, kit: Kit) -> None:
+        """Normalize a stored record and ask for a judgement of the days that it touches."""
+        ledger = self.ledger
+        try:
+            visit = normalize(record, kit)
+        except RecordError as error:
+            ledger.visits.quarantine(record, digest, record_id, str(error), known)
+            if known and known.day_id is not None:
+                ledger.days.mark([known.day_id])
+            return
+        key = day_key(visit, kit)
+        service_date = visit.service_date.isoformat() if visit.service_date else None
+        day_id = ledger.days.ensure(record.clinic, key, reference_of(record.clinic, key), service_date)
+        if ledger.visits.put(record, digest, record_id, visit, day_id, known):
+            ledger.days.mark({day_id} | ({known.day_id} if known and known.day_id is not None else set()))
+
+    def _quarantine(self, record: SourceRecord, reason: str, known: KnownVisit | None) -> None:
+        digest = hashlib.sha256(record.payload).digest()
+        if known and known.record_sha256 == digest:
+            self.ledger.visits.seen_again(known)
+            return
+        record_id = self.ledger.visits.store(record, digest)
+        self.ledger.visits.quarantine(record, digest, record_id, reason, known)
+        if known and known.day_id is not None:
+            self.ledger.days.mark([known.day_id])
+
+    def _read_again(self, kit: Kit, now: str) -> None:
+        """After an edit of mapping, payers or fees, or on a new civil day: what was held or quarantined gets a new chance.
+
+        Days that were sent are not touched: a new mapping never re-emits old charges by itself (contract D27).
+        """
+        clinic = kit.clinic.clinic
+        if self.ledger.fingerprint(clinic) == now:
+            return
+        with self.ledger.transaction():
+            for known, record, record_id in list(self.ledger.visits.to_read_again(clinic)):
+                self._read(record, known.record_sha256, record_id, known, kit)
+            self.ledger.days.mark_held(clinic)
+            self.ledger.set_fingerprint(clinic, now)
+
+    # ------------------------------------------------------------ judge, deliver
+
+    async def _judge_and_deliver(self, kit: Kit, destination: Destination) -> DeliveryReport | None:
+        spec = kit.clinic
+        total: DeliveryReport | None = None
+        for _ in range(PASSES):
+            judged = self._judge(kit)
+            if self.dry_run:
+                return None
+            delivered = await deliver(
+                self.ledger.outbox(spec.clinic, spec.destination.platform),
+                destination,
+                in_flight=spec.destination.in_flight,
+                clock=SystemClock(),
+                policy=RetryPolicy(),
+                deadline_seconds=DELIVERY_SECONDS,
+                on_progress=self._sent,
+            )
+            total = settle.added(total, delivered)
+            if delivered.ended != "done" or not judged or not self.ledger.days.dirty(spec.clinic, limit=1):
+                break
+        return total
+
+    def _sent(self, report: DeliveryReport) -> None:
+        self.progress("sending", report.accepted)
+
+    def _judge(self, kit: Kit) -> int:
+        """Judge every day that changed; each chunk in one durable transaction. Returns how many were judged."""
+        ledger, after, count = self.ledger, 0, 0
+        while rows := ledger.days.dirty(kit.clinic.clinic, after=after, limit=CHUNK):
+            with ledger.transaction():
+                for row in rows:
+                    ledger.days.record(row, self._verdict(row, kit))
+            after = rows[-1].id
+            count += len(rows)
+            self.progress("judging", count)
+        return count
+
+    def _verdict(self, row: DayRow, kit: Kit) -> Verdict:
+        ledger = self.ledger
+        return judge(
+            row,
+            ledger.visits.of_day(row.id),
+            kit,
+            decision=ledger.days.decision(row.id),
+            unreadable=ledger.visits.unreadable_of_day(row.id),
+            live=ledger.days.live_bytes(row) if row.live_sha256 is not None else None,
+        )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,156 @@
+"""The end of a run: counts that add up, the worklist, the report of the day, and the exit code that tells a scheduler."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ptbridge.delivery import DeliveryReport
+from ptbridge.jobs.report_data import RunReport
+from ptbridge.jobs.standing import held_rows
+from ptbridge.ledger import Ledger
+from ptbridge.model import Fate
+from ptbridge.report import render
+from ptbridge.specs.config import Config
+
+DAYS_IN_REPORT = 2000
+
+DONE, PERSON_NEEDED, BILLER_WAITS, PEER_TROUBLE = 0, 3, 4, 5
+
+
+def settle(config: Config, ledger: Ledger, report: RunReport, delivered: DeliveryReport | None, errors: Sequence[str]) -> None:
+    """Fill the report from the ledger, write the HTML page, choose the exit code."""
+    report.set_fates(*ledger.accounts.fates(report.clinic, report.run_id))
+    sent = ledger.accounts.sent_in(report.run_id)
+    report.submissions_sent, report.units_sent = sent["submissions"], sent["units"]
+    report.amount_cents_sent = sent["amount_cents"]
+    report.held = [row for row in held_rows(ledger, report.clinic) if not row["quarantined"]]
+    report.quarantined = ledger.accounts.quarantined(report.clinic)
+    report.waiting = ledger.accounts.waiting(report.clinic)
+    report.errors = list(errors)
+    if delivered:
+        report.delivery = {**asdict(delivered), "held": dict(delivered.held)}
+        if delivered.refusal:
+            report.errors.append(delivered.refusal)
+        elif delivered.ended == "breaker-open":
+            report.errors.append("the biller could not be reached; what is queued goes with the next run")
+    if report.dry_run:
+        report.would_send, report.waiting = report.waiting, []
+    report.finished_at = datetime.now(UTC).isoformat(timespec="seconds")
+    report.exit_code = _exit_code(report)
+    report.report_path = str(_write_page(config, ledger, report))
+
+
+def _exit_code(report: RunReport) -> int:
+    if report.errors:
+        return PEER_TROUBLE
+    if report.waiting:
+        return BILLER_WAITS
+    return PERSON_NEEDED if report.held or report.quarantined else DONE
+
+
+def summary(report: RunReport) -> dict[str, Any]:
+    """What the ledger keeps of a run: counts only."""
+    return {
+        "visits": report.visits,
+        "lines": report.lines,
+        "submissions_sent": report.submissions_sent,
+        "units_sent": report.units_sent,
+        "amount_cents_sent": report.amount_cents_sent,
+        "held": len(report.held),
+        "quarantined": len(report.quarantined),
+        "waiting": len(report.waiting),
+        "exit_code": report.exit_code,
+        "errors": report.errors,
+    }
+
+
+def added(total: DeliveryReport | None, more: DeliveryReport) -> DeliveryReport:
+    """Two deliveries of one run as one; the later one says how it ended."""
+    if total is None:
+        return more
+    for name in ("accepted", "accepted_units", "accepted_cents", "postponed", "doubts", "attempts", "retries", "look_ups"):
+        setattr(more, name, getattr(more, name) + getattr(total, name))
+    more.held += total.held
+    return more
+
+
+# ---------------------------------------------------------------- the page
+
+
+def _write_page(config: Config, ledger: Ledger, report: RunReport) -> Path:
+    config.reports.mkdir(mode=0o700, parents=True, exist_ok=True)
+    name = f"{report.clinic}-{report.run_id:06d}{'-dry-run' if report.dry_run else ''}.html"
+    path = config.reports / name
+    partial = path.with_suffix(".part")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(render(page_data(config, ledger, report)))
+    partial.replace(path)
+    return path
+
+
+def page_data(config: Config, ledger: Ledger, report: RunReport) -> dict[str, Any]:
+    """The report's data in the shape that `report.render` takes."""
+    spec = config.clinics[report.clinic]
+    judged = islice(ledger.accounts.judged_in(report.clinic, report.run_id), DAYS_IN_REPORT)
+    days = [_day(state, msgspec.json.decode(body)) for _, state, _, body in judged]
+    dates = sorted(day["service_date"] for day in days if day["service_date"])
+    return {
+        "clinic": {"id": spec.clinic, "name": spec.name, "time_zone": spec.time_zone},
+        "service_dates": [dates[0], dates[-1]] if dates else [],
+        "run": {"run": report.run_id, "started": report.started_at, "finished": report.finished_at},
+        "dry_run": report.dry_run,
+        "pulled_visits": report.pulled_visits,
+        "visits": report.visits,
+        "lines": report.lines,
+        "units_sent": report.units_sent,
+        "amount_cents_sent": report.amount_cents_sent,
+        "queued": len(report.waiting),
+        "held": report.held,
+        "payers": _totals(days, "payer"),
+        "disciplines": _totals(days, "discipline"),
+        "days": days,
+        "errors": report.errors,
+    }
+
+
+_FATE_OF_STATE = {"held": Fate.HELD, "excluded": Fate.EXCLUDED, "voided": Fate.EXCLUDED, "sent": Fate.SENT}
+
+
+def _day(state: str, page: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "service_date": page["service_date"],
+        "discipline": page["discipline"],
+        "payer": page["payer"],
+        "fate": _FATE_OF_STATE.get(state, Fate.QUEUED).value,
+        "visits": [visit["visit_id"] for visit in page["visits"]],
+        "units": page["units"],
+        "amount_cents": page["amount_cents"],
+        "because": page["because"],
+        "lines": [
+            {"text": line["line"], "amount_cents": line["amount_cents"], "because": line["because"]} for line in page["lines"]
+        ],
+        "exclusions": page["exclusions"],
+    }
+
+
+def _totals(days: Sequence[dict[str, Any]], key: str) -> list[dict[str, Any]]:
+    """Days, units and cents that are sent or on their way, and how many are held, by payer or discipline."""
+    rows: dict[str, dict[str, Any]] = defaultdict(lambda: {"days": 0, "units": 0, "amount_cents": 0, "held": 0})
+    for day in days:
+        row = rows[day[key] or "not known"]
+        if day["fate"] in (Fate.SENT, Fate.QUEUED):
+            row["days"] += 1
+            row["units"] += day["units"]
+            row["amount_cents"] += day["amount_cents"]
+        row["held"] += day["fate"] == Fate.HELD
+    return [{key: name, **row} for name, row in sorted(rows.items())]

@@ -1,0 +1,173 @@
+"""Questions to the ledger: what stands where, what is held and why, how a line came about, does the biller agree."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from ptbridge.errors import ConfigError, LedgerError
+from ptbridge.jobs.peers import open_destination
+from ptbridge.ledger import DayRow, Ledger
+from ptbridge.specs.config import Config
+
+
+def _clinics(config: Config, clinic: str | None) -> list[str]:
+    return [config.clinic(clinic).clinic] if clinic else list(config.clinics)
+
+
+def status(config: Config, clinic: str | None = None) -> dict[str, Any]:
+    """Per clinic: treatment days by state with units and cents, what waits for the biller, cursor, last run."""
+    found: dict[str, Any] = {}
+    with Ledger.open(config.state, write=False) as ledger:
+        for name in _clinics(config, clinic):
+            last = ledger.accounts.last_run(name)
+            if last and last["summary"]:
+                last["summary"] = msgspec.json.decode(str(last["summary"]))
+            found[name] = {
+                "days": ledger.accounts.days_by_state(name),
+                "quarantined": len(ledger.accounts.quarantined(name)),
+                "waiting": ledger.accounts.waiting(name),
+                "cursor": ledger.cursor(name, config.clinics[name].source.connector),
+                "last_run": last,
+            }
+    return found
+
+
+def held(config: Config, clinic: str | None = None) -> list[dict[str, Any]]:
+    """Every held treatment day and quarantined record: id, visits, reasons with what to do, since when, amount in cents."""
+    with Ledger.open(config.state, write=False) as ledger:
+        return [row for name in _clinics(config, clinic) for row in held_rows(ledger, name)]
+
+
+def held_rows(ledger: Ledger, clinic: str) -> Iterator[dict[str, Any]]:
+    """The worklist of one clinic, oldest service date first."""
+    for _, reference, reason, since, body in ledger.accounts.in_state(clinic, "held"):
+        yield _held_row(clinic, reference, reason or "", since, msgspec.json.decode(body))
+    for record in ledger.accounts.quarantined(clinic):
+        yield {
+            "id": record["visit_id"],
+            "clinic": clinic,
+            "service_date": None,
+            "discipline": None,
+            "visits": [record["visit_id"]],
+            "payer": None,
+            "reasons": [
+                {
+                    "code": "MP90",
+                    "severity": "error",
+                    "message": record["reason"],
+                    "fix": "Correct the record at its source, or the mapping; it is read again at the next sync.",
+                }
+            ],
+            "held_since": record["first_seen_at"],
+            "amount_cents": 0,
+            "quarantined": True,
+        }
+
+
+def _held_row(clinic: str, reference: str, reason: str, since: str | None, page: dict[str, Any]) -> dict[str, Any]:
+    reasons = [finding for finding in page["findings"] if finding["severity"] == "error"]
+    if not set(reason.split()) & {finding["code"] for finding in reasons}:
+        # the biller's doing: the judgement was clean when it was sent
+        reasons = [{"code": "SB03", "severity": "error", "message": _delivery_reason(reason), "fix": _DELIVERY_FIX}]
+    return {
+        "id": reference,
+        "clinic": clinic,
+        "service_date": page["service_date"],
+        "discipline": page["discipline"],
+        "visits": [visit["visit_id"] for visit in page["visits"]],
+        "payer": page["payer"],
+        "reasons": [
+            {key: finding.get(key, "") for key in ("code", "severity", "message", "fix", "where")} for finding in reasons
+        ],
+        "held_since": since,
+        "units": page["units"],
+        "amount_cents": page["amount_cents"],
+        "quarantined": False,
+    }
+
+
+_REASON = ("code", "severity", "message", "fix", "where", "visit_id", "line_key")
+_DELIVERY_FIX = "See the answer with `ptbridge explain`; correct the cause, then `ptbridge retry`."
+
+
+def _delivery_reason(reason: str) -> str:
+    kind, _, code = reason.partition(":")
+    return {
+        "rejected": f"the biller rejected it ({code or 'no code'})",
+        "in-doubt": "the answer was lost and the biller cannot be asked: it may or may not have the charge",
+        "attempts-exhausted": "the biller did not take it in as many attempts as are allowed",
+    }.get(kind, f"delivery stopped: {reason}")
+
+
+def explain(config: Config, name: str) -> dict[str, Any]:
+    """A treatment day by our reference or by one of its visit ids: lines with their reasons, findings, submissions, history."""
+    with Ledger.open(config.state, write=False) as ledger:
+        days = ledger.days.named(name)
+        if not days:
+            quarantined = [row for clinic in config.clinics for row in held_rows(ledger, clinic) if row["id"] == name]
+            if quarantined:
+                return {"days": [], "quarantined": quarantined}
+            raise ConfigError(f"there is no visit, treatment day or edit {name!r}. Try an id from `ptbridge held`.")
+        return {"days": [_explained(ledger, day) for day in days], "quarantined": []}
+
+
+def _explained(ledger: Ledger, day: DayRow) -> dict[str, Any]:
+    body = ledger.days.judgement(day)
+    if body is None:
+        raise LedgerError(f"{day.reference}: not judged yet. Run `ptbridge sync`.")
+    return {
+        **msgspec.json.decode(body),
+        "state": day.state,
+        "reason": day.reason,
+        "submissions": ledger.accounts.submissions_of(day.id),
+        "history": ledger.history.of("day", day.id),
+    }
+
+
+def reconcile(config: Config, clinic: str | None = None) -> dict[str, Any]:
+    """Compare what should be live at each biller with what it says it has: counts, units, cents, every difference named."""
+    with Ledger.open(config.state, write=False) as ledger:
+        ours = {name: ledger.accounts.live(name) for name in _clinics(config, clinic)}
+        waiting = {name: {str(row["reference"]) for row in ledger.accounts.waiting(name)} for name in ours}
+    return {name: asyncio.run(_compare(config, name, ours[name], waiting[name])) for name in ours}
+
+
+async def _compare(config: Config, name: str, ours: dict[str, tuple[int, int, str]], waiting: set[str]) -> dict[str, Any]:
+    dates = sorted(day for _, _, day in ours.values())
+    theirs: dict[str, tuple[int, int]] | None = {}
+    if dates:
+        async with open_destination(config, config.clinics[name], run_id="reconcile") as destination:
+            theirs = await destination.list_references((dates[0], dates[-1]))
+    mine = {reference: (units, amount) for reference, (units, amount, _) in ours.items()}
+    total = {"charges": len(mine), "units": sum(u for u, _ in mine.values()), "amount_cents": sum(c for _, c in mine.values())}
+    if theirs is None:
+        return {"agrees": None, "ours": total, "theirs": None, "differences": [], "note": "this destination cannot be asked"}
+    differences = [
+        {"reference": reference, "ours": mine.get(reference), "theirs": theirs.get(reference), "why": why}
+        for reference in sorted(mine.keys() | theirs.keys())
+        if (why := _difference(mine.get(reference), theirs.get(reference), reference in waiting))
+    ]
+    return {
+        "agrees": not differences,
+        "ours": total,
+        "theirs": {
+            "charges": len(theirs),
+            "units": sum(units for units, _ in theirs.values()),
+            "amount_cents": sum(amount for _, amount in theirs.values()),
+        },
+        "differences": differences,
+    }
+
+
+def _difference(mine: tuple[int, int] | None, theirs: tuple[int, int] | None, waits: bool) -> str:
+    if mine == theirs or waits:
+        return ""
+    if theirs is None:
+        return "missing at the biller: it was accepted and is not there now"
+    if mine is None:
+        return "only at the biller: this ledger has no live charge of that reference"
+    return "units or amount differ"

@@ -1,0 +1,153 @@
+"""A judged treatment day, written down: the JSON that the ledger keeps, and that `held`, `explain` and the report read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from ptbridge.ledger import DayRow, Decision, StoredVisit, Verdict
+from ptbridge.model import Charge, Finding, PricedDay, VisitStatus
+from ptbridge.plan import Plan
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """Everything that was decided about one treatment day, and from what."""
+
+    row: DayRow
+    visits: Sequence[StoredVisit]
+    priced: PricedDay | None
+    findings: Sequence[Finding]
+    plan: Plan
+    decision: Decision | None
+    visits_sha256: bytes
+
+
+def verdict_of(judgement: Judgement, never_billed: Mapping[VisitStatus, str]) -> Verdict:
+    """The judgement as the ledger takes it."""
+    priced, plan = judgement.priced, judgement.plan
+    excluded = _excluded_lines(judgement, never_billed)
+    return Verdict(
+        state=plan.state,
+        reason=_reason(judgement, excluded),
+        payer=priced.coded.payer if priced else None,
+        discipline=_discipline(judgement),
+        lines=len(priced.charges) if priced else 0,
+        units=priced.units if priced else 0,
+        amount_cents=priced.amount_cents if priced else 0,
+        body=_encode(_page(judgement)),
+        visits_sha256=judgement.visits_sha256,
+        content_sha256=plan.content_sha256,
+        submission=plan.submission,
+        excluded=excluded,
+    )
+
+
+def _reason(judgement: Judgement, excluded: Mapping[int, tuple[int, str | None]]) -> str | None:
+    """Machine-readable: the codes that hold, or the rules that exclude."""
+    if judgement.plan.state == "held":
+        return " ".join(sorted({finding.code for finding in judgement.findings if finding.holds}))
+    if judgement.plan.state in ("excluded", "voided"):
+        decision = judgement.decision
+        if decision and decision.kind == "exclude":
+            return "excluded-by-person"
+        rules = {rule for _, rule in excluded.values() if rule}
+        return " ".join(sorted(rules)) or "nothing-to-bill"
+    return None
+
+
+def _discipline(judgement: Judgement) -> str | None:
+    found = judgement.visits[0].visit.discipline if judgement.visits else None
+    return found.value if found else None
+
+
+def _excluded_lines(judgement: Judgement, never_billed: Mapping[VisitStatus, str]) -> dict[int, tuple[int, str | None]]:
+    """For each visit: how many of its lines are not billed, and the rule when that is all of them."""
+    by_person = judgement.plan.state in ("excluded", "voided") and judgement.decision is not None
+    by_visit: Counter[str] = Counter()
+    rules: dict[str, str] = {}
+    if judgement.priced:
+        for exclusion in judgement.priced.coded.exclusions:
+            visit_id = exclusion.line_key.partition("/")[0]
+            by_visit[visit_id] += 1
+            rules[visit_id] = exclusion.rule
+    found: dict[int, tuple[int, str | None]] = {}
+    for stored in judgement.visits:
+        visit = stored.visit
+        total = len(visit.interventions)
+        if visit.status in never_billed:
+            found[stored.id] = (total, never_billed[visit.status])
+        elif by_person:
+            found[stored.id] = (total, "excluded-by-person")
+        else:
+            count = by_visit[visit.visit_id] + sum(line.not_done for line in visit.interventions)
+            rule = rules.get(visit.visit_id, "not-done")
+            found[stored.id] = (count, rule if total and count >= total else None)
+    return found
+
+
+def _page(judgement: Judgement) -> dict[str, Any]:
+    priced, row = judgement.priced, judgement.row
+    coded = priced.coded if priced else None
+    decision = judgement.decision
+    return {
+        "reference": row.reference,
+        "clinic": row.clinic,
+        "service_date": row.service_date,
+        "discipline": _discipline(judgement),
+        "payer": coded.payer if coded else None,
+        "state": judgement.plan.state,
+        "action": judgement.plan.action,
+        "visits": [
+            {"visit_id": stored.visit.visit_id, "status": stored.visit.status.value, "type": stored.visit.visit_type}
+            for stored in judgement.visits
+        ],
+        "documented": [
+            {
+                "line_key": f"{stored.visit.visit_id}/{line.line_key}",
+                "documented": line.documented,
+                "procedure": line.code,
+                "minutes": line.minutes,
+                "therapist_minutes": line.therapist_minutes,
+                "assistant_minutes": line.assistant_minutes,
+                "units": line.units_documented,
+                "modifiers": line.modifiers,
+                "minutes_source": line.minutes_source,
+                "units_source": line.units_source,
+                "not_done": line.not_done,
+            }
+            for stored in judgement.visits
+            for line in stored.visit.interventions
+        ],
+        "lines": [_line(charge) for charge in priced.charges] if priced else [],
+        "diagnoses": [diagnosis.code for diagnosis in coded.diagnoses] if coded else [],
+        "exclusions": coded.exclusions if coded else [],
+        "acceptable": [dict(answer) for answer in coded.acceptable] if coded else [],
+        "because": coded.because if coded else [],
+        "findings": judgement.findings,
+        "units": priced.units if priced else 0,
+        "amount_cents": priced.amount_cents if priced else 0,
+        "decision": {"kind": decision.kind, "reason": decision.reason, "actor": decision.actor} if decision else None,
+    }
+
+
+def _line(charge: Charge) -> dict[str, Any]:
+    line = charge.line
+    return {
+        "line": str(line),
+        "procedure": line.procedure,
+        "modifiers": line.modifiers,
+        "units": line.units,
+        "minutes": line.minutes,
+        "diagnosis_pointers": line.diagnosis_pointers,
+        "unit_price_cents": charge.unit_price_cents,
+        "amount_cents": charge.amount_cents,
+        "line_keys": line.line_keys,
+        "because": line.because,
+    }

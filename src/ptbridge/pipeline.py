@@ -1,0 +1,175 @@
+"""READ THIS FIRST. A clinic's day in seven verbs: pull, normalize, code, price, edit, submit, acknowledge.
+
+    EMR ──pull──▶ SourceRecord ──normalize──▶ Visit ──group──▶ TreatmentDay ──code──▶ ServiceLine ──price──▶ Charge
+    biller ◀──submit── Submission ◀──plan── (no error Findings) ◀──edit── Findings
+       └──acknowledge──▶ ledger
+
+`pull` is a connector's and `submit` and `acknowledge` are delivery's (network, async; `jobs.py` drives them). Everything
+between is here, in order: plain, synchronous and pure; the same input and configuration give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from ptbridge.coding import code, price
+from ptbridge.edits import run as edit
+from ptbridge.intake import group as grouping
+from ptbridge.intake import normalize as reading
+from ptbridge.intake.normalize import CompiledMapping
+from ptbridge.judgement import Judgement, verdict_of
+from ptbridge.ledger import DayRow, Decision, StoredVisit, Verdict
+from ptbridge.model import Finding, PricedDay, Severity, SourceRecord, TreatmentDay, Visit, VisitStatus
+from ptbridge.plan import Plan, plan
+from ptbridge.policy import CodeTable, Facts, FeeSchedule, Policy
+from ptbridge.ports import Destination, Edit
+from ptbridge.specs.clinic import ClinicSpec, PayerRouteSpec
+
+# What a person cannot release, because there would be nothing right to send: it must be mended or excluded.
+MUST_BE_MENDED = frozenset(
+    {"MP01", "MP02", "MP05", "MP20", "MP90", "CV01", "UN10", "UN11", "PX01", "DC10", "SB01", "SB02", "DC03"}
+)
+NEVER_BILLED = {
+    VisitStatus.CANCELLED: "cancelled",
+    VisitStatus.NO_SHOW: "no-show",
+    VisitStatus.ENTERED_IN_ERROR: "entered-in-error",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kit:
+    """Everything a clinic's pipeline needs, read once a run; nothing in it changes while it runs."""
+
+    clinic: ClinicSpec
+    time_zone: ZoneInfo
+    today: date
+    mapping: CompiledMapping
+    codes: CodeTable
+    policies: dict[str, Policy]
+    fees: dict[str, FeeSchedule | None]  # by the file name written in the clinic file; "" is the clinic's own
+    edits: Sequence[Edit]
+    destination: Destination
+    icd10: Callable[[str, date], bool | None] | None = None
+
+    def route(self, day: TreatmentDay) -> PayerRouteSpec | None:
+        """Which payer policy the day's primary coverage falls under; None when the clinic file does not say."""
+        coverage = day.primary_coverage
+        if coverage is None:
+            return None
+        for route in self.clinic.payers:
+            if coverage.payer_id in route.ids or (coverage.payer_id is None and coverage.payer_name in route.names):
+                return route
+        return None
+
+
+def normalize(record: SourceRecord, kit: Kit) -> Visit:
+    """A source record in our words. Raises RecordError when it cannot be read at all."""
+    return reading.normalize(record, kit.mapping, time_zone=kit.time_zone)
+
+
+def day_key(visit: Visit, kit: Kit) -> str:
+    """Which treatment day the visit belongs to."""
+    return grouping.day_key(visit, kit.clinic.billing_provider.npi)
+
+
+def charge(day: TreatmentDay, kit: Kit) -> PricedDay:
+    """Code and price one treatment day."""
+    route = kit.route(day)
+    policy = kit.policies[route.policy] if route else None
+    coded = code(day, policy=policy, codes=kit.codes, assistant_method=kit.clinic.assistant_method)
+    return price(coded, kit.fees[(route.fees if route else None) or ""])
+
+
+def check(priced: PricedDay, kit: Kit) -> list[Finding]:
+    """All findings of a priced day: the mapping's, the coding's, the prices', and every edit's."""
+    policy = kit.policies.get(priced.coded.payer or "")
+    facts = Facts(
+        codes=kit.codes, policies=kit.policies, policy=policy, today=kit.today, clinic=kit.clinic.clinic, icd10=kit.icd10
+    )
+    findings = [finding for visit in priced.day.visits for finding in visit.findings]
+    findings += priced.coded.findings
+    findings += priced.findings
+    findings += edit(priced, facts, kit.edits)
+    return findings
+
+
+def judge(
+    row: DayRow,
+    visits: Sequence[StoredVisit],
+    kit: Kit,
+    *,
+    decision: Decision | None = None,
+    unreadable: Sequence[str] = (),
+    live: bytes | None = None,
+) -> Verdict:
+    """Judge one treatment day: code, price, edit, then hold, exclude or plan what leaves. Pure.
+
+    `live` are the bytes of what the biller has now.
+    `unreadable` are the reasons of visits whose newest record cannot be read: they hold
+    the day, because what it would bill is no longer what the source says.
+    """
+    billable = [stored.visit for stored in visits if stored.visit.status not in NEVER_BILLED]
+    fingerprint = hashlib.sha256(b"".join(stored.content_sha256 for stored in visits)).digest()
+    priced: PricedDay | None = None
+    findings = [_unreadable(reason) for reason in unreadable]
+    if billable:
+        (day,) = grouping.group(billable, clinic=row.clinic, billing_npi=kit.clinic.billing_provider.npi)
+        priced = charge(day, kit)
+        findings += check(priced, kit)
+        findings += [_nothing_documented(visit) for visit in billable if not visit.interventions]
+    chosen = _choose(row, priced, findings, decision, fingerprint, kit, live)
+    if chosen.finding:
+        findings.append(chosen.finding)
+    judgement = Judgement(
+        row=row,
+        visits=visits,
+        priced=priced,
+        findings=findings,
+        plan=chosen,
+        decision=decision,
+        visits_sha256=fingerprint,
+    )
+    return verdict_of(judgement, NEVER_BILLED)
+
+
+def _choose(
+    row: DayRow,
+    priced: PricedDay | None,
+    findings: Sequence[Finding],
+    decision: Decision | None,
+    fingerprint: bytes,
+    kit: Kit,
+    live: bytes | None,
+) -> Plan:
+    platform = kit.clinic.destination.platform
+    if decision and decision.kind == "exclude" and decision.visits_sha256 == fingerprint:
+        return plan(row, None, kit.destination, platform, live)
+    released = (
+        decision.codes if decision and decision.kind == "release" and decision.visits_sha256 == fingerprint else frozenset()
+    )
+    if any(finding.holds and (finding.code in MUST_BE_MENDED or finding.code not in released) for finding in findings):
+        return Plan(state="held", action="a person must decide")
+    return plan(row, priced, kit.destination, platform, live)
+
+
+def _unreadable(reason: str) -> Finding:
+    return Finding(
+        code="MP90",
+        severity=Severity.ERROR,
+        message=f"the newest record of a visit of this day cannot be read: {reason}",
+        fix="Correct the record at its source; it is read again at the next sync.",
+    )
+
+
+def _nothing_documented(visit: Visit) -> Finding:
+    return Finding(
+        code="DC10",
+        severity=Severity.ERROR,
+        message="a visit took place and documents no service",
+        fix="Document what was done, or exclude the visit with the reason.",
+        visit_id=visit.visit_id,
+    )
