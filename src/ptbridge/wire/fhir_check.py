@@ -60,7 +60,7 @@ def _children(server: Server, settings: Settings, plan: Plan) -> Iterator[str]:
 
 def _way(server: Server, settings: Settings, child: Child) -> str:
     things, path = PLURALS.get(child.type, child.type), f"{child.type}.{'.'.join(child.encounter_path)}"
-    if server.first(child.type, (child.encounter_param,)):
+    if server.first(child.type, child.encounter_params):
         both = child.is_line and settings.unlinked_lines and server.can(child.type, "patient", child.date_param or "patient")
         also = ", and by patient and date for those that name none (unlinked_lines: no saves that)" if both else ""
         return f"{child.type} can be searched by encounter: {things} are fetched by encounter{also}."

@@ -134,7 +134,7 @@ class Gatherer:
 
         Lines are asked for both ways: by encounter alone, one that names none would never be seen.
         """
-        by_encounter = self.server.first(child.type, (child.encounter_param,))
+        by_encounter = self.server.first(child.type, child.encounter_params)
         by_patient = self.server.first(child.type, child.patient_params)
         dated = child.date_param is not None and self.server.can(child.type, child.date_param)
         if by_encounter:

@@ -12,27 +12,31 @@ from typing import Any
 from ptbridge.model import SourceRecord
 from ptbridge.wire.fhir import Entry
 from ptbridge.wire.fhir_plan import Child, Path
-from ptbridge.wire.fhir_references import Key, follow, identifier_keys, items, reference_key
+from ptbridge.wire.fhir_references import Key, follow, identifier_keys, items, reference_key, text_key
 from ptbridge.wire.source_client import SourceClient
 
 MEDIA_TYPE = "application/fhir+json"
 
-# Elements whose targets travel with a visit, and the type that a reference without one is taken to mean.
-REFERENCES: Mapping[str, tuple[tuple[Path, str], ...]] = {
+# Elements whose targets travel with a visit: element, element inside it, and the type that a reference without one means.
+REFERENCES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "Encounter": (
-        (("participant", "individual"), "Practitioner"),
-        (("location", "location"), "Location"),
-        (("diagnosis", "condition"), "Condition"),
-        (("reasonReference",), "Condition"),
-        (("appointment",), "Appointment"),
+        ("participant", "individual", "Practitioner"),
+        ("location", "location", "Location"),
+        ("diagnosis", "condition", "Condition"),
+        ("reasonReference", "", "Condition"),
+        ("appointment", "", "Appointment"),
     ),
-    "Procedure": ((("performer", "actor"), "Practitioner"), (("reasonReference",), "Condition"), (("location",), "Location")),
-    "ChargeItem": ((("performer", "actor"), "Practitioner"),),
-    "DocumentReference": ((("author",), "Practitioner"), (("authenticator",), "Practitioner")),
-    "Coverage": ((("payor",), "Organization"),),
-    "PractitionerRole": ((("practitioner",), "Practitioner"),),
+    "Procedure": (
+        ("performer", "actor", "Practitioner"),
+        ("reasonReference", "", "Condition"),
+        ("location", "", "Location"),
+    ),
+    "ChargeItem": (("performer", "actor", "Practitioner"),),
+    "DocumentReference": (("author", "", "Practitioner"), ("authenticator", "", "Practitioner")),
+    "Coverage": (("payor", "", "Organization"),),
+    "PractitionerRole": (("practitioner", "", "Practitioner"),),
 }
-TRAVELLING_TYPES = frozenset({"Practitioner", "PractitionerRole", "Location", "Organization", "Condition", "Appointment"})
+TRAVELLING_TYPES = frozenset({"Practitioner", "PractitionerRole", "Location", "Organization", "Condition"})
 
 
 def civil_day(value: object, time_zone: tzinfo) -> date | None:
@@ -67,8 +71,10 @@ LONGEST_SPAN = timedelta(days=62)
 
 def span_of(encounter: dict[str, Any], time_zone: tzinfo) -> Span | None:
     """First and last civil day of an Encounter; None when its period names neither."""
-    start = first_day(encounter, (("period", "start"),), time_zone)
-    end = first_day(encounter, (("period", "end"),), time_zone)
+    period = encounter.get("period")
+    if not isinstance(period, dict):
+        return None
+    start, end = civil_day(period.get("start"), time_zone), civil_day(period.get("end"), time_zone)
     first, last = start or end, end or start
     return (min(first, last), max(first, last)) if first is not None and last is not None else None
 
@@ -183,11 +189,12 @@ class Visits:
 
     def join(self, child: Child, entry: Entry) -> None:
         """Give this resource to the visits that it names, else (a line or a note) to the one that it fits."""
-        references = [one for one in follow(entry.resource, child.encounter_path) if _leads(one)]
-        if not references:
-            return self._fit(child, entry)
-        for reference in references:
+        named = False
+        for reference in follow(entry.resource, child.encounter_path):
             key = reference_key(reference, "Encounter", self.base_url)
+            if key is None and not _leads(reference):
+                continue
+            named = True
             identity = self._encounter(key) if key is not None and key[0] == "Encounter" else None
             if identity is not None:
                 self.members[identity][key_of(entry)] = entry
@@ -195,7 +202,8 @@ class Visits:
                 self.elsewhere.append((key[1], child, entry))
             elif child.is_line:
                 self.strays.append((child, entry))
-        return None
+        if not named:
+            self._fit(child, entry)
 
     def _encounter(self, key: Key) -> str | None:
         if not key[1].startswith("?"):
@@ -241,14 +249,20 @@ def _leads(reference: object) -> bool:
 
 def travelling(resources: Iterable[Entry], base_url: str, appointments: bool) -> list[Key]:
     """Keys of everything that these resources refer to and that should travel with them, each once, in order."""
-    keys: dict[Key, None] = {}
+    types = TRAVELLING_TYPES | {"Appointment"} if appointments else TRAVELLING_TYPES
+    keys: dict[Key | None, None] = {}
     for entry in resources:
-        for path, expected in REFERENCES.get(entry.resource["resourceType"], ()):
-            for reference in follow(entry.resource, path):
-                key = reference_key(reference, expected, base_url)
-                if key is not None and key[0] in TRAVELLING_TYPES and (appointments or key[0] != "Appointment"):
-                    keys[key] = None
-    return list(keys)
+        resource = entry.resource
+        for outer, inner, expected in REFERENCES.get(resource["resourceType"], ()):
+            # By hand what `follow` does: this is the hottest loop of a walk.
+            values = resource.get(outer)
+            for value in values if type(values) is list else (values,):
+                reference = value.get(inner) if inner and type(value) is dict else value
+                if type(reference) is dict and type(text := reference.get("reference")) is str:
+                    keys[text_key(text, expected, base_url)] = None
+                elif reference is not None:
+                    keys.update((reference_key(one, expected, base_url), None) for one in items(reference))
+    return [key for key in keys if key is not None and key[0] in types]
 
 
 def not_ready(document: Iterable[object], ready_when: Mapping[str, str | tuple[str, ...]]) -> list[str]:

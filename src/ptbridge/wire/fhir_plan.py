@@ -23,13 +23,13 @@ class Child:
     """One resource type that is joined to encounters, and how it can be asked for.
 
     `is_line`: it documents a service, so that one without a visit is reported and never dropped. `open_ended`: its date
-    is when it was written, which may be long after the visit, so a window by date has no end. Params are tried in order:
-    `encounter_param`, then the first of `patient_params` that the server has (with `date_param` when it has that too).
+    is when it was written, which may be long after the visit, so a window by date has no end. It is asked for by the first
+    of `encounter_params` that the server has, else the first of `patient_params`, with `date_param` when it has that too.
     """
 
     type: str
     encounter_path: Path = ("encounter",)
-    encounter_param: str | None = "encounter"
+    encounter_params: tuple[str, ...] = ("encounter",)
     patient_path: Path = ("subject",)
     patient_params: tuple[str, ...] = ("patient", "subject")
     date_param: str | None = "date"
@@ -48,7 +48,7 @@ PROCEDURE = Child(
 CHARGE_ITEM = Child(
     type="ChargeItem",
     encounter_path=("context",),
-    encounter_param="context",
+    encounter_params=("context", "encounter"),  # R4 says context; servers that know R5 say encounter
     date_param="occurrence",
     day_paths=(("occurrencePeriod", "start"), ("occurrenceDateTime",)),
     performer_path=("performer", "actor"),

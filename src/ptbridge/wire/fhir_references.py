@@ -24,7 +24,7 @@ def reference_key(reference: object, expected: str, base_url: str = "") -> Key |
         return None
     text = reference.get("reference")
     if isinstance(text, str) and text:
-        return _key(text, expected, base_url)
+        return text_key(text, expected, base_url)
     identifier = reference.get("identifier")
     if not isinstance(identifier, dict) or not isinstance(identifier.get("value"), str):
         return None
@@ -33,7 +33,8 @@ def reference_key(reference: object, expected: str, base_url: str = "") -> Key |
 
 
 @lru_cache(maxsize=16384)
-def _key(text: str, expected: str, base_url: str) -> Key | None:
+def text_key(text: str, expected: str, base_url: str) -> Key | None:
+    """Where the text of a reference leads; remembered, because a page names the same few resources over and over."""
     if text.startswith("#"):
         return None  # contained: it travels inside its owner
     if text.startswith(("urn:uuid:", "urn:oid:")):
@@ -68,14 +69,16 @@ def items(value: object) -> list[Any]:
 
 def follow(resource: object, path: tuple[str, ...]) -> list[Any]:
     """Every value at a path of element names, lists flattened; an absent or misshapen step yields nothing."""
-    values = [resource]
+    values: list[Any] = [resource]
     for name in path:
         step: list[Any] = []
         for value in values:
-            if isinstance(value, dict) and (child := value.get(name)) is not None:
-                if isinstance(child, list):
-                    step.extend(child)
+            if type(value) is dict and (child := value.get(name)) is not None:
+                if type(child) is list:
+                    step += child
                 else:
                     step.append(child)
+        if not step:
+            return step
         values = step
     return values

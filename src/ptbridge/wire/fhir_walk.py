@@ -134,8 +134,10 @@ class Walk:
 
     def _in_scope(self, entry: Entry) -> bool:
         """On a first run, visits dated before `since` are out of scope; one without a date is not."""
+        if self.client.since is None:
+            return True
         span = span_of(entry.resource, self.client.time_zone)
-        if self.client.since is None or span is None or span[1] >= self.client.since:
+        if span is None or span[1] >= self.client.since:
             return True
         self.seen[entry.resource["id"]] = 0
         return False
