@@ -17,7 +17,7 @@ lists that hold no patient data beyond the EMR's own visit ids, except what `exp
     held(config, clinic=None) -> list[dict]                    what waits for a person, with reasons and fixes
     release(config, name, reason, actor=None) -> dict          send a held day as it is
     exclude(config, name, reason, actor=None) -> dict          never bill a held day
-    retry(config, name=None, reason="", actor=None) -> dict    another try for what delivery holds
+    retry(config, clinic=None, name=None, reason="") -> list[RunReport]   deliver what waits, without pulling
     explain(config, name) -> dict                              why a visit or a treatment day is as it is
     reconcile(config, clinic=None) -> dict                     compare the ledger with the biller
     units(policy, lines, discipline, on) -> dict               units of one treatment day, with reasons

@@ -30,9 +30,10 @@ class _Markup(str):
 def render(data: Mapping[str, Any]) -> str:
     """The page for one run. Keys that are absent leave their part of the page out; nothing is assumed for them.
 
-    clinic {id, name, time_zone} · service_dates [first, last] · run {run_id, started_at, …: any facts} · dry_run ·
+    clinic {id, name, time_zone} · service_dates [first, last] · run {started, finished, …: any facts} · dry_run ·
     pulled_visits · visits {fate: count} · lines {fate: count} · units_sent · amount_cents_sent · queued ·
     held [{id, service_date, discipline, visits, payer, amount_cents, held_since, reasons [{code, severity, message, fix}]}] ·
+    quarantined [{visit_id, reason, first_seen_at}] ·
     payers [{payer, days, units, amount_cents, held}] · disciplines [{discipline, days, units, amount_cents}] ·
     days [{service_date, discipline, payer, fate, visits, units, amount_cents, because, lines [{text, amount_cents, because}],
     exclusions [{procedure, because}]}] · biller {agrees, charges, units, amount_cents, differences} · errors [text].
@@ -95,7 +96,7 @@ def _dates(data: Mapping[str, Any]) -> str:
 
 def _header(data: Mapping[str, Any]) -> _Markup:
     run = data.get("run") or {}
-    when = _time(run.get("finished_at") or run.get("started_at"))
+    when = _time(run.get("finished"))
     below = f"Service dates {_dates(data)}" + (f" · run finished {when}" if when else "")
     return _tag("header", _tag("h1", _clinic_name(data)), _tag("p", below))
 
@@ -195,10 +196,16 @@ def _section(title: str, *content: object) -> _Markup:
 
 
 def _held(data: Mapping[str, Any]) -> _Markup:
-    rows = data.get("held") or ()
+    rows = [*(data.get("held") or ()), *(_unreadable(row) for row in data.get("quarantined") or ())]
     if not rows:
         return _Markup("")
     return _section("For a person", *(_held_card(row) for row in rows))
+
+
+def _unreadable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A record that could not be read, as a row of the worklist."""
+    reason = {"code": "MP90", "message": row["reason"], "fix": "Correct the record at its source; it is read again."}
+    return {"id": row["visit_id"], "held_since": row.get("first_seen_at"), "reasons": [reason]}
 
 
 def _held_card(row: Mapping[str, Any]) -> _Markup:
@@ -324,8 +331,7 @@ def _because(reasons: Sequence[str] | None) -> _Markup | None:
 
 def _facts(data: Mapping[str, Any]) -> _Markup:
     run = data.get("run") or {}
-    times = {"started_at", "finished_at"}
-    facts = [(key.replace("_", " "), _time(value) if key in times else value) for key, value in run.items()]
+    facts = [(key.replace("_", " "), _time(value)) for key, value in run.items()]
     shown = _facts_list(facts)
     return _section("The run", shown) if shown else _Markup("")
 

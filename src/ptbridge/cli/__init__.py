@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -51,7 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     outermost.prepare_streams()
     try:
-        outcome = root.main(args=None if arguments is None else list(arguments), prog_name="ptbridge", standalone_mode=False)
+        if "_PTBRIDGE_COMPLETE" in os.environ:  # the shell asks for completions; click answers and exits
+            root.main(prog_name="ptbridge")
+        with root.make_context("ptbridge", list(sys.argv[1:] if arguments is None else arguments)) as context:
+            outcome = root.invoke(context)
         sys.stdout.flush()
     except BaseException as error:  # the outermost edge: nothing passes it but an exit code
         return outermost.report(error)

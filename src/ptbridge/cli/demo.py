@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS]")
 def demo(arguments: tuple[str, ...]) -> int:
     """Show a clinic's day from a sandbox EMR to a sandbox biller."""
-    from ptbridge_sandbox.demo import main
+    from importlib import import_module
 
-    return int(main(list(arguments)) or 0)
+    # The sandbox stands outside src/ and above nothing: it is found at run time, like a plugin.
+    return int(import_module("ptbridge_sandbox.demo").main(list(arguments)))

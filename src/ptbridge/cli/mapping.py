@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import click
 
 from ptbridge.cli import exit_codes, screen
 from ptbridge.cli.options import json_option
+
+if TYPE_CHECKING:
+    from ptbridge.intake.trial import Row
+    from ptbridge.model import SourceRecord
 
 
 @click.group()
@@ -39,19 +46,73 @@ def check(file: str, json_wanted: bool) -> int:
 @mapping.command("try")
 @click.argument("file", metavar="FILE")
 @click.argument("record", metavar="RECORD", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--time-zone", metavar="ZONE", default="UTC", show_default=True, help="The clinic's zone: it decides the service date."
+)
 @click.option("--show-patient", is_flag=True, help="Show the patient's own fields too; they are masked otherwise.")
 @json_option
-def try_mapping(file: str, record: Path, show_patient: bool, json_wanted: bool) -> int:
+def try_mapping(file: str, record: Path, time_zone: str, show_patient: bool, json_wanted: bool) -> int:
     """Read one record with a mapping: each field, the path that gave it, and what is missing.
 
-    RECORD is a FHIR Bundle as JSON: the Encounter and what belongs to it.
+    RECORD is a FHIR Bundle as JSON: the Encounter and what belongs to it. Exit code 3 if it cannot be read or would be held.
     """
-    from ptbridge.intake.trial import try_record_file
+    from ptbridge.errors import RecordError
+    from ptbridge.intake.normalize import compile_mapping
+    from ptbridge.intake.trial import try_record
+    from ptbridge.specs.mapping_files import load_mapping
 
-    rows = try_record_file(file, record, show_patient=show_patient)
+    compiled = compile_mapping(load_mapping(file))
+    try:
+        rows = try_record(_record(record), compiled, time_zone=_zone(time_zone), show_patient=show_patient)
+    except RecordError as error:
+        screen.put_json({"unreadable": str(error), "fix": error.fix}) if json_wanted else screen.say(f"Unreadable: {error}")
+        return exit_codes.HELD
     if json_wanted:
         screen.put_json(rows)
-    return exit_codes.DONE
+    else:
+        _show_rows(rows)
+    return exit_codes.HELD if any(_holds(row) for row in rows) else exit_codes.DONE
+
+
+def _record(path: Path) -> SourceRecord:
+    """A file's bytes as a source record, untouched."""
+    from datetime import UTC, datetime
+
+    from ptbridge.model import SourceRecord
+
+    return SourceRecord(
+        clinic="trial",
+        source="file",
+        record_key=path.name,
+        media_type="application/fhir+json",
+        payload=path.read_bytes(),
+        received_at=datetime.now(UTC),
+    )
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, OSError, ValueError):
+        raise click.BadParameter(
+            f"{name!r} is not an IANA time zone such as America/Chicago", param_hint="--time-zone"
+        ) from None
+
+
+def _show_rows(rows: Sequence[Row]) -> None:
+    """Fields with the path that gave each; then what is missing; then the findings."""
+    findings = [row for row in rows if row.field.startswith("finding ")]
+    found = [(row.field, row.value, row.path) for row in rows if not row.missing and row not in findings]
+    missing = [(row.field, row.missing) for row in rows if row.missing]
+    screen.say(screen.table(found, headings=("field", "value", "path")))
+    for heading, table in (("Missing", missing), ("Findings", [(row.field[8:], row.value[5:]) for row in findings])):
+        if table:
+            screen.say(f"\n{heading}", bold=True)
+            screen.say(screen.table(table))
+
+
+def _holds(row: Row) -> bool:
+    return row.field.startswith("finding ") and row.value[5:].startswith("error")
 
 
 @mapping.command()

@@ -28,23 +28,16 @@ def report(error: BaseException) -> int:
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
         _say("stopped. The next run goes on from here.")
         return exit_codes.INTERRUPTED
-    if _reader_is_gone(error):
+    if isinstance(error, BrokenPipeError):  # the reader of our output went away (`ptbridge held | head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter flushes once more at exit
         return exit_codes.DONE
-    if isinstance(error, SystemExit):  # click's own way out, after shell completion
-        return error.code if isinstance(error.code, int) else exit_codes.UNEXPECTED
+    if isinstance(error, SystemExit):  # argparse's and shell completion's own way out
+        return error.code if isinstance(error.code, int) else exit_codes.USAGE if error.code else exit_codes.DONE
     if isinstance(error, click.ClickException):
         return _usage(error)
     _traceback_if_wanted(error)
     _say(_words(error))
     return exit_codes.exit_code_for(error)
-
-
-def _reader_is_gone(error: BaseException) -> bool:
-    """True when the reader of our output closed it (`ptbridge held | head`); click turns that into SystemExit."""
-    if not isinstance(error, BrokenPipeError) and not isinstance(error.__context__, BrokenPipeError):
-        return False
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter flushes once more at exit
-    return True
 
 
 def _usage(error: click.ClickException) -> int:

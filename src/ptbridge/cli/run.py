@@ -36,20 +36,12 @@ def sync(config_folder: Path, clinic: str | None, since: date | None, dry_run: b
     (ptbridge exit-codes).
     """
     from ptbridge import jobs
-    from ptbridge.cli.run_view import show_run
     from ptbridge.specs.config import load_config
 
     config = load_config(config_folder)
     with screen.Progress(quiet=json_wanted) as progress:
         reports = screen.plain(jobs.sync(config, clinic, since=since, dry_run=dry_run, progress=progress))
-    if json_wanted:
-        screen.put_json(reports)
-    else:
-        for number, report in enumerate(reports):
-            if number:
-                screen.say()
-            show_run(report)
-    return worst([report["exit_code"] for report in reports])
+    return _told(reports, json_wanted)
 
 
 def worst(codes: Sequence[int]) -> int:
@@ -82,26 +74,35 @@ def status(config_folder: Path, clinic: str | None, json_wanted: bool) -> int:
 @click.argument("id_", metavar="[ID]", required=False)
 @click.option("--reason", metavar="TEXT", default="", help="Why, in words that stay in the history; no patient's name.")
 @config_option
+@clinic_option
 @json_option
-def retry(id_: str | None, reason: str, config_folder: Path, json_wanted: bool) -> int:
-    """Give what the biller did not take another try.
+def retry(id_: str | None, reason: str, config_folder: Path, clinic: str | None, json_wanted: bool) -> int:
+    """Try again now what still waits for the biller.
 
-    Without ID: everything that is held by its delivery (rejected, given up, in doubt), not by a finding. It goes with the
-    next sync; what is in doubt is looked up at the biller first and never sent blindly.
+    Also what is held by its delivery (rejected, given up), or with ID only that one treatment day. Nothing is pulled. What
+    is in doubt is looked up at the biller first and never sent blindly.
     """
     from ptbridge import jobs
     from ptbridge.specs.config import load_config
 
-    answer = screen.plain(jobs.retry(load_config(config_folder), id_, reason))
+    config = load_config(config_folder)
+    with screen.Progress(quiet=json_wanted) as progress:
+        reports = screen.plain(jobs.retry(config, clinic, id_, reason, progress=progress))
+    return _told(reports, json_wanted)
+
+
+def _told(reports: Sequence[Mapping[str, Any]], json_wanted: bool) -> int:
+    """Show the runs and return the exit code for all of them."""
+    from ptbridge.cli.run_view import show_run
+
     if json_wanted:
-        screen.put_json(answer)
-    elif answer["retried"]:
-        screen.say(f"{screen.count(len(answer['retried']), 'treatment day')} will be tried again by the next sync:")
-        for reference in answer["retried"]:
-            screen.say(f"  {screen.clean(reference)}")
+        screen.put_json(reports)
     else:
-        screen.say("Nothing is held by its delivery. What is only queued goes with the next sync by itself.")
-    return exit_codes.DONE
+        for number, report in enumerate(reports):
+            if number:
+                screen.say()
+            show_run(report)
+    return worst([report["exit_code"] for report in reports])
 
 
 @click.command()
