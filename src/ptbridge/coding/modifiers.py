@@ -56,6 +56,8 @@ def may_be_assisted(procedure: Procedure) -> bool:
     for visit, line in procedure.lines:
         if line.by_assistant or line.assistant_minutes or visit.assistant is not None:
             return True
+        if line.therapist_minutes is not None and line.therapist_minutes != line_minutes(line):
+            return True
         if visit.rendering is not None and visit.rendering.is_assistant:
             return True
     return not ASSISTANT_MODIFIERS.isdisjoint(procedure.modifiers)

@@ -128,7 +128,7 @@ def _whole(line: Mapping[str, Any], key: str, place: int) -> int | None:
 def _discipline(word: Any, documented: Sequence[Intervention], table: CodeTable) -> Discipline | None:
     """The discipline as given; without one, that of an evaluation code which only one discipline may bill (CMS CR 10176)."""
     if word is not None:
-        if word not in Discipline.__members__:
+        if not isinstance(word, str) or word not in Discipline.__members__:
             raise ValueError(f"discipline: {word!r} is not one of {', '.join(Discipline)}")
         return Discipline(word)
     rows = [table.get(line.code) for line in documented if line.code]

@@ -11,7 +11,7 @@ another unit length join the 15-minute total: they stay out of it and count by t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice
 from math import comb
@@ -84,12 +84,6 @@ class Allocation:
     def complete(self) -> bool:
         """False when there are more acceptable answers than `acceptable` lists."""
         return comb(len(self.tied), self.choose) <= MAX_ANSWERS
-
-    def counted(self) -> Iterator[tuple[Service, int]]:
-        """Each service with its units in our own choice."""
-        ours = self.tied[: self.choose]
-        for position, service in enumerate(self.services):
-            yield service, service.sure + (position in ours)
 
     def accepts(self, units: Mapping[str, int]) -> bool:
         """Whether these units by code (absent: 0) are one of the acceptable answers, listed or not."""
