@@ -249,7 +249,8 @@ class HttpClient:
                 max_bytes=limits.max_decompressed_bytes,
                 max_ratio=limits.max_ratio,
             )
-            async for chunk in answer.aiter_raw():
+            assert isinstance(answer.stream, httpx.AsyncByteStream)
+            async for chunk in answer.stream:
                 body.feed(chunk)
         finally:
             await answer.aclose()
