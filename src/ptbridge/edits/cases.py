@@ -59,6 +59,11 @@ FACTS = {
     "referring_npi": ("1234567893", "NPI of the referring provider, or none"),
     "supervising_npi": ("none", "NPI of the supervising provider, or none"),
     "place": ("11", "place of service, or none"),
+    "authorization": ("none", "authorization number of the visit"),
+    "second_visit": (
+        "none",
+        "place, and perhaps authorization, of a second visit that documented the last line, such as 12 A2",
+    ),
     "coverages": ("1", "order of each coverage, separated by blanks; ? when unsaid; or none"),
     "coverage_status": ("active", "of the first coverage"),
     "coverage_period": ("2026-01-01..2026-12-31", "of the first coverage; either end may be absent"),
@@ -147,7 +152,9 @@ def build_day(case: Case, codes: CodeTable) -> PricedDay:
     """The priced treatment day of a case: clean, but for what the row states."""
     fact = _reader(case)
     documented = _documented(case, fact("documented"))
-    visit = _visit(case, fact, documented, codes)
+    second = fact("second_visit")
+    visit = _visit(case, fact, documented[:-1] if second else documented, codes)
+    visits = (visit, _second(_visit(case, fact, documented[-1:], codes), second)) if second else (visit,)
     service_date = visit.service_date
     day = TreatmentDay(
         clinic=visit.clinic,
@@ -156,7 +163,7 @@ def build_day(case: Case, codes: CodeTable) -> PricedDay:
         discipline=visit.discipline,
         service_date=service_date,
         billing_npi=fact("billing_npi") or "",
-        visits=(visit,),
+        visits=visits,
     )
     pointers = tuple(map(int, (fact("pointers") or "").split()))
     lines = tuple(
@@ -205,6 +212,8 @@ def _reader(case: Case) -> Callable[[str], str | None]:
 
 def _line_key(case: Case, index: int) -> str:
     """Lines of one procedure, such as a split with CQ, bill one documented line."""
+    if "second_visit" in case.facts and index == len(case.lines) - 1:
+        return f"v2/{index}"
     return f"v1/{case.lines[index].procedure}" if "documented" in case.facts else f"v1/{index}"
 
 
@@ -250,11 +259,17 @@ def _visit(case: Case, fact: Callable[[str], str | None], documented: tuple[Inte
         supervising=_provider(fact("supervising_npi")),
         diagnoses=tuple(Diagnosis(code=code.strip()) for code in (fact("diagnoses") or "").split(",") if code.strip()),
         place_of_service=fact("place"),
+        authorization_number=fact("authorization"),
         note_signed=None if signed is None else signed == "yes",
         timed_minutes_total=_total(fact("timed_total"), timed, stated="timed_total" in case.facts),
         treatment_minutes_total=_total(fact("treatment_total"), documented, stated="treatment_total" in case.facts),
         interventions=documented,
     )
+
+
+def _second(visit: Visit, stated: str) -> Visit:
+    place, _, authorization = stated.partition(" ")
+    return replace(visit, visit_id="v2", place_of_service=place, authorization_number=authorization or None)
 
 
 def _total(value: str | None, lines: list[Intervention] | tuple[Intervention, ...], *, stated: bool) -> int | None:

@@ -22,6 +22,8 @@ Cases (medicare_part_b)
     97110-GP x2 | documented=97110 | timed_total=22        -> 2 timed units billed; 22 timed minutes allow 1
     97550-GP x1 @15                                        -> warning: 97550 with 97551: 1 unit billed; 15 minutes allow 0
     97110-GP x2 @20, 97550-GP x1 @30                       -> 2 timed units billed; 20 timed minutes allow 1
+    97110-GP x1 @14, 97140-GP x1 @9 | second_visit=11      -> ok
+    97110-GP x1 @14, 97140-GP x1 @8 | second_visit=11      -> 2 timed units billed; 22 timed minutes allow 1
     97161-GP x1 @5                                         -> ok
 Cases (commercial_midpoint)
     97110-GP x2 @24, 97112-GP x2 @23                       -> ok

@@ -75,6 +75,18 @@ def test_a_line_that_was_struck_out_in_the_note_stands_behind_nothing() -> None:
     assert "DC04" in {finding.code for finding in findings if finding.holds}
 
 
+def test_two_visits_with_different_referring_providers_hold_the_day() -> None:
+    priced, facts = day_and_facts("97110-GP x1 @15, 97140-GP x1 @15 | second_visit=11")
+    one, two = priced.day.visits
+    assert one.referring is not None
+    other = replace(two, referring=replace(one.referring, npi="1245319599"))
+    day = replace(priced.day, visits=(one, other))
+    findings = run(replace(priced, coded=replace(priced.coded, day=day)), facts, plugins.edits())
+    assert [(finding.code, finding.message) for finding in findings] == [
+        ("DC05", "the day's visits disagree on the referring NPI")
+    ]
+
+
 def test_the_day_itself_is_not_changed() -> None:
     priced, facts = day_and_facts("97110-GO-GP-CQ-KX-59 x3 @22")
     before = repr(priced)
