@@ -133,6 +133,5 @@ def exhausted(item: OutboxItem, policy: RetryPolicy, *, now: float) -> bool:
 
 
 def too_old(item: OutboxItem, policy: RetryPolicy, *, now: float) -> bool:
-    """True when the item has waited longer than the policy allows. Unknown age is not old."""
-    since = item.first_attempt_at if item.first_attempt_at is not None else item.queued_at
-    return since > 0 and now - since > policy.max_age_seconds
+    """True when the item has been tried for longer than the policy allows; time in the queue before that does not count."""
+    return item.first_attempt_at is not None and now - item.first_attempt_at > policy.max_age_seconds
