@@ -10,7 +10,8 @@ Why it matters
 Fix
     Correct the visit that is wrong in the EMR. If both are right, exclude the day and bill it as two claims by hand.
 Source
-    X12 005010X222A1 (837P), loop 2300 CLM05-1 and REF*G1, loop 2310A (one per claim); CMS Pub. 100-04, ch. 5, section 20.2 (one count a day)
+    X12 005010X222A1 (837P), loop 2300 CLM05-1 and REF*G1, loop 2310A (one per claim);
+    CMS Pub. 100-04, ch. 5, section 20.2 (one count a day)
 Cases (medicare_part_b)
     97110-GP x1 @15, 97140-GP x1 @15 | second_visit=11     -> ok
     97110-GP x1 @15, 97140-GP x1 @15 | second_visit=12     -> the day's visits disagree on the place of service
