@@ -49,7 +49,7 @@ def _documented(day: Mapping[str, Any]) -> None:
 
 def _billed(day: Mapping[str, Any]) -> None:
     if day["lines"] or day["exclusions"]:
-        screen.say("\n  Billed" if day["state"] in ("sent", "queued") else "\n  To be billed")
+        screen.say("\n  Billed" if day["state"] in ("sent", "queued") else "\n  Would be billed")
     for line in day["lines"]:
         pointers = "".join(f" dx{pointer}" for pointer in line.get("diagnosis_pointers") or ())
         screen.say(f"    {screen.clean(line['line'])}{pointers}  {amount(line['amount_cents'])}".rstrip(), bold=True)

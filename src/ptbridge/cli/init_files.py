@@ -6,19 +6,12 @@ import json
 import re
 from dataclasses import dataclass, field
 
-SCOPES = tuple(
-    f"system/{resource}.read"
-    for resource in (
-        "Encounter",
-        "Patient",
-        "Procedure",
-        "Condition",
-        "Coverage",
-        "DocumentReference",
-        "Practitioner",
-        "Location",
-    )
+# What the FHIR connectors join to an Encounter; a connector option can leave one out where the EMR grants less.
+_RESOURCES = (
+    *("Encounter", "Patient", "Procedure", "ChargeItem", "Condition", "Coverage", "DocumentReference", "Practitioner"),
+    *("PractitionerRole", "Location", "Organization", "Appointment"),
 )
+SCOPES = tuple(f"system/{resource}.read" for resource in _RESOURCES)
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 
 
