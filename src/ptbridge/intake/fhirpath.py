@@ -17,7 +17,6 @@ its length and nesting are bounded, and functions that repeat, match by regular 
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,11 +26,6 @@ from ptbridge.intake.record_index import RecordIndex
 
 MAX_LENGTH = 400
 MAX_NESTING = 8
-
-# Unbounded work, or an answer that depends on the clock: not in a mapping.
-REFUSED_FUNCTIONS = frozenset(
-    {"repeat", "matches", "matchesFull", "replaceMatches", "trace", "now", "today", "timeOfDay", "aggregate", "descendants"}
-)
 
 # Choice elements of the R4 resources that visits use; `value` is found by its prefix, because it has fifty types.
 CHOICES = {
@@ -465,33 +459,19 @@ _STEPS: dict[str, Callable[[Any, Run], Run]] = {
 
 
 def _by_fhirpathpy(text: str) -> Path:
-    """Compile with fhirpathpy and the R4 model. It adds type data to what it reads, so it gets a copy."""
-    for name in re.findall(r"(\w+)\s*\(", text):
-        if name in REFUSED_FUNCTIONS:
-            raise PathSyntaxError(f"{name}() is not allowed in a mapping. Choose a path without it.")
-    from fhirpathpy import compile as compile_full  # 0.3 s to import: only when a mapping needs it
-    from fhirpathpy.models import models
+    """Everything outside the subset."""
+    from ptbridge.intake.fhirpath_full import FullSyntaxError, compile_full  # 0.3 s to import: only when a mapping needs it
 
-    holder: list[RecordIndex] = []
-
-    def resolve(nodes: list[Any]) -> list[Any]:
-        found = (holder[-1].resolve(getattr(node, "data", node)) for node in nodes)
-        return [copy.deepcopy(resource) for resource in found if resource is not None]
-
-    options = {"userInvocationTable": {"resolve": {"fn": resolve, "arity": {0: []}}}}
     try:
-        evaluate = compile_full(text, models["r4"], options)
-    except Exception as error:  # its parser raises bare Exception
-        raise PathSyntaxError(f"not readable as FHIRPath: {text!r}. Check it against the specification.") from error
+        evaluate = compile_full(text)
+    except FullSyntaxError as error:
+        raise PathSyntaxError(str(error)) from None
 
     def every(node: Any, index: RecordIndex, out: list[Any]) -> None:
-        holder.append(index)
         try:
-            out.extend(value for value in evaluate(copy.deepcopy(node), {}) if value is not None)
-        except Exception as error:  # a path that does not suit the data; the record is named by the caller
+            out.extend(evaluate(node, index))
+        except Exception as error:  # a path that does not suit the data; whatever it raises
             raise PathEvaluationError(text) from error
-        finally:
-            holder.pop()
 
     def first(node: Any, index: RecordIndex, _out: list[Any]) -> Any:
         found: list[Any] = []

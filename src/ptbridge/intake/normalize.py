@@ -75,7 +75,7 @@ def normalize(record: SourceRecord, compiled: CompiledMapping, *, time_zone: Zon
 
     Raises RecordError for truncated JSON, a record without an Encounter, an Encounter without id or patient.
     """
-    reading = Reading(RecordIndex(_resources(record)), time_zone, compiled.mapping)
+    reading = Reading(RecordIndex(record_resources(record)), time_zone, compiled.mapping)
     reading.visit_id = visit_id = compiled.visit_id(None, "", reading)
     if visit_id is None:
         raise RecordError(
@@ -137,7 +137,7 @@ def _visit(record: SourceRecord, compiled: CompiledMapping, reading: Reading, vi
 # ---------------------------------------------------------------- the record
 
 
-def _resources(record: SourceRecord) -> list[Resource]:
+def record_resources(record: SourceRecord) -> list[Resource]:
     """The record's resources, with one Encounter: the one that the record is named after, else its first."""
     document = record.document
     if document is None:

@@ -203,8 +203,8 @@ def texts(written: Texts) -> tuple[str, ...]:
 def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a mapping file, so that an editor completes and checks its keys.
 
-    Every value in a mapping file is text, so a flag and a number may be written bare or quoted; an editor's YAML reader
-    would make `true` a boolean, which the schema takes too.
+    To ptbridge every value is text; an editor's YAML reader makes a bare 97110 a number and a bare true a boolean, so the
+    schema takes those too.
     """
     (schema,), components = msgspec.json.schema_components([MappingSpec], ref_template="#/$defs/{name}")
     for component in components.values():
@@ -214,5 +214,18 @@ def json_schema() -> dict[str, Any]:
         "title": "ptbridge mapping",
         "description": "Where each fact of a visit lies in an EMR's records.",
         **schema,
-        "$defs": components,
+        "$defs": _as_an_editor_reads({name: components[name] for name in sorted(components)}),
     }
+
+
+def _as_an_editor_reads(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_as_an_editor_reads(inner) for inner in schema]
+    if not isinstance(schema, dict):
+        return schema
+    read = {key: _as_an_editor_reads(inner) for key, inner in schema.items() if key != "default"}
+    if read.get("type") == "string" and "enum" not in read:
+        read["type"] = ["string", "number", "boolean"]
+    if read.get("type") == "boolean":
+        read = {**{key: inner for key, inner in read.items() if key != "type"}, "enum": [True, False, "true", "false"]}
+    return read
