@@ -104,9 +104,12 @@ def split_bundle(content: bytes) -> SplitBundle | None:
         return None
     entries: list[Entry] = []
     warnings: list[str] = []
-    for item in bundle.entry or ():
-        raw = bytes(item.resource if isinstance(item, _Entry) else _loose_resource(item))
-        resource = _resource(raw)
+    for raw in _resources(bundle):
+        try:
+            value = orjson.loads(raw)
+        except ValueError:
+            value = None
+        resource = value if isinstance(value, dict) else {}
         if not raw or raw == b"null":
             warnings.append("entry without a resource")
         elif resource.get("resourceType") == "OperationOutcome":  # search.mode "outcome": about the search, not a result of it
@@ -167,20 +170,17 @@ def _decoded(content: bytes) -> _Bundle | _LooseBundle:
         raise UnreadableBody("the Bundle's entries are no list") from None
 
 
-def _loose_resource(raw: msgspec.Raw) -> msgspec.Raw:
-    """An entry's resource; the entry itself where it is no object: kept as something unreadable, not dropped."""
-    try:
-        return _entry.decode(raw).resource
-    except msgspec.DecodeError:
-        return raw
-
-
-def _resource(raw: bytes) -> dict[str, Any]:
-    try:
-        value = orjson.loads(raw)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
+def _resources(bundle: _Bundle | _LooseBundle) -> list[bytes]:
+    """Each entry's resource as received; the entry itself where it is no object: kept as something unreadable."""
+    if isinstance(bundle, _Bundle):
+        return [bytes(entry.resource) for entry in bundle.entry or ()]
+    found: list[bytes] = []
+    for raw in bundle.entry or ():
+        try:
+            found.append(bytes(_entry.decode(raw).resource))
+        except msgspec.DecodeError:
+            found.append(bytes(raw))
+    return found
 
 
 def _value(raw: msgspec.Raw) -> Any:

@@ -36,10 +36,12 @@ __all__ = [
     "Response",
     "RetryPolicy",
     "Timeouts",
+    "Transport",
 ]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+Transport = httpx.AsyncBaseTransport  # what `transport=` takes, for those who may not import httpx
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
@@ -69,7 +71,7 @@ class HttpClient:
         limits: Limits | None = None,
         retry: RetryPolicy | None = None,
         clock: Clock | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: Transport | None = None,
     ) -> None:
         self.egress = EgressRule(base_url, extra_origins)
         self.base_url = base_url.partition("?")[0].partition("#")[0].rstrip("/")

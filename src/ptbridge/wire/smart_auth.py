@@ -16,19 +16,17 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from urllib.parse import quote_plus
 
 from ptbridge.errors import ConfigError, PeerRefused, PeerUnavailable
 from ptbridge.wire import scopes as smart_scopes
 from ptbridge.wire.answers import Authorizer, Response
 from ptbridge.wire.egress import shown_url
+from ptbridge.wire.http import Transport
 from ptbridge.wire.keys import SigningKey, generate_private_key, jwks
 from ptbridge.wire.pacing import Clock, RateLimiter, http_date_seconds
 from ptbridge.wire.token_endpoint import TokenEndpoint, json_object
-
-if TYPE_CHECKING:
-    import httpx
 
 __all__ = [
     "AuthSettings",
@@ -306,7 +304,7 @@ def authorizer_from(
     private_key: str | None = None,
     limiter: RateLimiter | None = None,
     clock: Clock | None = None,
-    transport: httpx.AsyncBaseTransport | None = None,
+    transport: Transport | None = None,
 ) -> Authorizer:
     """The authorizer that a clinic file's `auth` describes; `secret` and `private_key` are already resolved.
 

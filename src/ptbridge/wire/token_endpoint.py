@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from ptbridge.errors import OutcomeUnknown, PeerRefused, PeerUnavailable
 from ptbridge.wire.answers import Response
 from ptbridge.wire.egress import EgressRule, Origin, shown_url
-from ptbridge.wire.http import HttpClient
+from ptbridge.wire.http import HttpClient, Transport
 from ptbridge.wire.pacing import Clock, RateLimiter
-
-if TYPE_CHECKING:
-    import httpx
 
 
 class TokenEndpoint:
@@ -29,7 +26,7 @@ class TokenEndpoint:
         *,
         limiter: RateLimiter | None = None,
         clock: Clock | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: Transport | None = None,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._url = token_url
