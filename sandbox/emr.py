@@ -13,6 +13,7 @@ import contextlib
 import gc
 import signal
 import sys
+from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import date
 from email.utils import format_datetime
@@ -61,7 +62,7 @@ class SandboxEmr:
         self.store, self.profile = store, profile
         self.authority = authority or Authority()
         self.faults = faults or Faults()
-        self.requests: list[str] = []
+        self.requests: deque[str] = deque(maxlen=20_000)
         self.base_url = self.origin = ""
         self._lenient, self._port = lenient, port
         self._pages = Pages(store, self.faults, page_size=page_size, largest_page=largest_page, totals=totals)
@@ -89,6 +90,10 @@ class SandboxEmr:
     def token_url(self) -> str:
         """Where tokens are issued; also the `aud` of a client assertion."""
         return f"{self.origin}/auth/token"
+
+    def expire_pages(self) -> None:
+        """Make every next link given out so far lead nowhere, as a restart of a real server does."""
+        self._pages.forget()
 
     def _app(self) -> web.Application:
         app = web.Application(middlewares=[self._around], client_max_size=4 << 20)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -114,6 +114,14 @@ class Scale:
 
     def plan(self, number: int) -> VisitPlan:
         """The visit `number` as a plan."""
+        return self._recent_plan(number)
+
+    @cached_property
+    def _recent_plan(self) -> Callable[[int], VisitPlan]:
+        """The last plans are kept: whoever reads an Encounter reads its Procedures and its note next."""
+        return lru_cache(maxsize=512)(self._work_out)
+
+    def _work_out(self, number: int) -> VisitPlan:
         patient_number = self.patient_number(number)
         template = (number + self.seed) % len(TEMPLATES)
         discipline, clinician, visit_type, _ = TEMPLATES[template]

@@ -75,6 +75,25 @@ def test_the_bundle_carries_the_servers_time(talk, store: Store):
     talk(SandboxEmr(store), conversation)
 
 
+def test_all_next_links_can_be_made_invalid(talk, store: Store):
+    async def conversation(http):
+        first = await http.get("/Encounter?_count=30")
+        http.emr.expire_pages()
+        assert (await http.get(first.next_url)).status == 410
+
+    talk(SandboxEmr(store), conversation)
+
+
+def test_a_search_by_post_finds_the_same(talk, store: Store):
+    async def conversation(http):
+        async with http.http.post(f"{http.emr.base_url}/Encounter/_search", data={"_id": "enc-0002,enc-0001"}) as response:
+            posted = await response.read()
+        assert posted.count(b'"fullUrl"') == 2
+        assert list(http.emr.requests) == ["POST /fhir/Encounter/_search"]
+
+    talk(SandboxEmr(store), conversation)
+
+
 @pytest.mark.parametrize("token", ["", "x", "bm90LWhlcmU6NQ", "Ä"])
 def test_a_token_that_the_server_does_not_know_has_expired(talk, store: Store, token: str):
     async def conversation(http):
