@@ -33,6 +33,7 @@ class RunReport:
     waiting: list[dict[str, Any]] = field(default_factory=list)
     would_send: list[dict[str, Any]] = field(default_factory=list)
     delivery: dict[str, Any] = field(default_factory=dict)
+    biller: dict[str, Any] | None = None  # what `reconcile` says about the service dates of this run
     errors: list[str] = field(default_factory=list)
     report_path: str = ""
     exit_code: int = 0

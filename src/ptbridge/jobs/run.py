@@ -9,12 +9,14 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from typing import Any
 
 import msgspec
 
 from ptbridge.delivery import DeliveryReport, RetryPolicy, SystemClock, deliver
 from ptbridge.errors import PeerError, PtbridgeError, RecordError
 from ptbridge.jobs import settle
+from ptbridge.jobs.agreement import agreement_after
 from ptbridge.jobs.kit import build_kit, fingerprint
 from ptbridge.jobs.log_file import log_to
 from ptbridge.jobs.peers import open_destination, open_source
@@ -99,7 +101,7 @@ class Run:
             report = RunReport(run_id=run_id, clinic=name, started_at=_now(), dry_run=self.dry_run)
             delivered: DeliveryReport | None = None
             try:
-                delivered = asyncio.run(self._run(name, run_id))
+                delivered, report.biller = asyncio.run(self._run(name, run_id))
             except PeerError as error:
                 self._note(error)
             settle.settle(self.config, self.ledger, report, delivered, self.errors)
@@ -110,7 +112,7 @@ class Run:
         self.errors.append(str(error))
         log.warning("peer trouble: %s", type(error).__name__)
 
-    async def _run(self, name: str, run_id: int) -> DeliveryReport | None:
+    async def _run(self, name: str, run_id: int) -> tuple[DeliveryReport | None, dict[str, Any] | None]:
         spec = self.config.clinics[name]
         today = datetime.now(self.config.time_zone(spec)).date()
         async with open_destination(self.config, spec, run_id=f"{run_id:06d}") as destination:
@@ -123,7 +125,17 @@ class Run:
                     await self._pull(kit)
             except PeerError as error:  # what was pulled before is durable and goes on; the cursor has not moved
                 self._note(error)
-            return await self._judge_and_deliver(kit, destination)
+            delivered = await self._judge_and_deliver(kit, destination)
+            return delivered, await self._ask_biller(destination, name, run_id)
+
+    async def _ask_biller(self, destination: Destination, name: str, run_id: int) -> dict[str, Any] | None:
+        if self.dry_run:
+            return None
+        try:
+            return await agreement_after(self.ledger, destination, name, run_id)
+        except PeerError as error:
+            self._note(error)
+            return None
 
     # ------------------------------------------------------------ pull, normalize
 

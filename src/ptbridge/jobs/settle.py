@@ -23,7 +23,7 @@ from ptbridge.specs.config import Config
 
 DAYS_IN_REPORT = 2000
 
-DONE, PERSON_NEEDED, BILLER_WAITS, PEER_TROUBLE = 0, 3, 4, 5
+DONE, PERSON_NEEDED, BILLER_WAITS, PEER_TROUBLE, BILLER_DIFFERS = 0, 3, 4, 5, 9
 
 
 def settle(config: Config, ledger: Ledger, report: RunReport, delivered: DeliveryReport | None, errors: Sequence[str]) -> None:
@@ -50,6 +50,8 @@ def settle(config: Config, ledger: Ledger, report: RunReport, delivered: Deliver
 
 
 def _exit_code(report: RunReport) -> int:
+    if report.biller and report.biller["agrees"] is False:
+        return BILLER_DIFFERS
     if report.errors:
         return PEER_TROUBLE
     if report.waiting:
@@ -119,8 +121,16 @@ def page_data(config: Config, ledger: Ledger, report: RunReport) -> dict[str, An
         "payers": _totals(days, "payer"),
         "disciplines": _totals(days, "discipline"),
         "days": days,
+        "biller": _biller(report),
         "errors": report.errors,
     }
+
+
+def _biller(report: RunReport) -> dict[str, Any] | None:
+    """What the biller has for the service dates of this run."""
+    if not report.biller or report.biller["theirs"] is None:
+        return None
+    return {"agrees": report.biller["agrees"], **report.biller["theirs"], "differences": report.biller["differences"]}
 
 
 _FATE_OF_STATE = {"held": Fate.HELD, "excluded": Fate.EXCLUDED, "voided": Fate.EXCLUDED, "sent": Fate.SENT}
@@ -147,6 +157,8 @@ def _totals(days: Sequence[dict[str, Any]], key: str) -> list[dict[str, Any]]:
     """Days, units and cents that are sent or on their way, and how many are held, by payer or discipline."""
     rows: dict[str, dict[str, Any]] = defaultdict(lambda: {"days": 0, "units": 0, "amount_cents": 0, "held": 0})
     for day in days:
+        if day["fate"] == Fate.EXCLUDED:
+            continue
         row = rows[day[key] or "not known"]
         if day["fate"] in (Fate.SENT, Fate.QUEUED):
             row["days"] += 1

@@ -1,20 +1,19 @@
-"""Questions to the ledger: what stands where, what is held and why, how a line came about, does the biller agree."""
+"""Questions to the ledger: what stands where, what is held and why, how a line came about."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from ptbridge.errors import ConfigError, LedgerError
-from ptbridge.jobs.peers import open_destination
 from ptbridge.ledger import DayRow, Ledger
 from ptbridge.specs.config import Config
 
 
-def _clinics(config: Config, clinic: str | None) -> list[str]:
+def clinic_names(config: Config, clinic: str | None) -> list[str]:
+    """The one clinic that was named, or all. Raises ConfigError for an unknown one."""
     return [config.clinic(clinic).clinic] if clinic else list(config.clinics)
 
 
@@ -22,7 +21,7 @@ def status(config: Config, clinic: str | None = None) -> dict[str, Any]:
     """Per clinic: treatment days by state with units and cents, what waits for the biller, cursor, last run."""
     found: dict[str, Any] = {}
     with Ledger.open(config.state, write=False) as ledger:
-        for name in _clinics(config, clinic):
+        for name in clinic_names(config, clinic):
             last = ledger.accounts.last_run(name)
             if last and last["summary"]:
                 last["summary"] = msgspec.json.decode(str(last["summary"]))
@@ -39,7 +38,7 @@ def status(config: Config, clinic: str | None = None) -> dict[str, Any]:
 def held(config: Config, clinic: str | None = None) -> list[dict[str, Any]]:
     """Every held treatment day and quarantined record: id, visits, reasons with what to do, since when, amount in cents."""
     with Ledger.open(config.state, write=False) as ledger:
-        return [row for name in _clinics(config, clinic) for row in held_rows(ledger, name)]
+        return [row for name in clinic_names(config, clinic) for row in held_rows(ledger, name)]
 
 
 def held_rows(ledger: Ledger, clinic: str) -> Iterator[dict[str, Any]]:
@@ -63,7 +62,7 @@ def held_rows(ledger: Ledger, clinic: str) -> Iterator[dict[str, Any]]:
                 }
             ],
             "held_since": record["first_seen_at"],
-            "amount_cents": 0,
+            "amount_cents": None,
             "quarantined": True,
         }
 
@@ -85,7 +84,7 @@ def _held_row(clinic: str, reference: str, reason: str, since: str | None, page:
         ],
         "held_since": since,
         "units": page["units"],
-        "amount_cents": page["amount_cents"],
+        "amount_cents": page["amount_cents"] if page["lines"] else None,  # what cannot be counted has no amount
         "quarantined": False,
     }
 
@@ -126,48 +125,3 @@ def _explained(ledger: Ledger, day: DayRow) -> dict[str, Any]:
         "submissions": ledger.accounts.submissions_of(day.id),
         "history": ledger.history.of("day", day.id),
     }
-
-
-def reconcile(config: Config, clinic: str | None = None) -> dict[str, Any]:
-    """Compare what should be live at each biller with what it says it has: counts, units, cents, every difference named."""
-    with Ledger.open(config.state, write=False) as ledger:
-        ours = {name: ledger.accounts.live(name) for name in _clinics(config, clinic)}
-        waiting = {name: {str(row["reference"]) for row in ledger.accounts.waiting(name)} for name in ours}
-    return {name: asyncio.run(_compare(config, name, ours[name], waiting[name])) for name in ours}
-
-
-async def _compare(config: Config, name: str, ours: dict[str, tuple[int, int, str]], waiting: set[str]) -> dict[str, Any]:
-    dates = sorted(day for _, _, day in ours.values())
-    theirs: dict[str, tuple[int, int]] | None = {}
-    if dates:
-        async with open_destination(config, config.clinics[name], run_id="reconcile") as destination:
-            theirs = await destination.list_references((dates[0], dates[-1]))
-    mine = {reference: (units, amount) for reference, (units, amount, _) in ours.items()}
-    total = {"charges": len(mine), "units": sum(u for u, _ in mine.values()), "amount_cents": sum(c for _, c in mine.values())}
-    if theirs is None:
-        return {"agrees": None, "ours": total, "theirs": None, "differences": [], "note": "this destination cannot be asked"}
-    differences = [
-        {"reference": reference, "ours": mine.get(reference), "theirs": theirs.get(reference), "why": why}
-        for reference in sorted(mine.keys() | theirs.keys())
-        if (why := _difference(mine.get(reference), theirs.get(reference), reference in waiting))
-    ]
-    return {
-        "agrees": not differences,
-        "ours": total,
-        "theirs": {
-            "charges": len(theirs),
-            "units": sum(units for units, _ in theirs.values()),
-            "amount_cents": sum(amount for _, amount in theirs.values()),
-        },
-        "differences": differences,
-    }
-
-
-def _difference(mine: tuple[int, int] | None, theirs: tuple[int, int] | None, waits: bool) -> str:
-    if mine == theirs or waits:
-        return ""
-    if theirs is None:
-        return "missing at the biller: it was accepted and is not there now"
-    if mine is None:
-        return "only at the biller: this ledger has no live charge of that reference"
-    return "units or amount differ"

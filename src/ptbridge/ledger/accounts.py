@@ -61,14 +61,27 @@ class Accounts:
         assert row is not None
         return {"submissions": int(row[0]), "units": int(row[1]), "amount_cents": int(row[2])}
 
-    def live(self, clinic: str) -> dict[str, tuple[int, int, str]]:
-        """What should be live at the biller: reference -> (units, cents, service date)."""
+    def live(self, clinic: str, dates: tuple[str, str] = ("", "9999")) -> dict[str, tuple[int, int]]:
+        """What should be live at the biller for these service dates (both included): reference -> (units, cents)."""
         rows = self._connection.execute(
-            "SELECT reference, live_units, live_cents, coalesce(service_date, '') FROM treatment_day"
-            " WHERE clinic = ? AND live_sha256 IS NOT NULL",
-            (clinic,),
+            "SELECT reference, live_units, live_cents FROM treatment_day"
+            " WHERE clinic = ? AND service_date BETWEEN ? AND ? AND live_sha256 IS NOT NULL",
+            (clinic, *dates),
         )
-        return {str(reference): (units, amount, str(day)) for reference, units, amount, day in rows}
+        return {str(reference): (units, amount) for reference, units, amount in rows}
+
+    def live_dates(self, clinic: str, accepted_run: int | None = None) -> tuple[str, str] | None:
+        """First and last service date that has anything live (or that this run's answers were about); None when nothing has."""
+        if accepted_run is None:
+            row = self._connection.execute(
+                "SELECT min(service_date), max(service_date) FROM treatment_day WHERE clinic = ? AND live_sha256 IS NOT NULL",
+                (clinic,),
+            ).fetchone()
+        else:
+            row = self._connection.execute(
+                "SELECT min(service_date), max(service_date) FROM submission WHERE accepted_run = ?", (accepted_run,)
+            ).fetchone()
+        return (str(row[0]), str(row[1])) if row and row[0] is not None else None
 
     def in_state(self, clinic: str, state: str) -> Iterator[tuple[int, str, str | None, str | None, bytes]]:
         """Days in one state: row id, reference, reason, held since, judgement JSON; oldest service date first."""
