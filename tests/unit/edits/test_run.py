@@ -75,7 +75,7 @@ def test_a_line_that_was_struck_out_in_the_note_stands_behind_nothing() -> None:
     assert "DC04" in {finding.code for finding in findings if finding.holds}
 
 
-def test_two_visits_with_different_referring_providers_hold_the_day() -> None:
+def test_two_visits_with_different_referring_providers_are_pointed_out() -> None:
     priced, facts = day_and_facts("97110-GP x1 @15, 97140-GP x1 @15 | second_visit=11")
     one, two = priced.day.visits
     assert one.referring is not None
