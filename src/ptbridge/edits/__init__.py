@@ -21,9 +21,12 @@ def run(priced: PricedDay, facts: Facts, edits: Iterable[Edit]) -> list[Finding]
     """Every finding of every edit, in the order of the codes.
 
     An edit that raises becomes an error finding `ED00` that names the edit and the type of the exception only (its text
-    could hold patient data): a day that could not be checked is held, never passed.
+    could hold patient data): a day that could not be checked is held, never passed. A day that bills nothing by rule (all
+    its lines are excluded, and nothing holds it) asks for nothing: no edit runs.
     """
     findings: list[Finding] = []
+    if _bills_nothing(priced):
+        return findings
     for edit in edits:
         try:
             findings.extend(edit.check(priced, facts))
@@ -31,6 +34,13 @@ def run(priced: PricedDay, facts: Facts, edits: Iterable[Edit]) -> list[Finding]
             findings.append(_stopped(edit, problem))
     findings.sort(key=_code)
     return findings
+
+
+def _bills_nothing(priced: PricedDay) -> bool:
+    if priced.charges:
+        return False
+    raised = [*priced.coded.findings, *priced.findings, *(found for visit in priced.day.visits for found in visit.findings)]
+    return not any(finding.holds for finding in raised)
 
 
 def _code(finding: Finding) -> str:

@@ -87,6 +87,14 @@ def test_two_visits_with_different_referring_providers_are_pointed_out() -> None
     ]
 
 
+def test_a_day_that_bills_nothing_asks_for_nothing_unless_something_already_holds_it() -> None:
+    priced, facts = day_and_facts("97010-GP x0 @10 | member_id=none | note_signed=no")
+    assert run(priced, facts, plugins.edits()) == []
+    held = Finding(code="UN11", severity=Severity.ERROR, message="no minutes")
+    findings = run(replace(priced, coded=replace(priced.coded, findings=(held,))), facts, plugins.edits())
+    assert {"CV02", "DC01"} <= {finding.code for finding in findings}
+
+
 def test_the_day_itself_is_not_changed() -> None:
     priced, facts = day_and_facts("97110-GO-GP-CQ-KX-59 x3 @22")
     before = repr(priced)
