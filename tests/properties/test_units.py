@@ -1,11 +1,14 @@
 """Unit counting against an independent brute force that knows only the manual's sentences."""
 
+from datetime import date
 from itertools import product
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptbridge.policy import load_codes
+from ptbridge.coding import code
+from ptbridge.model import Discipline, Intervention, Patient, TreatmentDay, Visit, VisitStatus
+from ptbridge.policy import load_codes, shipped_payers
 from ptbridge.policy.assistants import timed_split
 from ptbridge.policy.counting import allocate
 
@@ -100,8 +103,8 @@ def test_a_code_written_in_two_parts_counts_as_one(day, cut):
 def test_midpoint_has_one_answer_and_every_code_stands_alone(day):
     allocation = count(MIDPOINT, day)
     assert len(allocation.acceptable) == 1
-    for code, units in allocation.units:
-        minutes = dict(day)[code]
+    for name, units in allocation.units:
+        minutes = dict(day)[name]
         # the n-th unit counts once 15 (n - 1) minutes and more than half of 15 have passed
         assert units == sum(1 for n in range(1, 10) if minutes > 15 * (n - 1) + 7.5)
 
@@ -118,3 +121,81 @@ def test_a_split_bills_exactly_the_counted_units(therapist, assistant, lifted, m
         assert split.with_modifier == 0
     if not therapist:
         assert split.without == 0
+
+
+# ---------------------------------------------------------------- the coding of a whole day
+
+ON = date(2026, 11, 20)
+POLICIES = shipped_payers()
+documented = st.builds(
+    lambda name, therapist, assistant, units: {
+        "documented": name,
+        "code": name,
+        "minutes": therapist + assistant,
+        "therapist_minutes": therapist,
+        "assistant_minutes": assistant,
+        "units_documented": units,
+    },
+    st.sampled_from([*NAMES, "97010", "97129", "97130", "97150", "97161", "97550", "97598"]),
+    st.integers(0, 40),
+    st.integers(0, 40),
+    st.none() | st.integers(0, 4),
+)
+
+
+def coded(lines, policy="medicare_part_b"):
+    visit = Visit(
+        clinic="c",
+        source="s",
+        visit_id="v",
+        status=VisitStatus.FINISHED,
+        service_date=ON,
+        patient=Patient(id="p"),
+        interventions=tuple(Intervention(line_key=str(place), **fields) for place, fields in enumerate(lines)),
+    )
+    day = TreatmentDay(
+        clinic="c", key="k", patient_id="p", discipline=Discipline.PT, service_date=ON, billing_npi="1", visits=(visit,)
+    )
+    return code(day, policy=POLICIES[policy], codes=CODES)
+
+
+@given(st.lists(documented, max_size=6), st.sampled_from(sorted(POLICIES)))
+def test_every_documented_line_is_billed_or_excluded_or_held(lines, policy):
+    found = coded(lines, policy)
+    billed = {key for line in found.lines for key in line.line_keys}
+    excluded = [exclusion.line_key for exclusion in found.exclusions]
+    every = {f"v/{place}" for place in range(len(lines))}
+    assert billed | set(excluded) <= every
+    assert billed.isdisjoint(excluded)
+    assert len(excluded) == len(set(excluded))
+    assert billed | set(excluded) == every or any(finding.holds for finding in found.findings)
+    assert all(line.units >= 1 and line.because for line in found.lines)
+
+
+@given(days)
+def test_every_acceptable_answer_passes_unchanged_when_the_emr_gives_it(day):
+    for answer in count(EIGHT, day).acceptable:
+        units = dict(answer)
+        found = coded([{"documented": name, "code": name, "minutes": m, "units_documented": units[name]} for name, m in day])
+        assert not found.findings
+        assert {line.procedure: line.units for line in found.lines} == {name: units[name] for name in units if units[name]}
+
+
+@given(days, st.lists(st.none() | st.integers(0, 5), min_size=5, max_size=5))
+def test_what_is_billed_never_exceeds_what_the_minutes_bear(day, units):
+    lines = [
+        {"documented": name, "code": name, "minutes": minutes, "units_documented": given_units}
+        for (name, minutes), given_units in zip(day, units, strict=False)
+    ]
+    billed = {line.procedure: line.units for line in coded(lines).lines}
+    answers = [dict(answer) for answer in brute_force(day)]
+    assert any(all(answer.get(name, 0) >= number for name, number in billed.items()) for answer in answers)
+
+
+@given(st.lists(documented, max_size=6))
+def test_minutes_of_the_lines_add_up_to_what_was_documented(lines):
+    found = coded(lines)
+    by_key = {f"v/{place}": fields["minutes"] for place, fields in enumerate(lines)}
+    keys = {key for line in found.lines for key in line.line_keys}
+    if not found.findings and not {"97129", "97130"} & {fields["code"] for fields in lines}:
+        assert sum(line.minutes or 0 for line in found.lines) == sum(by_key[key] for key in keys)

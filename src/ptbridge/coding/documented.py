@@ -59,14 +59,16 @@ class Documented:
 
 
 def gather(day: TreatmentDay, codes: CodeTable) -> Documented:
-    """Sort every documented line of the day: into a procedure, an exclusion, or a finding that holds."""
+    """Sort every line of the day that was done: into a procedure, an exclusion, or a finding that holds."""
     found = Documented()
     procedures = found.procedures
     for visit in day.visits:
         rule = _NOT_BILLABLE.get(visit.status)
         for line in visit.interventions:
-            if rule is not None or line.not_done:
-                found.exclusions.append(_excluded(visit, line, rule or "not-done"))
+            if line.not_done:
+                continue
+            if rule is not None or line.not_billable:
+                found.exclusions.append(_excluded(visit, line, rule))
                 continue
             code = line.code
             row = None if code is None else codes.get(code)
@@ -110,11 +112,11 @@ def _sum(one: int | None, other: int | None) -> int | None:
     return min(one, other) if one < 0 or other < 0 else one + other
 
 
-def _excluded(visit: Visit, line: Intervention, rule: str) -> Exclusion:
+def _excluded(visit: Visit, line: Intervention, rule: str | None) -> Exclusion:
+    """The visit's own status comes first: what did not happen is not billed, whatever the mapping says of the service."""
+    because = f"the visit is {rule}" if rule else f"not billable by the mapping ({line.not_billable})"
     procedure = line.code or line.documented
-    return Exclusion(
-        line_key=line_name(visit, line), procedure=procedure, rule=rule, because=f"{procedure}: {rule} at the source"
-    )
+    return Exclusion(line_key=line_name(visit, line), procedure=procedure, rule=rule or "not-billable", because=because)
 
 
 def _unknown(visit: Visit, line: Intervention) -> list[Finding]:

@@ -94,10 +94,18 @@ def test_bundled_codes_are_excluded_and_refused_codes_hold_without_a_swap():
     assert "G0283" in found.findings[0].message
 
 
-def test_lines_that_were_not_done_are_exclusions():
+def test_lines_that_were_not_done_are_no_part_of_the_day():
     found = coded(line("97110 @15"), line("97140 @15", not_done=True))
-    assert [(one.procedure, one.rule) for one in found.exclusions] == [("97140", "not-done")]
+    assert found.exclusions == ()
     assert shown(found) == ["97110-GP x1 @15"]
+
+
+def test_services_that_the_mapping_calls_not_billable_are_exclusions():
+    cash = Intervention(line_key="7", documented="local|WRAP", not_billable="acme.yaml:12")
+    found = coded("97110 @15", cash)
+    assert [(one.line_key, one.procedure, one.rule) for one in found.exclusions] == [("v1/7", "local|WRAP", "not-billable")]
+    assert "acme.yaml:12" in found.exclusions[0].because
+    assert found.findings == ()
 
 
 @pytest.mark.parametrize("status", [VisitStatus.ENTERED_IN_ERROR, VisitStatus.CANCELLED, VisitStatus.NO_SHOW])
