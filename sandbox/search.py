@@ -6,6 +6,7 @@ A profile is data: for each resource type the parameters that the server takes, 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -13,7 +14,7 @@ import orjson
 
 from .charting import Resource
 from .facts import actors, reference_id
-from .fhir_time import comparison
+from .fhir_time import EARLIEST, comparison
 from .shelf import Entry
 from .store import Store
 
@@ -131,7 +132,14 @@ def _candidates(store: Store, type_: str, asked: Parameters) -> Iterable[Entry]:
             index = shelf.by_patient if name == "patient" else shelf.by_encounter
             found = (entry for id_ in _ids(value) for entry in index.get(id_, ()))
             return {id(entry): entry for entry in found}.values()
-    return shelf.by_updated
+    changed_since = max((_low(store, value) for name, value in asked if name == "_lastUpdated"), default=EARLIEST)
+    return shelf.by_updated[bisect_left(shelf.by_updated, changed_since, key=lambda entry: entry.updated) :]
+
+
+def _low(store: Store, value: str) -> int:
+    """No answer was changed before this; so a search for what is new costs what is new, not what is there."""
+    prefix, _, (low, _) = _compare(store, "_lastUpdated", value)
+    return low if prefix in ("eq", "ge", "gt", "sa") else EARLIEST
 
 
 def _ids(value: str) -> list[str]:
