@@ -164,11 +164,16 @@ class SandboxBiller:
                 return await self._again(request, known, body)
             entry = self._keys[key] = _Key(sha256(body).digest())
             try:
-                status, entry.answer = self._work(request, frequency, key, body)
-                return await self._answer(request, status, entry.answer)
+                status, content = self._work(request, frequency, key, body)
+            except Refusal:
+                del self._keys[key]
+                raise
+            try:
+                return await self._answer(request, status, content)
             finally:
-                if self.faults.forget_keys or entry.answer is None:
-                    self._keys.pop(key, None)
+                entry.answer = content
+                if self.faults.forget_keys:
+                    del self._keys[key]
 
         return handle
 
