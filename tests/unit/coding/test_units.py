@@ -211,6 +211,8 @@ def test_a_truncated_list_of_answers_says_so():
         (["97110 @33 x2", "97140 x1"], 40, MEDICARE, []),
         (["97110 @38 x2", "97140 x1"], 40, MEDICARE, ["UN11 error"]),
         (["97110 @50 x3", "97140 x1"], 40, MEDICARE, ["UN11 error"]),
+        (["97110 @41 x3", "97140 x0"], 40, MEDICARE, ["UN11 error"]),
+        (["97110 @20 x1", "97140 @21 x1", "97112 x0", "97116 x0"], 40, MEDICARE, ["UN11 error", "UN11 error"]),
         (["97110 @30 x4", "97140 x1", "97112 x1"], 90, MEDICARE, ["UN11 error", "UN11 error"]),
         (["97110 x2", "97140 x1"], 31, MIDPOINT, []),
         (["97110 x2", "97140 x1"], 30, MIDPOINT, ["UN11 error", "UN11 error"]),

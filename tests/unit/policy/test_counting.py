@@ -118,7 +118,13 @@ def test_accepts_exactly_the_acceptable_answers():
     allocation = allocate(EIGHT, lines("97112=20 97110=20"))
     assert allocation.accepts({"97112": 2, "97110": 1})
     assert allocation.accepts({"97112": 1, "97110": 2})
-    for wrong in ({"97112": 3, "97110": 0}, {"97112": 2, "97110": 2}, {"97112": 1, "97110": 1}, {"97112": 2}, {"97999": 1}):
+    for wrong in (
+        {"97112": 3, "97110": 0},
+        {"97112": 2, "97110": 2},
+        {"97112": 1, "97110": 1},
+        {"97112": 2},
+        {"97112": 2, "97110": 1, "97140": 1},
+    ):
         assert not allocation.accepts(wrong), wrong
 
 
