@@ -139,7 +139,7 @@ def unreadable_record(client: SourceClient, entry: Entry, resource_type: str, re
     return source_record(client, f"{resource_type}/{name}", [entry], client.now()), reason
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Visits:
     """A batch of encounters with what has been joined to each; lines that belong to none of them are set aside.
 

@@ -122,7 +122,7 @@ class Settings:
     """A clinic's options over the plan's defaults, read and checked. ConfigError names the option and what it may be."""
 
     discovery: str
-    patients: tuple[str, ...]
+    patients: tuple[str, ...] = field(repr=False)
     patients_file: str
     group: str
     locations: tuple[str, ...]

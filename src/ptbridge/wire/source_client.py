@@ -32,7 +32,7 @@ class SourceClient:
     clinic: str
     source: str
     time_zone: tzinfo
-    options: Mapping[str, OptionValue] = field(default_factory=dict)
+    options: Mapping[str, OptionValue] = field(default_factory=dict, repr=False)  # may list patients
     since: date | None = None
     full_rescan: bool = False
     recheck: tuple[str, ...] = field(default=(), repr=False)

@@ -208,7 +208,25 @@ def test_a_line_is_not_reported_because_its_visit_stood_on_another_page(us_core,
     tools.procedure(us_core.server, "loose", "pat-1", "2026-11-19T10:00:00-06:00")
     pulled = us_core.pull()
     assert tools.unreadable(pulled) == {}
+    assert tools.keys(pulled) == ["enc-1", "enc-2"]
     assert "Procedure/loose" in tools.contents(pulled, key)
+
+
+def test_a_line_without_an_encounter_is_seen_on_a_server_that_searches_by_encounter(bench, tools):
+    key = tools.visit(bench.server, 1)
+    tools.procedure(bench.server, "loose", "pat-1", "2026-11-20T18:40:00-06:00")
+    assert "Procedure/loose" in tools.contents(bench.pull(), key)
+    bench.cursor = {}
+    pulled = bench.pull({"unlinked_lines": "no"})
+    assert "Procedure/loose" not in tools.contents(pulled, key)
+    assert all("patient" not in query for query in bench.server.searches("Procedure"))
+
+
+def test_days_are_the_clinics_whatever_zone_a_time_is_told_in(us_core, tools):
+    key = tools.visit(us_core.server, 1)  # 18:30 in Chicago on the 20th
+    tools.visit(us_core.server, 2, day="2026-11-21")
+    tools.procedure(us_core.server, "loose", "pat-1", "2026-11-21T00:40:00Z")
+    assert "Procedure/loose" in tools.contents(us_core.pull(), key)
 
 
 def test_a_line_whose_visit_did_not_change_brings_that_visit_again(bench, tools):
@@ -332,6 +350,7 @@ def test_discovery_by_file_and_group_and_a_new_patient_is_read_back(us_core, too
         tools.visit(us_core.server, number, patient=f"pat-{number}")
     members = [{"entity": {"reference": "Patient/pat-1"}}, {"entity": {"reference": "Patient/pat-0"}, "inactive": True}]
     us_core.server.put({"resourceType": "Group", "id": "g", "member": members})
+    us_core.later(minutes=30)
     assert tools.keys(us_core.pull({"discovery": "patients", "group": "g"})) == ["enc-1"]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "ids.txt").write_text("# ours\npat-1\npat-2\n")
