@@ -106,17 +106,19 @@ class FhirClient:
         visited: set[str] = set()
         url: str | None = start
         while url:
-            if url in visited:
-                raise PeerUnavailable(f"GET {shown_url(start)}: paging loop; page {len(visited)} links to an earlier one.")
             if len(visited) >= self.max_pages:
                 raise PeerUnavailable(f"GET {shown_url(start)}: more than {self.max_pages} pages. Ask for a smaller window.")
-            page = await self.http.retrying(partial(self._page, url, names, is_next=bool(visited)))
+            is_next = bool(visited)
             visited.add(url)
+            page = await self.http.retrying(partial(self._page, url, names, visited, is_next=is_next))
             yield page
             url = page.next_url
 
-    async def _page(self, url: str, names: frozenset[str], *, is_next: bool) -> Page:
-        """One page, one attempt. Raises _LinkExpired, PeerUnavailable (worth another attempt), PeerRefused."""
+    async def _page(self, url: str, names: frozenset[str], visited: set[str], *, is_next: bool) -> Page:
+        """One page, one attempt. Raises _LinkExpired, PeerUnavailable (worth another attempt), PeerRefused.
+
+        A page that links to itself or an earlier one is read again like any passing fault; if it insists, it is a loop.
+        """
         response = await self.http.exchange("GET", url, headers=_ACCEPT if is_next else _FRESH)
         if is_next and response.status in _EXPIRED:
             raise _LinkExpired
@@ -125,6 +127,8 @@ class FhirClient:
             _refuse_outcome(response, _body(response, parse_resource))
             raise PeerUnavailable(f"{_where(response)}: JSON that is no Bundle.", status=response.status)
         onward = self.http.egress.resolve(response.url, bundle.next_link).url if bundle.next_link else None
+        if onward in visited:
+            raise PeerUnavailable(f"{_where(response)}: paging loop; page {len(visited)} links to itself or an earlier one.")
         return Page(bundle.entries, bundle.last_updated or _server_date(response), bundle.warnings, response.url, onward)
 
 
