@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -71,7 +71,7 @@ class Field:
             if path.root is None or path.root == kind:
                 found = path.every(item, index)
             else:
-                found = [value for node in index.types.get(path.root, ()) for value in path.every(node, index)]
+                found = [value for node in nodes(path, item, kind, index) for value in path.every(node, index)]
             if found:
                 return found
         return []
@@ -105,10 +105,15 @@ class Field:
             reading.report("MP02", f"{self.name} is absent (looked in {tried})", where=self.name)
 
 
-def nodes(path: Path, item: Any, kind: str, index: RecordIndex) -> list[Any]:
-    """Where a path starts: the item itself, or every resource of the type that the path names."""
+def nodes(path: Path, item: Any, kind: str, index: RecordIndex) -> Sequence[Any]:
+    """Where a path starts: at the item itself, at the visit's Encounter, or, outside a group, at any resource of that type.
+
+    Inside a group a path of another type gives nothing: the first Procedure of the record is not this ChargeItem's.
+    """
     root = path.root
-    return [item] if root is None or root == kind else index.types.get(root, [])
+    if root is None or root == kind:
+        return (item,)
+    return index.types.get(root, ()) if item is None or root == "Encounter" else ()
 
 
 def compile_field(
@@ -159,7 +164,7 @@ def _finder(paths: tuple[Path, ...]) -> Read:
     def find(item: Any, kind: str, reading: Reading) -> Any:  # the common case, without a list of start nodes
         if root is None or root == kind:
             return first(item, reading.index, nowhere)
-        for node in reading.index.types.get(root, nowhere):
+        for node in reading.index.types.get(root, nowhere) if item is None or root == "Encounter" else nowhere:
             value = first(node, reading.index, nowhere)
             if value is not None:
                 return value

@@ -99,8 +99,8 @@ class Memory:
 
     def __init__(self, fields: list[Field]) -> None:
         self._made: dict[int, tuple[Any, Any]] = {}
-        self._usable = all(path.native and "resolve()" not in path.text for field in fields for path in field.paths)
-        self._roots = {path.root for field in fields for path in field.paths}
+        paths = [path for field in fields for path in field.paths]
+        self._usable = all(path.native and "resolve()" not in path.text and path.root != "Encounter" for path in paths)
 
     def make(self, item: Any, kind: str, reading: Reading, make: Callable[[Any, str, Reading], Any]) -> Any:
         """What `make` makes of this item, from memory if it was made before without a finding."""
@@ -109,7 +109,7 @@ class Memory:
             return known[1]
         before = len(reading.findings)
         made = make(item, kind, reading)
-        if self._usable and len(reading.findings) == before and self._roots <= {None, kind}:
+        if self._usable and len(reading.findings) == before:
             if len(self._made) >= self.SIZE:
                 self._made.clear()
             self._made[id(item)] = (item, made)
@@ -282,7 +282,10 @@ def compile_diagnoses(mapping: Mapping) -> Callable[[Reading], tuple[Diagnosis, 
             place = rank(item, kind, reading)
             found += [Diagnosis(code=icd, system=system, rank=place) for system, icd in find(concepts)]
         found.sort(key=lambda diagnosis: (diagnosis.rank is None, diagnosis.rank or 0))
-        return tuple({diagnosis.code: diagnosis for diagnosis in reversed(found)}.values())[::-1]
+        once: dict[str, Diagnosis] = {}
+        for diagnosis in found:
+            once.setdefault(diagnosis.code, diagnosis)
+        return tuple(once.values())
 
     return read
 
