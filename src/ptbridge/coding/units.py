@@ -151,11 +151,15 @@ def _explain(allocation: Allocation, chosen: Mapping[str, int], payer: str, note
 
 def _sentence(allocation: Allocation, service: Service, units: int, suffix: str) -> str:
     if service.minutes is None:
-        return f"untimed -> {units} unit{'s' * (units != 1)}"
+        return f"untimed -> {_units(units)}"
     if not service.row.pooled:
-        return f"{service.minutes} minutes, outside the 15-minute total -> {units} units, each past its middle"
+        return f"{service.minutes} minutes, outside the 15-minute total -> {_units(units)}, counted past the middle of each"
     if allocation.rule == "eight_minute_total":
         return (
             f"{service.minutes} of {allocation.pool_minutes} timed minutes -> {units} of {allocation.pool_units} units {suffix}"
         )
-    return f"{service.minutes} minutes -> {units} units {suffix}"
+    return f"{service.minutes} minutes -> {_units(units)} {suffix}"
+
+
+def _units(number: int) -> str:
+    return "1 unit" if number == 1 else f"{number} units"

@@ -14,7 +14,7 @@ from ptbridge.model import CodedDay, Discipline, Intervention, Patient, Treatmen
 from ptbridge.policy import CodeTable, Policy, load_codes
 
 _ARGUMENT = re.compile(r"(?P<code>[A-Z0-9]{5})(?:=(?P<minutes>\d{1,4})(?:\+(?P<assistant>\d{1,4}))?)?", re.IGNORECASE)
-_KEYS = {"code", "minutes", "therapist_minutes", "assistant_minutes", "units"}
+_KEYS = {"code", "minutes", "therapist_minutes", "assistant_minutes", "units", "timed"}
 _MAX_MINUTES = 1440  # a day
 
 
@@ -44,7 +44,7 @@ def units_answer(
     """`{"lines": [{code, units, modifiers}…], "acceptable": [{code: units}…], "because": [...]}`, or `{"error": "…"}`.
 
     `lines` are objects with `code` and `minutes`, or `therapist_minutes` and `assistant_minutes`; untimed codes need
-    neither; `units` are the EMR's own, if they shall be judged. The answer's lines have one unit or more, with and without
+    neither; `units` are the EMR's own, if they shall be judged; `timed` may say what the code table says. The answer's lines have one unit or more, with and without
     the assistant modifier apart. Every answer in `acceptable` names every documented code; ours is the first.
     """
     table = codes or load_codes()
@@ -95,6 +95,8 @@ def _intervention(line: Any, place: int, table: CodeTable, on: date) -> Interven
         raise ValueError(f"lines[{place}].code: {name!r} is not in the code table; check the code")
     if not row.valid_on(on):
         raise ValueError(f"lines[{place}].code: {name} was not valid on {on}; use the code of that date")
+    if line.get("timed", row.timed) is not row.timed:
+        raise ValueError(f"lines[{place}].timed: {name} is {'' if row.timed else 'not '}a timed code; leave `timed` out")
     therapist, assistant = (_whole(line, key, place) for key in ("therapist_minutes", "assistant_minutes"))
     minutes = _whole(line, "minutes", place)
     if therapist is not None or assistant is not None:
@@ -168,5 +170,5 @@ def _reasons(coded: CodedDay, discipline: Discipline | None) -> list[str]:
     reasons += coded.because
     reasons += [f"{finding.code}: {finding.message}" for finding in coded.findings if not finding.holds]
     if discipline is None:
-        reasons.append("no discipline given -> no GP, GO or GN")
+        reasons.append("no discipline given -> no GP, GO, GN, CQ or CO")
     return list(dict.fromkeys(reasons))

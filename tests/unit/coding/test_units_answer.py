@@ -72,6 +72,8 @@ def test_one_part_alone_is_the_whole_time():
         ({"code": "97110", "minutes": 15.5}, "lines[0].minutes: 15.5"),
         ({"code": "97110", "minutes": True}, "lines[0].minutes: True"),
         ({"code": "97110", "minutes": 10**9}, "lines[0].minutes: 1000000000"),
+        ({"code": "97110", "minutes": 15, "timed": False}, "lines[0].timed: 97110 is a timed code; leave `timed` out"),
+        ({"code": "97161", "timed": True}, "lines[0].timed: 97161 is not a timed code"),
         ({"code": "97110", "minuts": 15}, "lines[0].minuts: unknown key. Known keys: assistant_minutes, code"),
         ({"code": "97110", "minutes": 9, "therapist_minutes": 5, "assistant_minutes": 5}, "9 is not the sum"),
         ({"code": "97110", "minutes": 3, "assistant_minutes": 5}, "3 is not the sum"),
