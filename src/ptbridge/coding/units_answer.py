@@ -44,8 +44,9 @@ def units_answer(
     """`{"lines": [{code, units, modifiers}…], "acceptable": [{code: units}…], "because": [...]}`, or `{"error": "…"}`.
 
     `lines` are objects with `code` and `minutes`, or `therapist_minutes` and `assistant_minutes`; untimed codes need
-    neither; `units` are the EMR's own, if they shall be judged; `timed` may say what the code table says. The answer's lines have one unit or more, with and without
-    the assistant modifier apart. Every answer in `acceptable` names every documented code; ours is the first.
+    neither. `units` are the EMR's own, if they shall be judged; `timed` may say what the code table says. The answer's
+    lines have one unit or more, with and without the assistant modifier apart. Every answer in `acceptable` names every
+    documented code; ours is the first, unless the EMR's units stand.
     """
     table = codes or load_codes()
     try:
