@@ -8,29 +8,34 @@ from ptbridge.delivery.policy import RetryPolicy
 class RetryBudget:
     """Extra calls stay within a share of first calls. A retry is booked when it is decided; the booking says how long it waits.
 
-    A token bucket: first calls add `extra_calls_share` of a token, time adds `extra_calls_per_second`, a booking takes one.
-    It may go into debt; the debt divided by the trickle is the wait.
+    A token bucket: a first call adds `extra_calls_share` of a token, time adds `extra_calls_per_second`, a booking takes
+    one. It may go into debt; the wait is how long the income so far needs to pay the debt. Once no first calls are left,
+    what was booked goes on at that same rate: a tenth of what the platform saw before. Times are monotonic seconds.
     """
 
     def __init__(self, policy: RetryPolicy, now: float) -> None:
         self._policy = policy
         self._tokens = policy.extra_calls_reserve
-        self._at = now
+        self._started_at = self._at = now
+        self._first_calls = 0
 
     def first_call(self) -> None:
         """An item was tried for the first time."""
-        self._tokens = min(self._tokens + self._policy.extra_calls_share, self._ceiling)
+        self._first_calls += 1
+        self._earn(self._policy.extra_calls_share)
 
     def book(self, now: float) -> float:
-        """Take one extra call; how many seconds from now it may be made (0: at once). `now` is monotonic."""
-        self._tokens = min(self._tokens + (now - self._at) * self._policy.extra_calls_per_second, self._ceiling)
+        """Take one extra call; how many seconds from now it may be made (0: at once)."""
+        self._earn((now - self._at) * self._policy.extra_calls_per_second)
         self._at = now
         self._tokens -= 1.0
-        return max(0.0, -self._tokens / self._policy.extra_calls_per_second)
+        seconds = max(now - self._started_at, 1.0)
+        income = self._policy.extra_calls_per_second + self._policy.extra_calls_share * self._first_calls / seconds
+        return max(0.0, -self._tokens / income)
 
-    @property
-    def _ceiling(self) -> float:
-        return self._policy.extra_calls_reserve
+    def _earn(self, tokens: float) -> None:
+        """Nothing is saved up beyond the reserve: a long good time does not buy a storm."""
+        self._tokens = min(self._tokens + tokens, self._policy.extra_calls_reserve)
 
 
 class Gate:

@@ -144,6 +144,7 @@ class ScriptedBiller:
         self.found: dict[str, list[Acknowledgement | Exception | None]] = defaultdict(list)
         self.calls: list[tuple[str, str, str, bytes, float]] = []
         self.seconds = 0.02
+        self.seconds_of: dict[str, float] = {}
         self.most_at_once = 0
         self._at_once = 0
         self._clock = clock
@@ -156,7 +157,7 @@ class ScriptedBiller:
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
-            await self._clock.sleep(self.seconds)
+            await self._clock.sleep(self.seconds_of.get(submission.reference, self.seconds))
         finally:
             self._at_once -= 1
         answers = self.script[submission.reference]

@@ -124,10 +124,11 @@ def test_what_we_write_keeps_the_published_contract():
     async def bodies():
         destination = build()
         made = [
-            (name, destination.encode(day, reference="oak-1", frequency=frequency, original_id=original)[0])
-            for name, frequency, original in (("Charge", "1", None), ("Charge", "7", "B1"), ("Void", "8", "B1"))
+            ("Charge", destination.encode(day, reference="oak-1", frequency=frequency, original_id=original)[0])
+            for frequency, original in (("1", None), ("7", "B1"))
             for day in (a_day(), a_day(bare=True))
         ]
+        made.append(("Void", destination.encode_void(made[0][1], reference="oak-1", original_id="B1")[0]))
         await destination.close()
         return made
 
@@ -142,7 +143,11 @@ def test_what_we_write_keeps_the_published_contract():
 def test_a_void_carries_no_patient():
     async def body():
         destination = build()
-        made = destination.encode(a_day(), reference="oak-1", frequency="8", original_id="B1")[0]
+        made = destination.encode_void(
+            destination.encode(a_day(), reference="oak-1", frequency="1", original_id=None)[0],
+            reference="oak-1",
+            original_id="B1",
+        )[0]
         await destination.close()
         return orjson.loads(made)
 
