@@ -31,7 +31,7 @@ from ptbridge.specs.clinic import ClinicSpec, PayerRouteSpec
 
 # What a person cannot release, because there would be nothing right to send: it must be mended or excluded.
 MUST_BE_MENDED = frozenset(
-    {"MP01", "MP02", "MP05", "MP20", "MP90", "CV01", "UN10", "UN11", "PX01", "DC10", "SB01", "SB02", "DC03"}
+    {"MP01", "MP02", "MP05", "MP20", "MP90", "CV01", "UN10", "UN11", "UN14", "PX01", "DC03", "DC10", "SB01", "SB02"}
 )
 NEVER_BILLED = {
     VisitStatus.CANCELLED: "cancelled",

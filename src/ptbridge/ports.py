@@ -126,7 +126,10 @@ class Destination(Protocol):
         """What this platform can do, after the clinic's options."""
 
     def encode(self, priced: PricedDay, *, reference: str, frequency: str, original_id: str | None) -> tuple[bytes, str]:
-        """The exact bytes that will be sent, and their media type. Pure: no clock, no randomness."""
+        """The exact bytes of an original or a replacement, and their media type. Pure: no clock, no randomness."""
+
+    def encode_void(self, live: bytes, *, reference: str, original_id: str | None) -> tuple[bytes, str]:
+        """The exact bytes that take back what `live`, the bytes that were accepted, made. Pure."""
 
     async def submit(self, submission: Submission) -> Acknowledgement:
         """Send these bytes once. Never raises for an answer; a lost answer is `Disposition.IN_DOUBT`.

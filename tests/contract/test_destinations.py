@@ -124,7 +124,11 @@ def submission(
     destination: Destination, *, reference: str = "oak-1", revision: int = 1, frequency: str = "1", units: int = 2
 ) -> Submission:
     day = a_day(units)
-    body, media_type = destination.encode(day, reference=reference, frequency=frequency, original_id=None)
+    body, media_type = destination.encode(
+        day, reference=reference, frequency="1" if frequency == "8" else frequency, original_id=None
+    )
+    if frequency == "8":
+        body, media_type = destination.encode_void(body, reference=reference, original_id=None)
     return Submission(
         clinic="oak",
         destination="test",

@@ -41,15 +41,14 @@ def charge_document(
     )
 
 
-def void_document(priced: PricedDay, *, reference: str, original_id: str | None) -> Document:
-    """Frequency 8: names the charge to take back, and nothing about the patient."""
-    day = priced.day
+def void_document(live: Document, *, reference: str, original_id: str | None) -> Document:
+    """Frequency 8: names the charge to take back, and nothing about the patient. `live` is what was sent."""
     return present(
         reference=reference,
         frequency="8",
         original_id=original_id,
-        clinic=day.clinic,
-        service_date=day.service_date.isoformat() if day.service_date else None,
+        clinic=live.get("clinic"),
+        service_date=live.get("service_date"),
     )
 
 
@@ -76,17 +75,19 @@ def _line(number: int, charge: Charge, day: TreatmentDay) -> Document:
         diagnosis_pointers=list(line.diagnosis_pointers),
         unit_price_cents=charge.unit_price_cents,
         amount_cents=charge.amount_cents,
-        rendering_provider=_line_rendering(charge, day),
+        rendering_provider=_of_line(charge, day, lambda visit: visit.rendering),
+        supervising_provider=_of_line(charge, day, lambda visit: visit.supervising),
+        referring_provider=_of_line(charge, day, lambda visit: visit.referring),
     )
 
 
-def _line_rendering(charge: Charge, day: TreatmentDay) -> Document:
-    """Only where the day has several: the rendering provider of the visit that documented the line first."""
-    if _agreed(day, lambda visit: visit.rendering) is not None or not charge.line.line_keys:
+def _of_line(charge: Charge, day: TreatmentDay, person: Callable[[Visit], Provider | None]) -> Document:
+    """Only where the day's visits differ: the person of the visit that documented the line first."""
+    if _agreed(day, person) is not None or not charge.line.line_keys:
         return {}
     visits: Mapping[str, Visit] = {visit.visit_id: visit for visit in day.visits}
     first = visits.get(charge.line.line_keys[0].partition("/")[0])
-    return provider(first.rendering) if first else {}
+    return provider(person(first)) if first else {}
 
 
 def _agreed(day: TreatmentDay, fact: Callable[[Visit], Any]) -> Any:

@@ -89,10 +89,12 @@ class ChargeApi:
 
     def encode(self, priced: PricedDay, *, reference: str, frequency: str, original_id: str | None) -> tuple[bytes, str]:
         """The JSON body, fields in the order of the contract; see `_charge_document`."""
-        if frequency == Frequency.VOID:
-            return orjson.dumps(void_document(priced, reference=reference, original_id=original_id)), _MEDIA_TYPE
         document = charge_document(priced, self._billing, reference=reference, frequency=frequency, original_id=original_id)
         return orjson.dumps(document), _MEDIA_TYPE
+
+    def encode_void(self, live: bytes, *, reference: str, original_id: str | None) -> tuple[bytes, str]:
+        """The contract's void: which charge, of which day."""
+        return orjson.dumps(void_document(orjson.loads(live), reference=reference, original_id=original_id)), _MEDIA_TYPE
 
     async def submit(self, submission: Submission) -> Acknowledgement:
         """POST an original, PUT a replacement, POST a void; the same key and bytes on every repetition."""

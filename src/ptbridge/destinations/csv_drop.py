@@ -117,10 +117,16 @@ class CsvDrop:
         return Capabilities(find=True, replace=True, void=True, batch=True)
 
     def encode(self, priced: PricedDay, *, reference: str, frequency: str, original_id: str | None) -> tuple[bytes, str]:
-        """The day's rows. Frequency 8 repeats the rows of what is taken back, as X12 does; dollars with two decimals."""
+        """The day's rows; dollars with two decimals."""
         document = charge_document(priced, self._billing, reference=reference, frequency=frequency, original_id=original_id)
         rows = (_row({**_day_cells(document), **_line_cells(line)}) for line in document["lines"])
         return b"".join(rows), _MEDIA_TYPE
+
+    def encode_void(self, live: bytes, *, reference: str, original_id: str | None) -> tuple[bytes, str]:
+        """The rows of what is taken back, repeated with frequency 8, as X12 does."""
+        rows = csv.DictReader(StringIO(live.decode(), newline=""), fieldnames=COLUMNS)
+        marks = {"frequency": Frequency.VOID.value, "original_id": original_id or "", "reference": reference}
+        return b"".join(_row({**row, **marks}) for row in rows), _MEDIA_TYPE
 
     async def submit(self, submission: Submission) -> Acknowledgement:
         """A file of its own for one submission; a run uses `submit_batch`."""
