@@ -58,6 +58,8 @@ class Path:
     native: bool  # True: the compiled subset; False: fhirpathpy
     _first: Run
     _every: Run
+    plain: tuple[str, ...] = ()  # the field names, where the path is nothing else: readers may walk them without calls
+    extension_url: str = ""  # where the path is `extension('url').value`
 
     def first(self, node: Any, index: RecordIndex) -> Any:
         """The first value at this path under `node`, or None."""
@@ -80,7 +82,8 @@ def compile_path(text: str) -> Path:
         root, steps = _Parser(text).path()
     except _OutsideSubset:
         return _by_fhirpathpy(text)
-    return Path(text, root, True, _chain(steps, _found), _chain(steps, _collect))
+    plain, url = _shape(steps)
+    return Path(text, root, True, _chain(steps, _found), _chain(steps, _collect), plain, url)
 
 
 # ---------------------------------------------------------------- reading a path
@@ -259,6 +262,16 @@ def _check_brackets(text: str) -> None:
         raise PathSyntaxError(f"{(quoted or stack[-1])!r} is never closed. Close it.")
 
 
+def _shape(steps: tuple[_Step, ...]) -> tuple[tuple[str, ...], str]:
+    """(field names, '') of a path of fields only; ((), url) of `extension(url).value`; ((), '') of any other."""
+    if len(steps) == 2 and steps[0].kind == "extension" and steps[1] == _Step("field", "value"):
+        return (), steps[0].argument
+    choices = {"value", *CHOICES}
+    if all(step.kind == "field" and step.argument not in choices for step in steps):
+        return tuple(step.argument for step in steps), ""
+    return (), ""
+
+
 # ---------------------------------------------------------------- the compiled subset
 
 
@@ -356,7 +369,7 @@ def _of_type(type_name: str, then: Run) -> Run:
 def _extension(url: str, then: Run) -> Run:
     def run(node: Any, index: RecordIndex, out: list[Any]) -> Any:
         if node.__class__ is dict:
-            for extension in index.extensions(node, url):
+            for extension in index.extensions(node).get(url, _NOWHERE):
                 if (found := then(extension, index, out)) is not None:
                     return found
         return None

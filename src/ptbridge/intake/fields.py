@@ -20,7 +20,7 @@ from ptbridge.specs.mapping import FieldSpec, LookupTable, Mapping, texts
 class Reading:
     """One record being read: its index, the clinic's zone, and what was found wrong so far."""
 
-    __slots__ = ("findings", "index", "line_key", "mapping", "private", "visit_id", "zone")
+    __slots__ = ("codes", "findings", "index", "line_key", "mapping", "private", "visit_id", "zone")
 
     def __init__(self, index: RecordIndex, zone: ZoneInfo, mapping: Mapping) -> None:
         self.index = index
@@ -29,6 +29,7 @@ class Reading:
         self.findings: list[Finding] = []
         self.visit_id: str | None = None
         self.line_key: str | None = None
+        self.codes: dict[int, tuple[str, ...]] = {}  # diagnosis codes by the identity of a concept of this record
         self.private: tuple[str, ...] = ()  # the patient's names and numbers: no finding may repeat them
 
     def report(self, code: str, message: str, *, where: str = "", severity: Severity | None = None, fix: str = "") -> None:
@@ -63,6 +64,13 @@ class Field:
             return _search(self.paths, item, kind, reading)
         value = self.find(item, kind, reading)
         return (None, "") if value is None else (value, self.paths[0].text)
+
+    def absent(self, item: Any, kind: str, reading: Reading) -> bool:
+        """True when the field's one path is an extension that the item surely lacks: one look instead of a search."""
+        if len(self.paths) != 1 or item.__class__ is not dict:
+            return False
+        path = self.paths[0]
+        return bool(path.extension_url) and path.root == kind and path.extension_url not in reading.index.extensions(item)
 
     def every(self, item: Any, kind: str, reading: Reading) -> list[Any]:
         """All values of the first path that gives any."""
@@ -159,7 +167,21 @@ def _finder(paths: tuple[Path, ...]) -> Read:
     """The first value of the first path that gives any, as it stands."""
     if len(paths) != 1:
         return lambda item, kind, reading: _search(paths, item, kind, reading)[0]
-    first, root, nowhere = paths[0]._first, paths[0].root, _NOWHERE
+    first, root, nowhere, plain = paths[0]._first, paths[0].root, _NOWHERE, paths[0].plain
+
+    def walk(item: Any, kind: str, reading: Reading) -> Any:  # fields only, without a call for each
+        if root is None or root == kind:
+            node = item
+        else:
+            starts = nodes(paths[0], item, kind, reading.index)
+            if len(starts) != 1:
+                return find(item, kind, reading) if starts else None
+            node = starts[0]
+        for name in plain:
+            if node.__class__ is not dict:
+                return find(item, kind, reading) if node.__class__ is list else None
+            node = node.get(name)
+        return find(item, kind, reading) if node.__class__ is list else node
 
     def find(item: Any, kind: str, reading: Reading) -> Any:  # the common case, without a list of start nodes
         if root is None or root == kind:
@@ -170,7 +192,7 @@ def _finder(paths: tuple[Path, ...]) -> Read:
                 return value
         return None
 
-    return find
+    return walk if plain else find
 
 
 def _search(paths: tuple[Path, ...], item: Any, kind: str, reading: Reading) -> tuple[Any, str]:

@@ -77,13 +77,13 @@ class Group:
     def _allowed(self, entry: Item, reading: Reading) -> bool:
         item, kind = entry
         for path, allowed in self.when:
-            spelled = (
-                word
-                for node in nodes(path, item, kind, reading.index)
-                for value in path.every(node, reading.index)
-                for word in words(value)
-            )
-            if not any(word in allowed for word in spelled):
+            for node in nodes(path, item, kind, reading.index):
+                first = path.first(node, reading.index)
+                if first.__class__ is str and first in allowed:  # the usual shape: one text
+                    break
+                if any(word in allowed for value in path.every(node, reading.index) for word in words(value)):
+                    break
+            else:
                 return False
         return True
 

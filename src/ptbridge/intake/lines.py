@@ -109,7 +109,7 @@ class Lines:
 
     def _minutes(self, field: Field, item: Any, kind: str, reading: Reading) -> tuple[Minutes | None, str]:
         """Minutes and the path that gave them; (None, '') when absent or unreadable."""
-        if not field.paths:
+        if not field.paths or (field.absent(item, kind, reading) and not field.spec.required):
             return None, ""
         try:
             raw, source = field.raw(item, kind, reading)
@@ -126,7 +126,7 @@ class Lines:
 
     def _units(self, item: Any, kind: str, reading: Reading) -> tuple[int | None, str]:
         """The source's own units and the path that gave them. Never made from minutes."""
-        if not self.units.paths:
+        if not self.units.paths or self.units.absent(item, kind, reading):
             return None, ""
         try:
             raw, source = self.units.raw(item, kind, reading)
@@ -137,7 +137,7 @@ class Lines:
 
     def _modifiers(self, item: Any, kind: str, reading: Reading, mapped: tuple[str, ...]) -> tuple[str, ...]:
         """The record's modifiers, then those that the mapping's entry adds; each once."""
-        if not self.modifiers.paths:
+        if not self.modifiers.paths or self.modifiers.absent(item, kind, reading):
             return mapped
         try:
             written = self.modifiers.every(item, kind, reading)
@@ -154,6 +154,16 @@ class Lines:
         if len(answers) > 1 and not split:
             reading.report("MP10", "a therapist and an assistant are named, without the minutes of each")
         return answers.pop() if len(answers) == 1 else None
+
+    def _diagnosis_codes(self, item: Any, kind: str, reading: Reading) -> tuple[str, ...]:
+        """ICD-10-CM codes of the line, each once. The lines of a visit mostly share their Conditions."""
+        concepts = self.diagnoses.every(item, kind, reading)
+        if len(concepts) != 1:
+            return tuple(dict.fromkeys(code for _, code in self.find_icd(concepts)))
+        known = reading.codes.get(id(concepts[0]))
+        if known is None:
+            known = reading.codes[id(concepts[0])] = tuple(dict.fromkeys(code for _, code in self.find_icd(concepts)))
+        return known
 
     def _check_links(self, item: Any, kind: str, reading: Reading, patient_id: str) -> None:
         """A line that names another visit or another patient was joined wrongly, here or in the EMR."""

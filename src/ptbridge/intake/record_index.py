@@ -7,7 +7,6 @@ from typing import Any, Final
 Resource = dict[str, Any]
 
 _MISSING: Final[Resource] = {}
-_NONE: Final[list[Resource]] = []
 
 
 class RecordIndex:
@@ -34,8 +33,8 @@ class RecordIndex:
             if identity.__class__ is str:
                 by_reference[f"{kind}/{identity}"] = resource
 
-    def extensions(self, node: Resource, url: str) -> list[Resource]:
-        """The extensions of a node with that URL. A mapping asks one node for many, so the last node's are kept by URL."""
+    def extensions(self, node: Resource) -> dict[str, list[Resource]]:
+        """A node's extensions by URL. A mapping asks one node for many, so the last node's are kept."""
         if node is not self._extended:
             self._extended, self._extensions = node, {}
             written = node.get("extension")
@@ -43,7 +42,7 @@ class RecordIndex:
                 name = extension.get("url") if extension.__class__ is dict else None
                 if name.__class__ is str:
                     self._extensions.setdefault(name, []).append(extension)
-        return self._extensions.get(url, _NONE)
+        return self._extensions
 
     def resolve(self, node: Any) -> Resource | None:
         """The resource that a Reference (or a bare reference text) leads to inside this record, or None."""
