@@ -9,10 +9,11 @@ from ptbridge.model.service_line import ServiceLine
 from ptbridge.model.source_record import SourceRecord
 from ptbridge.model.submission import Acknowledgement, Disposition, Frequency, Submission
 from ptbridge.model.treatment_day import TreatmentDay
-from ptbridge.model.visit import Diagnosis, Discipline, Intervention, Visit, VisitStatus
+from ptbridge.model.visit import Accident, Diagnosis, Discipline, Intervention, PlanOfCare, Visit, VisitStatus
 
 __all__ = [
     "ASSISTANT_CREDENTIALS",
+    "Accident",
     "Acknowledgement",
     "Address",
     "Charge",
@@ -27,6 +28,7 @@ __all__ = [
     "Frequency",
     "Intervention",
     "Patient",
+    "PlanOfCare",
     "PricedDay",
     "Provider",
     "ServiceLine",

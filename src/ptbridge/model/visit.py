@@ -40,6 +40,27 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOfCare:
+    """The plan that the visit was under (CMS Pub. 100-02, ch. 15, section 220.1). Dates are civil days."""
+
+    start: date | None = None
+    end: date | None = None
+    certified_on: date | None = None  # the physician's or NPP's dated signature
+    order_signed_on: date | None = None  # a signed and dated order or referral on file (42 CFR 424.24, exception of 2025)
+    sent_on: date | None = None  # when the plan was sent to the physician or NPP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accident:
+    """What workers' compensation and auto payers ask for (X12 CLM11, DTP*439, REF*Y4)."""
+
+    kind: str  # employment, auto, other
+    on: date | None = None
+    state: str | None = None
+    claim_number: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Intervention:
     """What the therapist recorded: one documented line. Minutes and units are separate facts and never derived here.
 
@@ -59,6 +80,8 @@ class Intervention:
     modifiers: tuple[str, ...] = ()
     diagnosis_codes: tuple[str, ...] = ()
     sequence: int = 0
+    start: datetime | None = None  # when it began and ended, where the source says so for this line alone
+    end: datetime | None = None
     not_done: bool = False
     not_billable: str = ""  # `file:line` of the mapping entry that says so; such a line has no code
     minutes_source: str = ""  # the path that gave the minutes
@@ -95,5 +118,12 @@ class Visit:
     timed_minutes_total: int | None = None
     treatment_minutes_total: int | None = None
     authorization_number: str | None = field(default=None, repr=False)
+    cosigned: bool | None = None  # None: the source says nothing about a co-signature
+    episode_id: str | None = field(default=None, repr=False)
+    plan_of_care: PlanOfCare | None = None
+    referral_on: date | None = None
+    accident: Accident | None = None
+    abn_signed_on: date | None = None
+    telehealth: str | None = None  # video, audio; None: in person or not said
     interventions: tuple[Intervention, ...] = ()
     findings: tuple[Finding, ...] = ()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from ptbridge.policy.codes import CodeTable
+from ptbridge.policy.history import PatientHistory
 from ptbridge.policy.payers import Policy, Terms
 
 
@@ -15,7 +16,8 @@ class Facts:
     """Handed to every edit. `policy` is this day's payer's, None when the payer could not be told.
 
     `today` is the civil day at the clinic. `icd10` says whether a diagnosis code (with its dot) was valid on a date, or
-    None when its table does not cover that date; without a table it is absent.
+    None when its table does not cover that date; without a table it is absent. `history` is absent where nothing is known
+    about the patient beyond this day (`ptbridge units`, the cases of a manual page).
     """
 
     codes: CodeTable
@@ -24,6 +26,7 @@ class Facts:
     today: date
     clinic: str = ""
     icd10: Callable[[str, date], bool | None] | None = None
+    history: PatientHistory | None = None
 
     def terms(self, on: date | None) -> Terms | None:
         """The payer's settings on a service date; None without a payer or without a date."""
