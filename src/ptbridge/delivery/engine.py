@@ -42,7 +42,7 @@ async def deliver(
 ) -> DeliveryReport:
     """Send what is due until nothing is, the deadline passes, `stop` is set, or the biller is away or refuses us.
 
-    Waits for retries that become due before the deadline. Items come back from a crash with `in_doubt` set and are settled
+    Waits for retries that become due soon (`idle_seconds`). Items come back from a crash with `in_doubt` set and are settled
     first by replay or look-up. Raises LedgerError when a start or an outcome cannot be stored: the calls in flight
     are then left as `sending`, which the ledger hands back in doubt. Never raises for a peer's trouble; the report says it.
     """
@@ -121,11 +121,12 @@ class _Run:
         return "deadline" if self._clock.monotonic() >= self._deadline else None
 
     def _nothing_left(self) -> str | None:
-        """`done` when the outbox is empty, `later` when what it has is due after the deadline, else None."""
+        """`done` when the outbox is empty, `later` when what it has is due too late to wait for, else None."""
         due_at = self._outbox.next_due_at()
         if due_at is None:
             return "done"
-        return "later" if due_at - self._clock.now() > self._deadline - self._clock.monotonic() else None
+        patience = min(self._policy.idle_seconds, self._deadline - self._clock.monotonic())
+        return "later" if due_at - self._clock.now() > patience else None
 
     # ------------------------------------------------------------ filling the slots
 

@@ -11,9 +11,10 @@ from ptbridge.ports import Outcome
 
 @dataclass(slots=True, kw_only=True)
 class DeliveryReport:
-    """Counts of one `deliver`. `held` is by reason. `ended` says why it stopped: `done` means nothing was left that was due.
+    """Counts of one `deliver`. `held` is by reason. `ended` says why it stopped; `done` means that nothing waits.
 
-    `ended`: done, deadline, stopped, breaker-open, refused. `refusal` is the peer's refusal in our words (no secret).
+    `ended`: done, later (what is left is due too late to wait for), deadline, stopped, breaker-open, refused.
+    `refusal` is the peer's refusal in our words (no secret).
     """
 
     accepted: int = 0

@@ -220,7 +220,7 @@ class Rig:
                 self.biller,  # type: ignore[arg-type]
                 in_flight=in_flight,
                 clock=self.clock,
-                policy=policy or RetryPolicy(),
+                policy=policy or RetryPolicy(idle_seconds=1e6),
                 deadline_seconds=deadline,
                 random=lambda: 0.0,
                 **more,  # type: ignore[arg-type]

@@ -221,7 +221,7 @@ def test_an_open_breaker_probes_twice_a_minute_at_most_and_recovers(rig):
         return await _submit(submission)
 
     rig.biller.submit = submit
-    report = rig.deliver(policy=RetryPolicy(end_when_open=False), deadline=3600)
+    report = rig.deliver(policy=RetryPolicy(end_when_open=False, idle_seconds=1e6), deadline=3600)
     tries = [at for what, *_, at in rig.biller.calls if what == "away"][8:]
     assert all(later - sooner >= 30 for sooner, later in pairwise(tries))
     assert report.accepted == 30
@@ -333,6 +333,16 @@ def test_a_retry_due_after_the_deadline_is_left_for_the_next_run(rig):
     rig.biller.script["A"] = [retry_after(900)]
     started = rig.clock.now()
     assert rig.deliver(deadline=600).ended == "later"
+    assert rig.clock.now() - started < 5
+
+
+def test_a_run_that_only_waits_for_a_far_retry_ends(rig):
+    rig.put("A")
+    rig.put("B")
+    rig.biller.script["A"] = [retry_after(90)]
+    started = rig.clock.now()
+    report = rig.deliver(policy=RetryPolicy(), deadline=3600)
+    assert (report.ended, report.accepted, report.postponed) == ("later", 1, 1)
     assert rig.clock.now() - started < 5
 
 
