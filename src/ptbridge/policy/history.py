@@ -49,10 +49,11 @@ class OtherLine:
 class PatientHistory:
     """One patient before one service date, in one discipline unless said otherwise.
 
-    `treatment_days` are distinct service dates with a billable visit, ascending, before this one. `progress_reports` are dates of
-    visits of type progress, re-evaluation or evaluation. `evaluations` are (date, code). `accrued_cents` is the Medicare
-    allowed amount of the service date's calendar year in the KX group (PT with SLP; OT alone) as far as this clinic knows;
-    None when allowed amounts are not configured. `opening_cents` came from an eligibility answer. `visits_in_plan_year` by pool name.
+    `treatment_days` are distinct service dates with a billable visit, ascending, before this one. `progress_reports` are
+    dates of visits of type progress, re-evaluation or evaluation. `evaluations` are (date, code). `accrued_cents` is the
+    Medicare allowed amount of the service date's calendar year in the KX group (PT with SLP; OT alone) as far as this
+    clinic knows; None when allowed amounts are not configured. `opening_cents` came from an eligibility answer.
+    `visits_in_plan_year` is by pool name.
     """
 
     treatment_days: tuple[date, ...] = ()
