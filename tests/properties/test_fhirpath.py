@@ -3,7 +3,7 @@
 import copy
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ptbridge.intake.fhirpath import MAX_LENGTH, PathSyntaxError, compile_path
@@ -55,6 +55,11 @@ procedure = st.fixed_dictionaries(
     },
 )
 
+TWO_CODINGS = {
+    "resourceType": "Procedure",
+    "performer": [{"function": {"coding": [{"code": "PTA"}, {"code": "PT"}], "text": "PT"}, "actor": {"reference": "x/y"}}],
+}
+
 PATHS = [
     "Procedure.status",
     "id",
@@ -95,6 +100,7 @@ def test_every_form_is_compiled_by_us(path):
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(resource=procedure, one=practitioner, other=practitioner)
+@example(resource=TWO_CODINGS, one={}, other={})  # a collection of two equals nothing
 def test_both_engines_agree(resource, one, other):
     index = RecordIndex(
         [resource, {"resourceType": "Practitioner", "id": "a", **one}, {"resourceType": "Practitioner", "id": "b", **other}]

@@ -243,7 +243,7 @@ def _looked_up(mapping: Mapping, where: str, name: str, table: LookupTable, conv
                 "MP08",
                 f"{where}: {spellings[0]!r} is not in the look-up table {name!r}",
                 where=where,
-                fix=f"Add it under lookups.{name} in {mapping.file}.",
+                fix=f"Add it under lookups.{name} in {mapping.place_to_edit}.",
             )
         return None
 

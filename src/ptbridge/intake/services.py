@@ -73,9 +73,8 @@ class ServiceTable:
         if not documented:
             return Service("", problem="MP02", message="interventions.code is absent: the line says no service")
         shown = documented if len(documented) <= 80 else documented[:77] + "…"
-        fix = (
-            f"Add it under lookups.{self._name} in {self._mapping.file}, as {shown!r}: a procedure code, not-billable, or hold."
-        )
+        place = f"lookups.{self._name} in {self._mapping.place_to_edit}"
+        fix = f"Add it under {place}, as {shown!r}: a procedure code, not-billable, or hold."
         return Service(documented, problem="MP01", message=f"{shown!r} has no entry in the mapping", fix=fix)
 
     def _entry(

@@ -187,6 +187,12 @@ class Mapping:
     file: str
     spec: MappingSpec
     origins: dict[tuple[str, ...], str] = field(repr=False, default_factory=dict)
+    shipped: bool = False  # the file belongs to the installation: a clinic extends it instead of editing it
+
+    @property
+    def place_to_edit(self) -> str:
+        """Where a clinic adds a word, for the fix of a finding."""
+        return f"a mapping file of your own that extends {self.spec.mapping} ({self.file})" if self.shipped else self.file
 
     def where(self, *key: str) -> str:
         """`file:line` of a key, or the file if nobody wrote it."""

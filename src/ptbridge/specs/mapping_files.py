@@ -26,7 +26,8 @@ def load_mapping(name: str | Path, *, folder: Path | None = None) -> Mapping:
 
     Raises ConfigError with every problem of a file, or the chain's own (a circle, a name that is not there).
     """
-    chain = list(_chain(_find(str(name), folder)))
+    path = _find(str(name), folder)
+    chain = list(_chain(path))
     for document in chain:
         _check_file(document)
     tree: dict[str, Any] = {}
@@ -35,7 +36,7 @@ def load_mapping(name: str | Path, *, folder: Path | None = None) -> Mapping:
         _join(tree, document, origins)
     leaf = chain[0]
     spec = convert(Document(leaf.name, tree, {}), MappingSpec)
-    mapping = Mapping(leaf.name, spec, origins)
+    mapping = Mapping(leaf.name, spec, origins, shipped=path.is_relative_to(_shipped_folder()))
     _check_joined(mapping)
     return mapping
 

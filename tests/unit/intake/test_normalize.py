@@ -314,7 +314,7 @@ def test_an_unmapped_word_names_the_word_and_the_file(record):
     assert finding.holds
     assert finding.line_key == "p3"
     assert f"'{S}/local-service|KT-TAPE' has no entry" in finding.message
-    assert "lookups.services in mappings/emrs/sandbox_emr.yaml" in finding.fix
+    assert "lookups.services in a mapping file of your own that extends emrs/sandbox_emr" in finding.fix
     assert visit.interventions[-1].code is None
 
 
@@ -365,6 +365,10 @@ def test_entries_of_the_mapping(record, tmp_path):
     ]
     resources.append({**procedure(9), "code": {"text": "Balance work"}})
     visit = read(resources, compiled)
+    record.append(procedure(7, "NEW", "urn:l"))
+    assert (
+        f"Add it under lookups.services in {tmp_path / 'clinic.yaml'}, as 'urn:l|NEW'" in read(record, compiled).findings[0].fix
+    )
     taped, exercise, gym, manual, balance = visit.interventions
     assert taped.code is None
     assert taped.not_billable == f"{tmp_path / 'clinic.yaml'}:5"
