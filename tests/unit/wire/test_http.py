@@ -341,6 +341,20 @@ def test_urls_and_bodies_arrive_as_they_were_given(serving) -> None:
     assert handler.headers[1]["content-type"] == "application/json"
 
 
+def test_cookies_are_not_kept(serving) -> None:
+    """A session cookie is a credential that the egress rule would not see: cookies do not know ports."""
+    handler = Counting((200, {"Set-Cookie": "session=1; Path=/"}, b""))
+
+    async def run() -> None:
+        async with serving(handler, "localhost") as base, HttpClient(base) as http:
+            await http.request("GET", "/1")
+            await http.request("GET", "/2")
+
+    asyncio.run(run())
+    assert len(handler.headers) == 2
+    assert not any("cookie" in headers for headers in handler.headers)
+
+
 def test_logs_hold_no_values(serving, still, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     handler = Counting((503, {}, b"Doe, Jane"), (200, {"X-Patient": "Doe"}, b"Doe"))

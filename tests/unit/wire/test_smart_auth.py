@@ -159,6 +159,18 @@ def test_fifty_at_once_ask_for_one_token(serving, emr) -> None:
     assert len({form["client_assertion"] for form in emr.forms}) == 2
 
 
+def test_a_late_401_does_not_throw_a_new_token_away(serving, emr) -> None:
+    async def work(http, authorizer) -> None:
+        old = await authorizer.headers("GET", "x")
+        assert await authorizer.refresh(old)
+        assert await authorizer.refresh(old)  # an answer that was still under way when the token was renewed
+        assert len(emr.forms) == 2
+        assert await authorizer.refresh(await authorizer.headers("GET", "x"))
+        assert len(emr.forms) == 3
+
+    run_with(serving, emr, Auth(method="client_secret_post"), work, secret=SECRET)
+
+
 def test_a_waiter_that_gives_up_does_not_take_the_token_from_the_others(serving, emr) -> None:
     async def work(http, authorizer) -> None:
         waiting = [asyncio.create_task(authorizer.headers("GET", "x")) for _ in range(3)]
