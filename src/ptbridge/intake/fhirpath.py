@@ -20,33 +20,27 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
+from ptbridge.intake.fhirpath_syntax import (
+    CHOICES,
+    MAX_LENGTH,
+    Condition,
+    OutsideSubset,
+    Parser,
+    PathSyntaxError,
+    Step,
+    check_brackets,
+    shape,
+)
 from ptbridge.intake.record_index import RecordIndex
 
-MAX_LENGTH = 400
-MAX_NESTING = 8
-
-# Choice elements of the R4 resources that visits use; `value` is found by its prefix, because it has fifty types.
-CHOICES = {
-    "performed": ("DateTime", "Period", "String", "Age", "Range"),
-    "onset": ("DateTime", "Period", "String", "Age", "Range"),
-    "abatement": ("DateTime", "Period", "String", "Age", "Range"),
-    "effective": ("DateTime", "Period", "Timing", "Instant"),
-    "occurrence": ("DateTime", "Period", "Timing"),
-    "product": ("Reference", "CodeableConcept"),
-    "deceased": ("Boolean", "DateTime"),
-    "multipleBirth": ("Boolean", "Integer"),
-}
+__all__ = ["MAX_LENGTH", "Path", "PathEvaluationError", "PathSyntaxError", "compile_path"]
 
 # A step takes (node, index, out) and hands each node that it finds to the next step. The last step of `first` returns the
 # node, which ends the search; the last step of `every` appends it to `out` and returns None, which lets the search go on.
 Run = Callable[[Any, RecordIndex, list[Any]], Any]
 Test = Callable[[Any, RecordIndex], bool]
-
-
-class PathSyntaxError(ValueError):
-    """A path that cannot be read; the message says at which character and what to write instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,199 +71,13 @@ _NOWHERE: list[Any] = []  # `first` never appends
 
 def compile_path(text: str) -> Path:
     """Compile a path once; use it for every record. Raises PathSyntaxError."""
-    _check_brackets(text)
+    check_brackets(text)
     try:
-        root, steps = _Parser(text).path()
-    except _OutsideSubset:
+        root, steps = Parser(text).path()
+    except OutsideSubset:
         return _by_fhirpathpy(text)
-    plain, url = _shape(steps)
+    plain, url = shape(steps)
     return Path(text, root, True, _chain(steps, _found), _chain(steps, _collect), plain, url)
-
-
-# ---------------------------------------------------------------- reading a path
-
-
-class _Step(NamedTuple):
-    """One step: its kind and its argument (a name, a URL, an index, a condition)."""
-
-    kind: str
-    argument: Any = None
-
-
-class _Condition(NamedTuple):
-    """`steps = literal`, or `steps.exists()` when `exists` is set."""
-
-    steps: tuple[_Step, ...]
-    literal: Any = None
-    exists: bool = False
-
-
-class _OutsideSubset(Exception):
-    """Valid FHIRPath perhaps, but not ours to compile."""
-
-
-_TOKEN = re.compile(r"\s*(?:(?P<name>[A-Za-z_]\w*)|(?P<text>'[^'\\]*')|(?P<number>\d+)|(?P<sign>[.()\[\]=]))")
-
-
-class _Parser:
-    """Reads the subset; anything else is `_OutsideSubset`."""
-
-    def __init__(self, text: str) -> None:
-        self.tokens: list[str] = []
-        position, text = 0, text.strip()
-        while position < len(text):
-            match = _TOKEN.match(text, position)
-            if match is None:
-                raise _OutsideSubset
-            self.tokens.append(match[0].strip())
-            position = match.end()
-        self.at = 0
-
-    def path(self) -> tuple[str | None, tuple[_Step, ...]]:
-        """The whole text as (root, steps)."""
-        root = None
-        if self.peek()[:1].isupper():
-            root = self.take()
-            if self.peek():
-                self.expect(".")
-        steps = self.steps() if self.peek() or root is None else ()
-        if self.peek():
-            raise _OutsideSubset
-        return root, steps
-
-    def steps(self) -> tuple[_Step, ...]:
-        steps: list[_Step] = []
-        while True:
-            steps.extend(self.step())
-            if self.peek() != ".":
-                break
-            self.take()
-        if any(step.kind == "exists" for step in steps[:-1]):
-            raise _OutsideSubset
-        return _fuse(steps)
-
-    def step(self) -> list[_Step]:
-        name = self.take()
-        if not name[:1].isalpha():
-            raise _OutsideSubset
-        step = self.call(name) if self.peek() == "(" else _Step("field", name)
-        if self.peek() != "[":
-            return [step]
-        self.take()
-        number = self.take()
-        if not number.isdigit():
-            raise _OutsideSubset
-        self.expect("]")
-        return [step, _Step("index", int(number))]
-
-    def call(self, name: str) -> _Step:
-        self.expect("(")
-        argument: Any = None
-        if name == "where":
-            argument = self.conditions()
-        elif name == "extension":
-            argument = self.literal()
-            if not isinstance(argument, str):
-                raise _OutsideSubset
-        elif name == "ofType":
-            argument = self.take()
-        elif name == "first":
-            name, argument = "index", 0
-        elif name == "last":
-            name, argument = "index", -1
-        elif name not in ("resolve", "exists"):
-            raise _OutsideSubset
-        self.expect(")")
-        return _Step(name, argument)
-
-    def conditions(self) -> tuple[_Condition, ...]:
-        found = [self.condition()]
-        while self.peek() == "and":
-            self.take()
-            found.append(self.condition())
-        return tuple(found)
-
-    def condition(self) -> _Condition:
-        steps = self.steps()
-        if steps[-1].kind == "exists":
-            return _Condition(steps[:-1], exists=True) if steps[:-1] else _Condition((), exists=True)
-        self.expect("=")
-        return _Condition(steps, self.literal())
-
-    def literal(self) -> Any:
-        word = self.take()
-        if word[0] == "'":
-            return word[1:-1]
-        if word in ("true", "false"):
-            return word == "true"
-        if word.isdigit():
-            return int(word)
-        raise _OutsideSubset
-
-    def peek(self) -> str:
-        return self.tokens[self.at] if self.at < len(self.tokens) else ""
-
-    def take(self) -> str:
-        token = self.peek()
-        if not token:
-            raise _OutsideSubset
-        self.at += 1
-        return token
-
-    def expect(self, sign: str) -> None:
-        if self.take() != sign:
-            raise _OutsideSubset
-
-
-def _fuse(steps: list[_Step]) -> tuple[_Step, ...]:
-    """`performed.ofType(Period)` is the field performedPeriod; `status.extension(…)` lies beside the field, in `_status`."""
-    fused: list[_Step] = []
-    for step in steps:
-        before = fused[-1] if fused else None
-        if step.kind == "ofType" and before and before.kind == "field":
-            fused[-1] = _Step("typed field", (before.argument, step.argument))
-        elif step.kind == "extension" and before and before.kind == "field":
-            fused[-1] = _Step("field extension", (before.argument, step.argument))
-        else:
-            fused.append(step)
-    return tuple(fused)
-
-
-def _check_brackets(text: str) -> None:
-    """fhirpathpy takes `name.where(use='x'` without a word and finds nothing; so quotes and brackets are checked here."""
-    if not text.strip():
-        raise PathSyntaxError("the path is empty. Write one, or remove it.")
-    if len(text) > MAX_LENGTH:
-        raise PathSyntaxError(f"the path has {len(text)} characters; at most {MAX_LENGTH} are read.")
-    pairs, stack, quoted, skip = {")": "(", "]": "[", "}": "{"}, "", "", False
-    for position, char in enumerate(text, start=1):
-        if skip:
-            skip = False
-        elif quoted:
-            skip = char == "\\"
-            quoted = "" if char == quoted else quoted
-        elif char in "'`\"":
-            quoted = char
-        elif char in "([{":
-            stack += char
-            if len(stack) > MAX_NESTING:
-                raise PathSyntaxError(f"brackets nested deeper than {MAX_NESTING} at character {position}.")
-        elif char in pairs:
-            if not stack.endswith(pairs[char]):
-                raise PathSyntaxError(f"{char!r} at character {position} closes nothing. Remove it, or open it before.")
-            stack = stack[:-1]
-    if quoted or stack:
-        raise PathSyntaxError(f"{(quoted or stack[-1])!r} is never closed. Close it.")
-
-
-def _shape(steps: tuple[_Step, ...]) -> tuple[tuple[str, ...], str]:
-    """(field names, '') of a path of fields only; ((), url) of `extension(url).value`; ((), '') of any other."""
-    if len(steps) == 2 and steps[0].kind == "extension" and steps[1] == _Step("field", "value"):
-        return (), steps[0].argument
-    choices = {"value", *CHOICES}
-    if all(step.kind == "field" and step.argument not in choices for step in steps):
-        return tuple(step.argument for step in steps), ""
-    return (), ""
 
 
 # ---------------------------------------------------------------- the compiled subset
@@ -283,7 +91,7 @@ def _collect(node: Any, _index: RecordIndex, out: list[Any]) -> None:
     out.append(node)
 
 
-def _chain(steps: tuple[_Step, ...], last: Run) -> Run:
+def _chain(steps: tuple[Step, ...], last: Run) -> Run:
     """The steps from right to left, each closed over the next."""
     for position in range(len(steps) - 1, -1, -1):
         if steps[position].kind == "index":
@@ -399,7 +207,7 @@ def _resolve(_argument: None, then: Run) -> Run:
     return run
 
 
-def _where(conditions: tuple[_Condition, ...], then: Run) -> Run:
+def _where(conditions: tuple[Condition, ...], then: Run) -> Run:
     if len(conditions) == 1 and (simple := _simple_equality(conditions[0])):
         name, literal = simple
         one = [literal]
@@ -421,7 +229,7 @@ def _where(conditions: tuple[_Condition, ...], then: Run) -> Run:
     return run_all
 
 
-def _simple_equality(condition: _Condition) -> tuple[str, str] | None:
+def _simple_equality(condition: Condition) -> tuple[str, str] | None:
     """(field, text) of `field = 'text'`; a choice element is not that simple."""
     steps, literal = condition.steps, condition.literal
     if condition.exists or len(steps) != 1 or steps[0].kind != "field" or not isinstance(literal, str):
@@ -430,7 +238,7 @@ def _simple_equality(condition: _Condition) -> tuple[str, str] | None:
     return None if name == "value" or name in CHOICES else (name, literal)
 
 
-def _test(condition: _Condition) -> Test:
+def _test(condition: Condition) -> Test:
     if condition.exists:
         exists = _chain(condition.steps, _found)
         return lambda node, index: exists(node, index, _NOWHERE) is not None
