@@ -210,7 +210,7 @@ def _unreadable(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _held_card(row: Mapping[str, Any]) -> _Markup:
     visits = ", ".join(str(visit) for visit in row.get("visits") or ()) or row.get("id", "")
-    facts = [row.get("service_date"), row.get("discipline"), row.get("payer"), _amount(row.get("amount_cents"))]
+    facts = [row.get("service_date"), row.get("discipline"), row.get("payer"), _amount(row.get("amount_cents") or None)]
     since = _time(row.get("held_since"))
     facts.append(f"held since {since}" if since else None)
     about = _tag("span", " · ".join(str(fact) for fact in facts if fact), class_="quiet")
@@ -258,7 +258,7 @@ def _facts_list(facts: Iterable[tuple[str, object]]) -> _Markup | None:
 
 def _totals(data: Mapping[str, Any]) -> _Markup:
     tables = [
-        _table(title, key, rows)
+        _table(title, key, [row for row in rows if any(isinstance(value, int) and value for value in row.values())])
         for title, key, rows in (
             ("By payer", "payer", data.get("payers") or ()),
             ("By discipline", "discipline", data.get("disciplines") or ()),
@@ -304,7 +304,7 @@ def _day(day: Mapping[str, Any]) -> _Markup:
     fate = str(day.get("fate") or "")
     visits = ", ".join(str(visit) for visit in day.get("visits") or ())
     facts = [day.get("service_date"), day.get("discipline"), day.get("payer")]
-    numbers = [_counted(day["units"], "unit") if day.get("units") is not None else "", _amount(day.get("amount_cents"))]
+    numbers = [_counted(day["units"], "unit"), _amount(day.get("amount_cents"))] if day.get("units") else []
     left = _tag("span", _tag("b", visits), " ", _tag("span", " · ".join(str(fact) for fact in facts if fact), class_="quiet"))
     right = _tag("span", " · ".join(filter(None, numbers)), " ", _tag("span", fate, class_=f"fate is-{fate}") if fate else None)
     lines = [_line(line) for line in day.get("lines") or ()] + [

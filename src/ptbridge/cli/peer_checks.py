@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from ptbridge.cli.checks import Found, fail, ok, warn
-from ptbridge.errors import ConfigError
+from ptbridge.errors import ConfigError, PeerUnavailable
 from ptbridge.specs.clinic import ClinicSpec
 from ptbridge.specs.config import Config
 
@@ -19,11 +19,23 @@ if TYPE_CHECKING:
 # A signed assertion lives 240 seconds and servers allow little beyond it (SMART App Launch 2.2: at most five minutes).
 _CLOCK_FAILS_SECONDS = 200
 _CLOCK_WARNS_SECONDS = 30
+_PATIENCE_SECONDS = 15
 
 
 def emr(config: Config, spec: ClinicSpec) -> Iterator[Found]:
     """The EMR: reachable, clock, credential, what the connector makes of it. Raises PeerError, ConfigError."""
-    yield from asyncio.run(_emr(config, spec))
+    yield from asyncio.run(_within(_emr(config, spec), f"EMR {spec.source.base_url}"))
+
+
+async def _within(question: Coroutine[None, None, list[Found]], whom: str) -> list[Found]:
+    """A person waits for the answer, so a dead peer is told after seconds; a night job is more patient."""
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            return await question
+    except TimeoutError:
+        raise PeerUnavailable(
+            f"{whom} gave no answer in {_PATIENCE_SECONDS} seconds. Is it running, is the address right?"
+        ) from None
 
 
 async def _emr(config: Config, spec: ClinicSpec) -> list[Found]:
@@ -68,7 +80,8 @@ def clock_offset(date_header: str | None, now: datetime) -> Found:
 
 def biller(config: Config, spec: ClinicSpec) -> Iterator[Found]:
     """The biller: reachable, and it knows us. Sends no charge. Raises PeerError, ConfigError."""
-    yield from asyncio.run(_biller(config, spec))
+    where = spec.destination.base_url or spec.destination.folder
+    yield from asyncio.run(_within(_biller(config, spec), f"biller {where}"))
 
 
 async def _biller(config: Config, spec: ClinicSpec) -> list[Found]:
