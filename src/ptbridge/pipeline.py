@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from datetime import date
 from zoneinfo import ZoneInfo
 
+from ptbridge import intake
 from ptbridge.coding import code, price
 from ptbridge.edits import run as edit
-from ptbridge.intake import group as grouping
-from ptbridge.intake import normalize as reading
-from ptbridge.intake.normalize import CompiledMapping
+from ptbridge.intake import CompiledMapping
 from ptbridge.judgement import Judgement, verdict_of
 from ptbridge.ledger import DayRow, Decision, StoredVisit, Verdict
 from ptbridge.model import Finding, PricedDay, Severity, SourceRecord, TreatmentDay, Visit, VisitStatus
@@ -68,12 +67,12 @@ class Kit:
 
 def normalize(record: SourceRecord, kit: Kit) -> Visit:
     """A source record in our words. Raises RecordError when it cannot be read at all."""
-    return reading.normalize(record, kit.mapping, time_zone=kit.time_zone)
+    return intake.normalize(record, kit.mapping, time_zone=kit.time_zone)
 
 
 def day_key(visit: Visit, kit: Kit) -> str:
     """Which treatment day the visit belongs to."""
-    return grouping.day_key(visit, kit.clinic.billing_provider.npi)
+    return intake.day_key(visit, kit.clinic.billing_provider.npi)
 
 
 def charge(day: TreatmentDay, kit: Kit) -> PricedDay:
@@ -117,7 +116,7 @@ def judge(
     priced: PricedDay | None = None
     findings = [_unreadable(reason) for reason in unreadable]
     if billable:
-        (day,) = grouping.group(billable, clinic=row.clinic, billing_npi=kit.clinic.billing_provider.npi)
+        (day,) = intake.group(billable, clinic=row.clinic, billing_npi=kit.clinic.billing_provider.npi)
         priced = charge(day, kit)
         findings += check(priced, kit)
         findings += [_nothing_documented(visit) for visit in billable if not visit.interventions]

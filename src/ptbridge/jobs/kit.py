@@ -11,7 +11,7 @@ import ptbridge
 from ptbridge import plugins
 from ptbridge.edits.icd10 import load_icd10
 from ptbridge.errors import ConfigError
-from ptbridge.intake.normalize import CompiledMapping, compile_mapping
+from ptbridge.intake import CompiledMapping, compile_mapping
 from ptbridge.pipeline import Kit
 from ptbridge.policy import FeeSchedule, Policy, load_codes, load_fees, load_payers
 from ptbridge.ports import Destination
