@@ -11,8 +11,8 @@ between is here, in order: plain, synchronous and pure; the same input and confi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from zoneinfo import ZoneInfo
 
@@ -26,11 +26,12 @@ from ptbridge.model import Finding, PricedDay, Severity, SourceRecord, Treatment
 from ptbridge.plan import Plan, plan
 from ptbridge.policy import CodeTable, Facts, FeeSchedule, Policy
 from ptbridge.ports import Destination, Edit
+from ptbridge.sdk import not_ready
 from ptbridge.specs.clinic import ClinicSpec, PayerRouteSpec
 
 # What a person cannot release, because there would be nothing right to send: it must be mended or excluded.
 MUST_BE_MENDED = frozenset(
-    {"MP01", "MP02", "MP05", "MP20", "MP90", "CV01", "UN10", "UN11", "UN14", "PX01", "DC03", "DC10", "SB01", "SB02"}
+    {"MP01", "MP02", "MP05", "MP20", "MP90", "CV01", "UN10", "UN11", "UN14", "PX01", "DC03", "DC10", "DC12", "SB01", "SB02"}
 )
 NEVER_BILLED = {
     VisitStatus.CANCELLED: "cancelled",
@@ -52,6 +53,7 @@ class Kit:
     fees: dict[str, FeeSchedule | None]  # by the file name written in the clinic file; "" is the clinic's own
     edits: Sequence[Edit]
     destination: Destination
+    ready_when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # the clinic's table, see sdk.not_ready
     icd10: Callable[[str, date], bool | None] | None = None
 
     def route(self, day: TreatmentDay) -> PayerRouteSpec | None:
@@ -67,7 +69,11 @@ class Kit:
 
 def normalize(record: SourceRecord, kit: Kit) -> Visit:
     """A source record in our words. Raises RecordError when it cannot be read at all."""
-    return intake.normalize(record, kit.mapping, time_zone=kit.time_zone)
+    visit = intake.normalize(record, kit.mapping, time_zone=kit.time_zone)
+    if not kit.ready_when:
+        return visit
+    waits = [_not_ready(reason, visit.visit_id) for reason in not_ready(intake.record_resources(record), kit.ready_when)]
+    return replace(visit, findings=(*visit.findings, *waits)) if waits else visit
 
 
 def day_key(visit: Visit, kit: Kit) -> str:
@@ -153,6 +159,16 @@ def _choose(
     if any(finding.holds and (finding.code in MUST_BE_MENDED or finding.code not in released) for finding in findings):
         return Plan(state="held", action="a person must decide")
     return plan(row, priced, kit.destination, platform, live)
+
+
+def _not_ready(reason: str, visit_id: str) -> Finding:
+    return Finding(
+        code="DC12",
+        severity=Severity.ERROR,
+        message=f"not ready to bill: {reason}",
+        fix="Finish the visit in the EMR; it goes by itself. The table is `ready_when` in the clinic file.",
+        visit_id=visit_id,
+    )
 
 
 def _unreadable(reason: str) -> Finding:

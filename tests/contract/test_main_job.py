@@ -321,3 +321,30 @@ def test_progress_counts_what_is_done(world: World) -> None:
     progress: Callable[[str, int], None] = lambda what, count: seen.append((what, count))  # noqa: E731
     world.sync(progress=progress)
     assert ("pulling", 66) in seen and ("sending", 56) in seen
+
+
+def test_what_is_not_ready_by_the_clinics_table_is_held_and_goes_once_it_is(world: World) -> None:
+    text = world.clinic_file.read_text()
+    table = "  options:\n    ready_when: {DocumentReference.docStatus: [amended]}\n"
+    world.clinic_file.write_text(text.replace("destination:\n", f"{table}destination:\n", 1))
+    report = world.sync()
+    assert report.visits["sent"] == 0
+    assert all("DC12" in codes for codes in held_by_visit(world).values())
+    world.clinic_file.write_text(text)
+    assert world.sync().submissions_sent == 56
+    world.agrees()
+
+
+def test_sigterm_ends_in_order_and_the_next_run_goes_on(world: World) -> None:
+    world.biller.faults.answer_delay_seconds = 0.3
+    command = [sys.executable, "-m", "ptbridge", "sync", "--config", str(world.folder)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        while world.biller.summary()["charges"] < 5:
+            time.sleep(0.01)
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(timeout=20) == 130
+    assert 5 <= world.books()["charges"] < 56
+    world.biller.faults.answer_delay_seconds = 0.0
+    world.sync()
+    assert world.books()["charges"] == 56
+    world.agrees()

@@ -15,6 +15,7 @@ from ptbridge.intake import CompiledMapping, compile_mapping
 from ptbridge.pipeline import Kit
 from ptbridge.policy import FeeSchedule, Policy, load_codes, load_fees, load_payers
 from ptbridge.ports import Destination
+from ptbridge.sdk import ready_table
 from ptbridge.specs.clinic import ClinicSpec
 from ptbridge.specs.config import Config
 from ptbridge.specs.mapping_files import load_mapping
@@ -38,9 +39,16 @@ def build_kit(config: Config, spec: ClinicSpec, destination: Destination, *, tod
         policies=policies,
         fees=_fees(config, spec),
         edits=plugins.edits(),
+        ready_when=_ready_when(spec),
         destination=destination,
         icd10=load_icd10(),
     )
+
+
+def _ready_when(spec: ClinicSpec) -> dict[str, tuple[str, ...]]:
+    """The clinic's table of what is ready to bill, over its connector's; only connectors that walk FHIR have one."""
+    walked = getattr(plugins.connector(spec.source.connector), "PLAN", None)
+    return ready_table(spec.source.options, walked) if walked is not None else {}
 
 
 def mapping_of(config: Config, spec: ClinicSpec) -> CompiledMapping:

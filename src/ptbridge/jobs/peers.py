@@ -44,6 +44,7 @@ async def open_source(
             time_zone=config.time_zone(spec),
             options=source.options,
             since=since or _first_day(spec),
+            full_rescan=since is not None,
             recheck=recheck,
             folder=config.folder,
         )

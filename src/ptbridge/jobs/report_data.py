@@ -21,6 +21,7 @@ class RunReport:
     started_at: str = ""
     finished_at: str = ""
     dry_run: bool = False
+    stopped: bool = False  # by a signal: what was not done goes with the next run
     pulled_visits: int = 0
     pulled_lines: int = 0
     visits: dict[str, int] = field(default_factory=dict)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import signal
+import threading
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -91,10 +93,11 @@ class Run:
     dry_run: bool = False
     pull: bool = True
     errors: list[str] = field(default_factory=list)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     def clinic(self, name: str) -> RunReport:
         """Run one clinic. What another system does wrong becomes an error of the report, never an exception."""
-        self.errors = []
+        self.errors, self.stop = [], asyncio.Event()
         rehearsal = self.ledger.rehearsal() if self.dry_run else nullcontext()
         with rehearsal:
             run_id = self.ledger.begin_run(name)
@@ -104,6 +107,7 @@ class Run:
                 delivered, report.biller = asyncio.run(self._run(name, run_id))
             except PeerError as error:
                 self._note(error)
+            report.stopped = self.stop.is_set()
             settle.settle(self.config, self.ledger, report, delivered, self.errors)
             self.ledger.end_run(run_id, msgspec.json.encode(settle.summary(report)).decode())
         return report
@@ -113,6 +117,7 @@ class Run:
         log.warning("peer trouble: %s", type(error).__name__)
 
     async def _run(self, name: str, run_id: int) -> tuple[DeliveryReport | None, dict[str, Any] | None]:
+        _stop_on_signal(self.stop)
         spec = self.config.clinics[name]
         today = datetime.now(self.config.time_zone(spec)).date()
         async with open_destination(self.config, spec, run_id=f"{run_id:06d}") as destination:
@@ -144,11 +149,16 @@ class Run:
         count = 0
         cursor = self.ledger.cursor(spec.clinic, spec.source.connector)
         recheck = self.ledger.visits.keys_of_recent_days(spec.clinic, spec.source.connector)
-        async with open_source(self.config, spec, since=self.since, recheck=recheck) as client:
-            async for batch in connector(spec.source.connector).pull(client, cursor):
+        async with (
+            open_source(self.config, spec, since=self.since, recheck=recheck) as client,
+            aclosing(connector(spec.source.connector).pull(client, cursor)) as batches,
+        ):
+            async for batch in batches:
                 self._take(batch, kit)
                 count += len(batch.records)
                 self.progress("pulling", count)
+                if self.stop.is_set():
+                    return
 
     def _take(self, batch: Pulled, kit: Kit) -> None:
         """One batch: payloads, visits, days to judge and the cursor, in one durable transaction."""
@@ -232,6 +242,7 @@ class Run:
                 policy=RetryPolicy(),
                 deadline_seconds=DELIVERY_SECONDS,
                 on_progress=self._sent,
+                stop=self.stop,
             )
             total = settle.added(total, delivered)
             if delivered.ended != "done" or not judged or not self.ledger.days.dirty(spec.clinic, limit=1):
@@ -244,7 +255,7 @@ class Run:
     def _judge(self, kit: Kit) -> int:
         """Judge every day that changed; each chunk in one durable transaction. Returns how many were judged."""
         ledger, after, count = self.ledger, 0, 0
-        while rows := ledger.days.dirty(kit.clinic.clinic, after=after, limit=CHUNK):
+        while not self.stop.is_set() and (rows := ledger.days.dirty(kit.clinic.clinic, after=after, limit=CHUNK)):
             with ledger.transaction():
                 for row in rows:
                     ledger.days.record(row, self._verdict(row, kit))
@@ -263,6 +274,13 @@ class Run:
             unreadable=ledger.visits.unreadable_of_day(row.id),
             live=ledger.days.live_bytes(row) if row.live_sha256 is not None else None,
         )
+
+
+def _stop_on_signal(stop: asyncio.Event) -> None:
+    """SIGTERM and SIGINT end the run in order: what is in flight is finished or left in doubt, the rest waits (D29)."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
 
 def _now() -> str:

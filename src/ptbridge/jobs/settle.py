@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+import ptbridge
 from ptbridge.delivery import DeliveryReport
 from ptbridge.jobs.report_data import RunReport
 from ptbridge.jobs.standing import held_rows
@@ -23,7 +24,7 @@ from ptbridge.specs.config import Config
 
 DAYS_IN_REPORT = 2000
 
-DONE, PERSON_NEEDED, BILLER_WAITS, PEER_TROUBLE, BILLER_DIFFERS = 0, 3, 4, 5, 9
+DONE, PERSON_NEEDED, BILLER_WAITS, PEER_TROUBLE, BILLER_DIFFERS, STOPPED = 0, 3, 4, 5, 9, 130
 
 
 def settle(config: Config, ledger: Ledger, report: RunReport, delivered: DeliveryReport | None, errors: Sequence[str]) -> None:
@@ -50,6 +51,8 @@ def settle(config: Config, ledger: Ledger, report: RunReport, delivered: Deliver
 
 
 def _exit_code(report: RunReport) -> int:
+    if report.stopped:
+        return STOPPED
     if report.biller and report.biller["agrees"] is False:
         return BILLER_DIFFERS
     if report.errors:
@@ -109,7 +112,14 @@ def page_data(config: Config, ledger: Ledger, report: RunReport) -> dict[str, An
     return {
         "clinic": {"id": spec.clinic, "name": spec.name, "time_zone": spec.time_zone},
         "service_dates": [dates[0], dates[-1]] if dates else [],
-        "run": {"run": report.run_id, "started": report.started_at, "finished": report.finished_at},
+        "run": {
+            "run": report.run_id,
+            "started": report.started_at,
+            "finished": report.finished_at,
+            "EMR connector": spec.source.connector,
+            "destination": spec.destination.platform,
+            "ptbridge": ptbridge.__version__,
+        },
         "dry_run": report.dry_run,
         "pulled_visits": report.pulled_visits,
         "visits": report.visits,
@@ -118,6 +128,7 @@ def page_data(config: Config, ledger: Ledger, report: RunReport) -> dict[str, An
         "amount_cents_sent": report.amount_cents_sent,
         "queued": len(report.waiting),
         "held": report.held,
+        "quarantined": report.quarantined,
         "payers": _totals(days, "payer"),
         "disciplines": _totals(days, "discipline"),
         "days": days,
