@@ -41,23 +41,37 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the demo; 0 when everything ended where it must."""
     parser = argparse.ArgumentParser(prog="ptbridge demo", description=main.__doc__)
     parser.add_argument("--folder", type=Path, help="where to work; a new folder here when left out")
+    parser.add_argument("--json", action="store_true", help="say nothing on the way; print the outcome as JSON")
     chosen = parser.parse_args(arguments)
     folder = chosen.folder or Path(f"ptbridge-demo-{datetime.now():%Y%m%d-%H%M%S}")  # noqa: DTZ005 - a name for a person
     if folder.exists() and any(folder.iterdir()):
         parser.error(f"{folder} is not empty. Name another folder.")
     folder.mkdir(parents=True, exist_ok=True)
+    _watched.quiet = chosen.json
     try:
-        show(folder.resolve())
-    except (Disagreement, subprocess.CalledProcessError, RuntimeError) as problem:
-        say(f"\nThe demo stopped: {problem}\nEverything it did is in {folder.resolve()}")
+        outcome = show(folder.resolve())
+    except (Disagreement, RuntimeError) as problem:
+        sys.stderr.write(f"\nThe demo stopped: {problem}\nEverything it did is in {folder.resolve()}\n")
         return 1
+    if chosen.json:
+        sys.stdout.write(json.dumps(outcome, indent=2) + "\n")
     return 0
+
+
+class _Watched:
+    """Whether a person watches: then every step is told."""
+
+    quiet = False
+
+
+_watched = _Watched()
 
 
 def say(text: str = "") -> None:
     """One line to the person who watches."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    if not _watched.quiet:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
 
 
 def title(text: str) -> None:
@@ -68,8 +82,8 @@ def title(text: str) -> None:
 # ---------------------------------------------------------------- the steps
 
 
-def show(folder: Path) -> None:
-    """The whole way, step by step."""
+def show(folder: Path) -> dict[str, Any]:
+    """The whole way, step by step. Returns the folder and what the biller has in the end."""
     day = last_weekday(datetime.now(ZoneInfo(TIME_ZONE)).date())
     emr_port = free_port()
     token = secrets.token_hex(16)
@@ -94,8 +108,10 @@ def show(folder: Path) -> None:
         title("6. The same job again: nothing is sent twice")
         bridge.run("sync", allowed=(0, 3))
         agree(bridge, servers, "The biller's count after the second run")
-        check_nothing_moved(before, servers.summary())
+        after = servers.summary()
+        check_nothing_moved(before, after)
     leave(folder)
+    return {"folder": str(folder), "visits": len(FATES), "biller": after}
 
 
 def check_truth(bridge: Bridge) -> None:
@@ -154,7 +170,7 @@ class Bridge:
     def run(self, *words: str, allowed: tuple[int, ...] = (0,)) -> None:
         """Run one command as a person would, its output going to the terminal."""
         say(f"$ ptbridge {shlex.join(words)} --config {self.folder.name}")
-        done = subprocess.run(self._command(*words), check=False)
+        done = subprocess.run(self._command(*words), check=False, capture_output=_watched.quiet)
         if done.returncode not in allowed:
             raise RuntimeError(f"ptbridge {words[0]} ended with exit code {done.returncode}")
 

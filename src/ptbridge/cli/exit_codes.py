@@ -31,7 +31,7 @@ MEANING: dict[int, tuple[str, str]] = {
     BUSY: ("another ptbridge is running on this state folder; nothing was started", "wait for it to end"),
     LEDGER: ("the ledger cannot be trusted or written; nothing more was done", "ptbridge doctor, then restore a backup"),
     DIFFERENCE: ("reconcile found a difference between the ledger and the biller", "ptbridge reconcile shows each one"),
-    INTERRUPTED: ("stopped by Ctrl-C; the next run goes on where this one stopped", "run again"),
+    INTERRUPTED: ("stopped by a signal; the next run goes on where this one stopped", "run again"),
 }
 
 # The first class that fits decides: a subclass stands before its parent.

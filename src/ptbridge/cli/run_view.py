@@ -11,6 +11,7 @@ from ptbridge.cli import screen
 from ptbridge.model import Fate, dollars
 
 _ORDER = (Fate.SENT, Fate.UNCHANGED, Fate.QUEUED, Fate.HELD, Fate.QUARANTINED, Fate.EXCLUDED)
+_HELD_SHOWN = 25
 _COLOURS = {Fate.SENT: "green", Fate.UNCHANGED: "green", Fate.QUEUED: "yellow", Fate.HELD: "yellow", Fate.QUARANTINED: "red"}
 
 
@@ -29,12 +30,21 @@ def show_run(run: Mapping[str, Any]) -> None:
         screen.say(f"  {screen.count(len(run['waiting']), 'submission')} still waiting for the biller; the next sync goes on.")
     for error in run.get("errors") or ():
         screen.say(screen.wrapped(error, indent="  error: ", then="    "), fg="red")
-    waiting = [*run.get("held", ()), *(_quarantined(row) for row in run.get("quarantined") or ())]
-    if waiting:
-        screen.say(f"\n{screen.count(len(waiting), 'treatment day')} for a person", bold=True)
-        show_held(waiting)
+    _show_worklist(run)
     if run.get("report_path"):
         screen.say(f"\nReport: {screen.clean(run['report_path'])}")
+
+
+def _show_worklist(run: Mapping[str, Any]) -> None:
+    """What this run held, in full; what was held before, as a number: a person has seen it already."""
+    waiting = [*run.get("held", ()), *(_quarantined(row) for row in run.get("quarantined") or ())]
+    new = [row for row in waiting if (row.get("held_since") or "") >= run["started_at"]]
+    if new:
+        screen.say(f"\n{screen.count(len(new), 'treatment day')} for a person", bold=True)
+        show_held(new[:_HELD_SHOWN])
+    if len(waiting) > min(len(new), _HELD_SHOWN):
+        more = len(waiting) - min(len(new), _HELD_SHOWN)
+        screen.say(f"\n  {screen.count(more, 'treatment day')} {'more ' if new else ''}on the worklist: ptbridge held")
 
 
 def show_fates(visits: Mapping[str, int], lines: Mapping[str, int], *, dry_run: bool = False) -> None:
@@ -56,7 +66,7 @@ def show_fates(visits: Mapping[str, int], lines: Mapping[str, int], *, dry_run: 
 def _quarantined(row: Mapping[str, Any]) -> dict[str, Any]:
     """A record that could not be read, as a row of the worklist."""
     reason = {"code": "MP90", "message": row["reason"], "fix": "Correct the record at its source; it is read again."}
-    return {"id": row["visit_id"], "reasons": [reason]}
+    return {"id": row["visit_id"], "reasons": [reason], "held_since": row["first_seen_at"]}
 
 
 def show_held(rows: Sequence[Mapping[str, Any]]) -> None:
