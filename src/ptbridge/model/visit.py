@@ -125,5 +125,6 @@ class Visit:
     accident: Accident | None = None
     abn_signed_on: date | None = None
     telehealth: str | None = None  # video, audio; None: in person or not said
+    billing: str | None = None  # our words: cash, maintenance, no-charge; None: the source says nothing of it
     interventions: tuple[Intervention, ...] = ()
     findings: tuple[Finding, ...] = ()

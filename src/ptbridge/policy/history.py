@@ -6,7 +6,7 @@ Only what this clinic saw: another clinic's visits and dollars are not in it, so
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +36,18 @@ class Authorization:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherLine:
-    """A line of another treatment day of the same patient and service date (another discipline, or billed before)."""
+    """A line of another treatment day of the same patient and service date (another discipline, or billed before).
+
+    `start` and `end` are the documented times of the line, where the source gave it its own.
+    """
 
     procedure: str
     modifiers: tuple[str, ...]
     units: int
     discipline: str | None
     reference: str  # our reference of that treatment day
+    start: datetime | None = None
+    end: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

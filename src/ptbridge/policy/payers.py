@@ -9,11 +9,18 @@ from importlib import resources
 from pathlib import Path
 
 from ptbridge.errors import ConfigError
+from ptbridge.policy.visit_pools import VisitPool, pool_problem, read_pool
 from ptbridge.specs.files import load_payer
 from ptbridge.specs.payer import CHOICES, PayerExample, PayerSpec, Setting, SettingEntry
 from ptbridge.specs.yaml_text import load
 
 MODIFIER_CLASSES = ("payment", "discipline", "information")
+_NUMBERS = {
+    "timely_filing_days": "days",
+    "timely_filing_months": "months",
+    "progress_report_days": "days",
+    "late_signature_days": "days",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,22 @@ class Terms:
     referring_npi: str | None = None  # required | none
     bundled_codes: frozenset[str] = frozenset()
     invalid_codes: Mapping[str, str] = field(default_factory=dict)  # code -> what to do instead
+    timely_filing_months: int | None = None
+    plan_of_care: str | None = None  # hold | warn | none
+    certification: str | None = None  # hold | warn | none
+    progress_report: str | None = None  # hold | warn | none
+    progress_report_days: int | None = None
+    progress_report_counts_evaluation: str | None = None  # yes | no
+    note_cosignature: str | None = None  # required | none
+    late_signature_days: int | None = None
+    referral: str | None = None  # required | none
+    supervising_npi: str | None = None  # required | none
+    authorization: str | None = None  # required | none
+    visit_limits: tuple[VisitPool, ...] = ()
+    covered_diagnoses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # code -> beginnings of diagnoses
+    telehealth_modifier: str | None = None  # required | none
+    x_modifiers: str | None = None  # accepted | rejected
+    accident_kind: str | None = None  # employment | auto | none
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -144,8 +167,12 @@ def _problem(name: str, use: str) -> str | None:
         return f"{use!r} is not one of {', '.join(CHOICES[name])}"
     if name == "modifier_order" and sorted(_words(use)) != sorted(MODIFIER_CLASSES):
         return f"{use!r} must name {', '.join(MODIFIER_CLASSES)}, each once"
-    if name == "timely_filing_days" and not use.isdecimal():
-        return f"{use!r} is not a number of days"
+    if name in _NUMBERS and not use.isdecimal():
+        return f"{use!r} is not a number of {_NUMBERS[name]}"
+    if name == "visit_limits":
+        return next((problem for word in _words(use) if (problem := pool_problem(word))), None)
+    if name == "covered_diagnoses" and any(len(item.split()) < 2 for item in _words(use)):
+        return f"{use!r} needs the beginnings of diagnoses after each code, such as `G0283 M17 M25.5`"
     if name == "invalid_codes" and any(len(item.split(maxsplit=1)) != 2 for item in _words(use)):
         return f"{use!r} needs what to do after each code, such as `97014 report G0283 instead`"
     return None
@@ -164,7 +191,9 @@ def _terms(policy: Policy, on: date) -> Terms:
     def words(name: str) -> Iterable[str]:
         return _words(use(name) or "")
 
-    days = use("timely_filing_days")
+    def number(name: str) -> int | None:
+        return int(found[name].use) if name in found else None
+
     return Terms(
         payer=policy.name,
         counting_rule=use("counting_rule"),
@@ -173,10 +202,26 @@ def _terms(policy: Policy, on: date) -> Terms:
         assistant_method=use("assistant_method"),
         modifier_order=tuple(words("modifier_order")),
         place_of_service=frozenset(words("place_of_service")) if "place_of_service" in found else None,
-        timely_filing_days=None if days is None else int(days),
+        timely_filing_days=number("timely_filing_days"),
         note_signature=use("note_signature"),
         referring_npi=use("referring_npi"),
         bundled_codes=frozenset(words("bundled_codes")),
         invalid_codes={item.split(maxsplit=1)[0]: item.split(maxsplit=1)[1] for item in words("invalid_codes")},
+        timely_filing_months=number("timely_filing_months"),
+        plan_of_care=use("plan_of_care"),
+        certification=use("certification"),
+        progress_report=use("progress_report"),
+        progress_report_days=number("progress_report_days"),
+        progress_report_counts_evaluation=use("progress_report_counts_evaluation"),
+        note_cosignature=use("note_cosignature"),
+        late_signature_days=number("late_signature_days"),
+        referral=use("referral"),
+        supervising_npi=use("supervising_npi"),
+        authorization=use("authorization"),
+        visit_limits=tuple(map(read_pool, words("visit_limits"))),
+        covered_diagnoses={first: tuple(rest) for first, *rest in map(str.split, words("covered_diagnoses"))},
+        telehealth_modifier=use("telehealth_modifier"),
+        x_modifiers=use("x_modifiers"),
+        accident_kind=use("accident_kind"),
         sources={name: setting.source for name, setting in found.items()},
     )
