@@ -254,12 +254,11 @@ class Run:
 
     def _judge(self, kit: Kit) -> int:
         """Judge every day that changed; each chunk in one durable transaction. Returns how many were judged."""
-        ledger, after, count = self.ledger, 0, 0
-        while not self.stop.is_set() and (rows := ledger.days.dirty(kit.clinic.clinic, after=after, limit=CHUNK)):
+        ledger, count = self.ledger, 0
+        while not self.stop.is_set() and (rows := ledger.days.dirty(kit.clinic.clinic, limit=CHUNK)):
             with ledger.transaction():
                 for row in rows:
                     ledger.days.record(row, self._verdict(row, kit))
-            after = rows[-1].id
             count += len(rows)
             self.progress("judging", count)
         return count

@@ -1,7 +1,26 @@
 """The ledger: what was pulled, held, sent and answered. Append-only history, one writer, durable before acknowledged."""
 
-from ptbridge.ledger.days import DayRow, Decision, Verdict
+from ptbridge.ledger.authorizations import COUNTS, Opening, Use, spread
+from ptbridge.ledger.database import patient_key, patient_key_of
+from ptbridge.ledger.days import BilledLine, DayRow, Decision, Verdict
 from ptbridge.ledger.ledger import Ledger
+from ptbridge.ledger.patients import OtherDay, Whose
 from ptbridge.ledger.visits import KnownVisit, StoredVisit
 
-__all__ = ["DayRow", "Decision", "KnownVisit", "Ledger", "StoredVisit", "Verdict"]
+__all__ = [
+    "COUNTS",
+    "BilledLine",
+    "DayRow",
+    "Decision",
+    "KnownVisit",
+    "Ledger",
+    "Opening",
+    "OtherDay",
+    "StoredVisit",
+    "Use",
+    "Verdict",
+    "Whose",
+    "patient_key",
+    "patient_key_of",
+    "spread",
+]

@@ -7,6 +7,7 @@ NORMAL lost acknowledged rows in power cuts and FULL none.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import zlib
 from collections.abc import Iterator
@@ -30,6 +31,22 @@ def pack(data: bytes) -> bytes:
 def unpack(data: bytes) -> bytes:
     """The bytes that `pack` was given."""
     return zlib.decompress(data)
+
+
+def _bytes(value: apsw.SQLiteValue) -> bytes:
+    assert isinstance(value, bytes)
+    return value
+
+
+def patient_key_of(clinic: str, day_key: str) -> str | None:
+    """The patient key in a day key (`date|discipline|npi|patient id`); None for a visit that is a day of its own."""
+    parts = day_key.split("|", 3)
+    return patient_key(clinic, parts[3]) if len(parts) == 4 else None
+
+
+def patient_key(clinic: str, patient_id: str) -> str:
+    """The name of a patient in tables that need no more: hex SHA-256 of clinic and the source's patient id."""
+    return hashlib.sha256(f"{clinic}\n{patient_id}".encode()).hexdigest()
 
 
 class WriterLock:
@@ -79,6 +96,10 @@ def connect(folder: Path, *, write: bool) -> apsw.Connection:
         connection.set_busy_timeout(5_000)
         connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY")
         connection.execute("PRAGMA cache_size=-16000; PRAGMA wal_autocheckpoint=4000; PRAGMA trusted_schema=OFF")
+        connection.create_scalar_function("unpacked", lambda *row: unpack(_bytes(row[0])).decode(), 1, deterministic=True)
+        connection.create_scalar_function(
+            "patient_key_of", lambda *row: patient_key_of(str(row[0]), str(row[1])), 2, deterministic=True
+        )
         _migrate(connection, write=write)
     except apsw.Error as error:
         raise damaged(error, path) from None

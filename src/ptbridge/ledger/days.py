@@ -31,6 +31,23 @@ class DayRow:
     live_units: int
     live_cents: int
     version_id: int | None
+    patient_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BilledLine:
+    """A line as judged, for the history of its patient. `allowed_cents` is set where a therapy threshold counts it.
+
+    `start` and `end` (ISO 8601) are the documented times, where all of the line's documentation has them.
+    """
+
+    procedure: str
+    modifiers: tuple[str, ...]
+    units: int
+    amount_cents: int | None = None
+    allowed_cents: int | None = None
+    start: str | None = None
+    end: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +65,9 @@ class Verdict:
     visits_sha256: bytes  # names the content of the visits that were judged: a person's release holds for this content only
     content_sha256: bytes | None = None
     submission: Submission | None = None
+    billed: tuple[BilledLine, ...] = ()  # what it bills or would bill: later days of the patient count it
+    visit_types: tuple[str, ...] = ()
+    authorization_number: str | None = field(default=None, repr=False)
     excluded: Mapping[int, tuple[int, str | None]] = field(default_factory=dict)  # visit row -> (lines, rule of whole visit)
 
 
@@ -64,7 +84,7 @@ class Decision:
 
 _COLUMNS = (
     "id, clinic, day_key, reference, service_date, state, reason, held_since, revision, live_sha256, live_id, live_units,"
-    " live_cents, version_id"
+    " live_cents, version_id, patient_key"
 )
 
 
@@ -77,16 +97,18 @@ class Days:
 
     # ------------------------------------------------------------ finding days
 
-    def ensure(self, clinic: str, day_key: str, reference: str, service_date: str | None) -> int:
-        """The day's row id, made when new."""
+    def ensure(
+        self, clinic: str, day_key: str, reference: str, service_date: str | None, patient_key: str | None = None
+    ) -> int:
+        """The day's row id, made when new. `patient_key` (patients.patient_key) joins it to the patient's other days."""
         row = self._connection.execute(
             "SELECT id FROM treatment_day WHERE clinic = ? AND day_key = ?", (clinic, day_key)
         ).fetchone()
         if row:
             return int(row[0])
         self._connection.execute(
-            "INSERT INTO treatment_day (clinic, day_key, reference, service_date) VALUES (?, ?, ?, ?)",
-            (clinic, day_key, reference, service_date),
+            "INSERT INTO treatment_day (clinic, day_key, reference, service_date, patient_key) VALUES (?, ?, ?, ?, ?)",
+            (clinic, day_key, reference, service_date, patient_key),
         )
         return self._connection.last_insert_rowid()
 
@@ -98,19 +120,19 @@ class Days:
         """Ask for a new judgement of every held day: the configuration or the civil day changed."""
         self._connection.execute("UPDATE treatment_day SET dirty = 1 WHERE clinic = ? AND state = 'held'", (clinic,))
 
-    def dirty(self, clinic: str, *, after: int = 0, limit: int = 200) -> list[DayRow]:
-        """Days that wait for a judgement, by id.
+    def dirty(self, clinic: str, *, limit: int = 200) -> list[DayRow]:
+        """Days that wait for a judgement, by service date, so that a patient's running totals are those of the day.
 
         None whose last submission is on its way with an unknown outcome; none that took over a visit from an older day
         whose own correction has not been answered yet: the visit would be live twice (contract D2).
         """
         rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM treatment_day d WHERE clinic = ? AND dirty = 1 AND id > ?"  # noqa: S608
+            f"SELECT {_COLUMNS} FROM treatment_day d WHERE clinic = ? AND dirty = 1"  # noqa: S608
             " AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.day_id = d.id AND s.state IN ('sending', 'in-doubt'))"
             " AND NOT EXISTS (SELECT 1 FROM visit v JOIN treatment_day o ON o.id = v.left_day_id WHERE v.day_id = d.id"
             " AND o.id < d.id AND (o.dirty = 1 OR o.state = 'queued') AND o.live_sha256 IS NOT NULL)"
-            " ORDER BY id LIMIT ?",
-            (clinic, after, limit),
+            " ORDER BY service_date, id LIMIT ?",
+            (clinic, limit),
         )
         return [DayRow(*row) for row in rows]
 
@@ -159,7 +181,8 @@ class Days:
         held_since = (day.held_since or at) if verdict.state == "held" else None
         self._connection.execute(
             "UPDATE treatment_day SET state = ?, dirty = 0, reason = ?, held_since = ?, version_id = ?, payer = ?,"
-            " discipline = ?, lines = ?, units = ?, amount_cents = ?, revision = ? WHERE id = ?",
+            " discipline = ?, lines = ?, units = ?, amount_cents = ?, revision = ?, visit_types = ?, authorization_number = ?"
+            " WHERE id = ?",
             (
                 verdict.state,
                 verdict.reason,
@@ -171,15 +194,57 @@ class Days:
                 verdict.units,
                 verdict.amount_cents,
                 verdict.submission.revision if verdict.submission else day.revision,
+                ",".join(verdict.visit_types),
+                verdict.authorization_number,
                 day.id,
             ),
         )
+        self._bill(day, verdict)
         for visit_row, (lines, rule) in verdict.excluded.items():
             self._connection.execute(
                 "UPDATE visit SET excluded_lines = ?, excluded_rule = ? WHERE id = ?", (lines, rule, visit_row)
             )
         if verdict.state != day.state or verdict.reason != day.reason:
             self._history.add(day.clinic, "day", day.id, verdict.state, verdict.reason or "")
+
+    def _bill(self, day: DayRow, verdict: Verdict) -> None:
+        """Replace the day's lines in the patient's history. While a void is on its way the biller still has the old ones."""
+        if verdict.submission is not None and verdict.submission.frequency is Frequency.VOID:
+            return
+        before = self._connection.execute(
+            "SELECT procedure, modifiers, units, amount_cents, allowed_cents, started_at, ended_at FROM billed_line"
+            " WHERE day_id = ? ORDER BY place",
+            (day.id,),
+        ).fetchall()
+        after = [
+            (
+                line.procedure,
+                " ".join(line.modifiers),
+                line.units,
+                line.amount_cents,
+                line.allowed_cents,
+                line.start,
+                line.end,
+            )
+            for line in verdict.billed
+        ]
+        if before != after:
+            self._connection.execute("DELETE FROM billed_line WHERE day_id = ?", (day.id,))
+            self._connection.executemany(
+                "INSERT INTO billed_line VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [(day.id, place, *line) for place, line in enumerate(after)],
+            )
+        if before != after or (verdict.state == "excluded") != (day.state == "excluded"):
+            self._judge_held_after(day)
+
+    def _judge_held_after(self, day: DayRow) -> None:
+        """Held days that come after this one may have waited for what it uses: only later ones, so that this ends."""
+        if day.patient_key is not None and day.service_date is not None:
+            self._connection.execute(
+                "UPDATE treatment_day SET dirty = 1 WHERE clinic = ?1 AND patient_key = ?2 AND state = 'held'"
+                " AND (service_date, id) > (?3, ?4)",
+                (day.clinic, day.patient_key, day.service_date, day.id),
+            )
 
     def _replace_unsent(self, day: DayRow) -> None:
         """What surely had no effect is replaced in place (contract D17); it stays in the table with its bytes."""

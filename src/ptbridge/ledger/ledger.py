@@ -12,9 +12,11 @@ import apsw
 from ptbridge.errors import LedgerError
 from ptbridge.ledger import database
 from ptbridge.ledger.accounts import Accounts
+from ptbridge.ledger.authorizations import Authorizations
 from ptbridge.ledger.days import Days
 from ptbridge.ledger.history import History
 from ptbridge.ledger.outbox import LedgerOutbox
+from ptbridge.ledger.patients import Patients
 from ptbridge.ledger.visits import Visits
 
 Now = Callable[[], datetime]
@@ -26,7 +28,9 @@ def utc_now() -> datetime:
 
 
 class Ledger:
-    """Open with `Ledger.open`; use as a context manager. Parts: `visits`, `days`, `outbox(...)`, `history`, `accounts`."""
+    """Open with `Ledger.open`; use as a context manager. Parts: `visits`, `days`, `outbox(...)`, `history`, `accounts`,
+    `authorizations`, `patients`.
+    """
 
     def __init__(self, connection: apsw.Connection, folder: Path, now: Now, lock: database.WriterLock | None) -> None:
         self.folder = folder
@@ -37,6 +41,8 @@ class Ledger:
         self.visits = Visits(connection, self.history)
         self.days = Days(connection, self.history)
         self.accounts = Accounts(connection)
+        self.authorizations = Authorizations(connection, self.history)
+        self.patients = Patients(connection, self.authorizations)
 
     @classmethod
     def open(cls, folder: Path, *, write: bool = True, now: Now = utc_now) -> Ledger:

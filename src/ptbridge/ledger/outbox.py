@@ -139,6 +139,12 @@ class LedgerOutbox:
             " FROM submission s WHERE s.id = ?3 AND treatment_day.id = s.day_id",
             (live, destination_id, item.id),
         )
+        if not live:  # what it used of an authorization is free again
+            self._connection.execute(
+                "UPDATE treatment_day SET dirty = 1 WHERE state = 'held' AND (clinic, patient_key) = (SELECT d.clinic,"
+                " d.patient_key FROM submission s JOIN treatment_day d ON d.id = s.day_id WHERE s.id = ?)",
+                (item.id,),
+            )
         self._history.add(self._clinic, "submission", item.id, "accepted", destination_id or "")
 
     def _held(self, item: OutboxItem, reason: str) -> None:

@@ -1,0 +1,187 @@
+"""Authorizations and opening amounts: what a payer allowed, and how much of it the treatment days have used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+import apsw
+
+from ptbridge.ledger.history import History
+from ptbridge.policy.history import Authorization
+
+COUNTS = ("visits", "units", "days", "cents")
+_COLUMNS = "patient_key, number, payer, discipline, counts, allowed, codes, valid_from, valid_to"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """One treatment day as an authorization sees it. `lines` are (procedure, units, cents); `sent`: the biller has it."""
+
+    on: date
+    discipline: str | None
+    payer: str | None
+    sent: bool
+    number: str | None = field(repr=False)
+    lines: tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """Medicare therapy dollars used before or elsewhere, as an eligibility answer says."""
+
+    patient_key: str = field(repr=False)
+    year: int
+    group: str  # PT_SLP or OT
+    amount_cents: int
+    as_of: date | None = None
+    source: str = ""
+
+
+class Authorizations:
+    """The `authorization` and `threshold_opening` tables. Write inside a transaction."""
+
+    def __init__(self, connection: apsw.Connection, history: History) -> None:
+        self._connection = connection
+        self._history = history
+
+    def put(self, clinic: str, patient_key: str, one: Authorization, source: str) -> None:
+        """Keep an authorization; one of the same number, discipline and codes is replaced (a payer extends them)."""
+        self._connection.execute(
+            f"INSERT INTO authorization (clinic, {_COLUMNS}, source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+            " ON CONFLICT (clinic, patient_key, number, discipline, codes) DO UPDATE SET payer = excluded.payer,"
+            " counts = excluded.counts, allowed = excluded.allowed, valid_from = excluded.valid_from,"
+            " valid_to = excluded.valid_to, source = excluded.source",
+            (
+                clinic,
+                patient_key,
+                one.number,
+                one.payer or "",
+                one.discipline or "",
+                one.counts,
+                one.allowed,
+                " ".join(sorted(one.codes)),
+                one.valid_from.isoformat() if one.valid_from else None,
+                one.valid_to.isoformat() if one.valid_to else None,
+                source,
+            ),
+        )
+        self._judge_again(clinic, patient_key)
+
+    def put_opening(self, clinic: str, one: Opening) -> None:
+        """Keep an opening amount; the newest answer of a year and group stands."""
+        self._connection.execute(
+            "INSERT INTO threshold_opening VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (clinic, patient_key, year, kx_group)"
+            " DO UPDATE SET amount_cents = excluded.amount_cents, as_of = excluded.as_of, source = excluded.source",
+            (
+                clinic,
+                one.patient_key,
+                one.year,
+                one.group,
+                one.amount_cents,
+                one.as_of.isoformat() if one.as_of else None,
+                one.source,
+            ),
+        )
+        self._judge_again(clinic, one.patient_key)
+
+    def _judge_again(self, clinic: str, patient_key: str) -> None:
+        """What is held may have waited for exactly this; what was sent is not touched."""
+        self._connection.execute(
+            "UPDATE treatment_day SET dirty = 1 WHERE clinic = ? AND patient_key = ? AND state = 'held'", (clinic, patient_key)
+        )
+
+    def opening(self, clinic: str, patient_key: str, group: str, year: int) -> int | None:
+        """Cents used elsewhere in the calendar year, None when no answer was imported."""
+        row = self._connection.execute(
+            "SELECT amount_cents FROM threshold_opening WHERE clinic = ? AND patient_key = ? AND year = ? AND kx_group = ?",
+            (clinic, patient_key, year, group),
+        ).fetchone()
+        return int(str(row[0])) if row else None
+
+    def of(self, clinic: str, patient_key: str) -> list[Authorization]:
+        """A patient's authorizations without their use, oldest first."""
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM authorization WHERE clinic = ? AND patient_key = ?"  # noqa: S608
+            " ORDER BY coalesce(valid_from, ''), id",
+            (clinic, patient_key),
+        )
+        return [_authorization(row[1:]) for row in rows]
+
+    def all(self, clinic: str) -> Iterator[tuple[str, Authorization]]:
+        """Every (patient key, authorization) of a clinic, without their use."""
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM authorization WHERE clinic = ? ORDER BY patient_key, coalesce(valid_from, ''), id",  # noqa: S608
+            (clinic,),
+        )
+        for row in rows:
+            yield str(row[0]), _authorization(row[1:])
+
+    def used(self, clinic: str, patient_key: str, days: Sequence[Use]) -> list[Authorization]:
+        """A patient's authorizations with what these treatment days use: taken by the biller, and on their way or held."""
+        return spread(self.of(clinic, patient_key), days)
+
+
+def spread(authorizations: Sequence[Authorization], days: Iterable[Use]) -> list[Authorization]:
+    """Count each day to the authorization that it names, else to the first that covers it and is not used up.
+
+    A visit is a treatment day (one discipline, one date); `days` are dates; units and cents are those of the covered codes.
+    """
+    sums = [[0, 0] for _ in authorizations]
+    dates: list[set[date]] = [set() for _ in authorizations]
+    for day in days:
+        at = _chosen(authorizations, sums, day)
+        if at is None:
+            continue
+        one = authorizations[at]
+        if one.counts == "days" and day.on in dates[at]:
+            continue
+        dates[at].add(day.on)
+        sums[at][not day.sent] += _amount(one, day)
+    return [replace(one, used=used, in_flight=waiting) for one, (used, waiting) in zip(authorizations, sums, strict=True)]
+
+
+def _chosen(authorizations: Sequence[Authorization], sums: list[list[int]], day: Use) -> int | None:
+    fitting = [at for at, one in enumerate(authorizations) if _names(one, day) and _covers(one, day)]
+    open_ones = [at for at in fitting if sum(sums[at]) < authorizations[at].allowed]
+    return next(iter(open_ones or fitting), None)
+
+
+def _names(one: Authorization, day: Use) -> bool:
+    return day.number is None or day.number == one.number
+
+
+def _covers(one: Authorization, day: Use) -> bool:
+    """A day that names its number belongs to it whatever its date or payer; the edits say what is wrong with that."""
+    if one.discipline and day.discipline != one.discipline:
+        return False
+    if one.codes and day.lines and not any(code in one.codes for code, _, _ in day.lines):
+        return False
+    if day.number is not None:
+        return True
+    in_time = (one.valid_from is None or one.valid_from <= day.on) and (one.valid_to is None or day.on <= one.valid_to)
+    return in_time and (one.payer is None or one.payer == day.payer)
+
+
+def _amount(one: Authorization, day: Use) -> int:
+    covered = [(units, cents) for code, units, cents in day.lines if not one.codes or code in one.codes]
+    if one.counts == "units":
+        return sum(units for units, _ in covered)
+    if one.counts == "cents":
+        return sum(cents for _, cents in covered)
+    return 1
+
+
+def _authorization(row: tuple[apsw.SQLiteValue, ...]) -> Authorization:
+    number, payer, discipline, counts, allowed, codes, valid_from, valid_to = row
+    return Authorization(
+        number=str(number),
+        payer=str(payer) or None,
+        discipline=str(discipline) or None,
+        counts=str(counts),
+        allowed=int(str(allowed)),
+        codes=frozenset(str(codes).split()),
+        valid_from=date.fromisoformat(str(valid_from)) if valid_from else None,
+        valid_to=date.fromisoformat(str(valid_to)) if valid_to else None,
+    )

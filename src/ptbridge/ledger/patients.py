@@ -1,0 +1,186 @@
+"""What the ledger knows about a patient beyond one treatment day: one indexed read before a judgement."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from itertools import groupby
+
+import apsw
+
+from ptbridge.ledger.authorizations import Authorizations, Use
+from ptbridge.ledger.days import BilledLine
+from ptbridge.policy.codes import CodeTable
+from ptbridge.policy.history import OtherLine, PatientHistory
+from ptbridge.policy.thresholds import kx_group
+
+LOOK_BACK_DAYS = 731  # two years: no authorization, plan of care or reporting period that still counts is older
+_PROGRESS = frozenset({"progress", "re-evaluation", "evaluation"})
+
+_DAYS = """
+SELECT d.id, d.service_date, d.discipline, d.state, d.payer, d.reference, d.visit_types, d.authorization_number,
+       b.procedure, b.modifiers, b.units, b.amount_cents, b.allowed_cents, b.started_at, b.ended_at
+FROM treatment_day d LEFT JOIN billed_line b ON b.day_id = d.id
+WHERE d.clinic = ?1 AND d.patient_key = ?2 AND d.service_date >= ?3 AND d.state IN ('held', 'queued', 'sent') AND d.id <> ?4
+ORDER BY d.service_date, d.id, b.place
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whose:
+    """The treatment day that a history is asked for. `pools` are the payer's visit limits: name -> disciplines."""
+
+    clinic: str
+    patient_key: str = field(repr=False)
+    discipline: str | None
+    on: date
+    day_id: int = 0  # 0: a day that the ledger does not have
+    live: bool = False  # the biller has it already
+    payer: str | None = None
+    pools: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OtherDay:
+    """Another treatment day of the patient that bills or would bill: `state` is held, queued or sent."""
+
+    id: int
+    on: date
+    discipline: str | None
+    state: str
+    payer: str | None
+    reference: str
+    visit_types: frozenset[str]
+    authorization_number: str | None
+    lines: tuple[BilledLine, ...]
+
+
+class Patients:
+    """Reads `treatment_day`, `billed_line`, `authorization` and `threshold_opening` of one patient."""
+
+    def __init__(self, connection: apsw.Connection, authorizations: Authorizations) -> None:
+        self._connection = connection
+        self._authorizations = authorizations
+
+    def history(self, whose: Whose, codes: CodeTable) -> PatientHistory:
+        """The patient before this treatment day.
+
+        A day that the biller has already (`whose.live`) counts what stands before it by service date, so that a correction
+        comes to the same answer. One that it does not have comes after everything sent or queued, whatever its date,
+        because payers count in the order in which they receive.
+        """
+        clinic, key, on = whose.clinic, whose.patient_key, whose.on
+        others = self.days(clinic, key, on - timedelta(days=LOOK_BACK_DAYS), but=whose.day_id)
+        counted = [other for other in others if _before(other, whose) or (not whose.live and other.state != "held")]
+        earlier = [other for other in others if other.on < on and other.discipline == whose.discipline]
+        group = kx_group(whose.discipline)
+        opening = self._authorizations.opening(clinic, key, group, on.year) if group else None
+        return PatientHistory(
+            treatment_days=tuple(sorted({other.on for other in earlier})),
+            progress_reports=tuple(sorted({other.on for other in earlier if _is_progress(other, codes)})),
+            evaluations=tuple(
+                (other.on, line.procedure) for other in earlier for line in other.lines if _evaluates(line, codes)
+            ),
+            accrued_cents=_accrued(counted, on.year, group),
+            opening_cents=opening,
+            authorizations=tuple(self._authorizations.used(clinic, key, [_use(other) for other in counted])),
+            visits_in_plan_year=_visits_by_pool(counted, whose),
+            other_lines=tuple(_lines_of_the_same_date(others, on)),
+        )
+
+    def days(self, clinic: str, key: str, since: date, *, but: int = 0) -> list[OtherDay]:
+        """The patient's days that bill or would bill, from a service date on, ascending; never the one with row id `but`."""
+        rows = self._connection.execute(_DAYS, (clinic, key, since.isoformat(), but))
+        return [_day(list(lines)) for _, lines in groupby(rows, key=lambda row: row[0])]
+
+
+def _day(rows: list[tuple[apsw.SQLiteValue, ...]]) -> OtherDay:
+    id_, on, discipline, state, payer, reference, types, authorization = rows[0][:8]
+    return OtherDay(
+        id=int(str(id_)),
+        on=date.fromisoformat(str(on)),
+        discipline=_text(discipline),
+        state=str(state),
+        payer=_text(payer),
+        reference=str(reference),
+        visit_types=frozenset(str(types).split(",")),
+        authorization_number=_text(authorization),
+        lines=tuple(_line(row[8:]) for row in rows if row[8] is not None),
+    )
+
+
+def _line(row: tuple[apsw.SQLiteValue, ...]) -> BilledLine:
+    procedure, modifiers, units, amount, allowed, start, end = row
+    return BilledLine(
+        procedure=str(procedure),
+        modifiers=tuple(str(modifiers).split()),
+        units=int(str(units)),
+        amount_cents=_cents(amount),
+        allowed_cents=_cents(allowed),
+        start=_text(start),
+        end=_text(end),
+    )
+
+
+def _text(value: apsw.SQLiteValue) -> str | None:
+    return None if value is None else str(value)
+
+
+def _cents(value: apsw.SQLiteValue) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _before(other: OtherDay, whose: Whose) -> bool:
+    return (other.on, other.id) < (whose.on, whose.day_id)
+
+
+def _evaluates(line: BilledLine, codes: CodeTable) -> bool:
+    row = codes.get(line.procedure)
+    return row is not None and row.evaluation
+
+
+def _is_progress(other: OtherDay, codes: CodeTable) -> bool:
+    """An evaluation or re-evaluation reports progress too, whether the visit's type or its code says so."""
+    return not _PROGRESS.isdisjoint(other.visit_types) or any(_evaluates(line, codes) for line in other.lines)
+
+
+def _accrued(days: Iterable[OtherDay], year: int, group: str | None) -> int:
+    """Allowed cents of what was sent or queued in the calendar year; what is held may never be billed."""
+    return sum(
+        line.allowed_cents or 0
+        for day in days
+        if day.state != "held" and day.on.year == year and kx_group(day.discipline) == group
+        for line in day.lines
+    )
+
+
+def _visits_by_pool(days: Iterable[OtherDay], whose: Whose) -> dict[str, int]:
+    """Treatment days of the calendar year that the same payer's limits count: one discipline on one date is one visit."""
+    visits = Counter(day.discipline for day in days if day.on.year == whose.on.year and day.payer == whose.payer)
+    return {pool: sum(visits[discipline] for discipline in members) for pool, members in whose.pools.items()}
+
+
+def _lines_of_the_same_date(days: Iterable[OtherDay], on: date) -> Iterator[OtherLine]:
+    for day in days:
+        if day.on == on:
+            for line in day.lines:
+                yield OtherLine(
+                    procedure=line.procedure,
+                    modifiers=line.modifiers,
+                    units=line.units,
+                    discipline=day.discipline,
+                    reference=day.reference,
+                )
+
+
+def _use(day: OtherDay) -> Use:
+    return Use(
+        on=day.on,
+        discipline=day.discipline,
+        payer=day.payer,
+        sent=day.state == "sent",
+        number=day.authorization_number,
+        lines=tuple((line.procedure, line.units, line.amount_cents or 0) for line in day.lines),
+    )
