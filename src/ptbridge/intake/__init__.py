@@ -1,6 +1,7 @@
 """SourceRecord -> Visit -> TreatmentDay: what an EMR sent, read by a mapping into our words. Pure: no clock, no network."""
 
+from ptbridge.intake.compiled import CompiledMapping
 from ptbridge.intake.group import day_key, group
-from ptbridge.intake.normalize import CompiledMapping, compile_mapping, normalize, record_resources
+from ptbridge.intake.normalize import compile_mapping, normalize, record_resources
 
 __all__ = ["CompiledMapping", "compile_mapping", "day_key", "group", "normalize", "record_resources"]

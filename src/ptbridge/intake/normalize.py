@@ -7,6 +7,7 @@ on the visit, so that a person sees all of it at once.
 from __future__ import annotations
 
 from datetime import date
+from importlib import import_module
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ import orjson
 
 from ptbridge.errors import ConfigError, RecordError
 from ptbridge.intake import values
+from ptbridge.intake.compiled import CompiledMapping
 from ptbridge.intake.fields import Reading, compile_field
 from ptbridge.intake.groups import (
     compile_coverages,
@@ -35,8 +37,8 @@ WHEN_FACTS = ("discipline", "visit_type", "place_of_service", "status")
 ROLES = ("rendering", "assistant", "supervising", "referring")
 
 
-class CompiledMapping:
-    """A mapping made ready once per run; reading a record with it changes nothing but its memory of services."""
+class FhirMapping:
+    """A mapping of FHIR records made ready once per run; reading a record changes nothing but its memory of services."""
 
     def __init__(self, mapping: Mapping) -> None:
         self.mapping = mapping
@@ -63,18 +65,37 @@ class CompiledMapping:
         self.note = compile_note(mapping)
         self.lines = Lines(mapping)
 
+    def normalize(self, record: SourceRecord, time_zone: ZoneInfo) -> Visit:
+        """One FHIR record as a Visit.
+
+        Raises RecordError for truncated JSON, a record without an Encounter, an Encounter without id or patient.
+        """
+        return _normalize(record, self, time_zone)
+
+
+# The `standard` of a mapping file -> the module that reads its records. What is not listed is FHIR.
+_READERS = {"hl7v2": "ptbridge.intake.hl7"}
+
 
 def compile_mapping(mapping: Mapping) -> CompiledMapping:
     """Compile every path of a mapping. Raises ConfigError, with file and line, for a path or a word that cannot work."""
     _check_words(mapping)
-    return CompiledMapping(mapping)
+    module = _READERS.get(mapping.spec.standard)
+    if module is None:
+        return FhirMapping(mapping)
+    compiled: CompiledMapping = import_module(module).compile_mapping(mapping)  # read only where a clinic needs it
+    return compiled
 
 
 def normalize(record: SourceRecord, compiled: CompiledMapping, *, time_zone: ZoneInfo) -> Visit:
     """Read one record as a Visit. `time_zone` is the clinic's: it decides the service date.
 
-    Raises RecordError for truncated JSON, a record without an Encounter, an Encounter without id or patient.
+    Raises RecordError when no visit can be made of the record at all.
     """
+    return compiled.normalize(record, time_zone)
+
+
+def _normalize(record: SourceRecord, compiled: FhirMapping, time_zone: ZoneInfo) -> Visit:
     reading = Reading(RecordIndex(record_resources(record)), time_zone, compiled.mapping)
     reading.visit_id = visit_id = compiled.visit_id(None, "", reading)
     if visit_id is None:
@@ -90,7 +111,7 @@ def normalize(record: SourceRecord, compiled: CompiledMapping, *, time_zone: Zon
     return _visit(record, compiled, reading, visit_id, patient)
 
 
-def _visit(record: SourceRecord, compiled: CompiledMapping, reading: Reading, visit_id: str, patient: Patient) -> Visit:
+def _visit(record: SourceRecord, compiled: FhirMapping, reading: Reading, visit_id: str, patient: Patient) -> Visit:
     if patient.replaced_by:
         reading.report("MP06", "the visit's patient record was merged into another", where="patient.replaced_by")
     on = compiled.service_date(None, "", reading)

@@ -10,10 +10,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ptbridge.errors import ConfigError
+from ptbridge.intake.compiled import CompiledMapping
 from ptbridge.intake.fhirpath import PathEvaluationError
 from ptbridge.intake.fields import Reading, compile_field
 from ptbridge.intake.groups import Group, Item, follow
-from ptbridge.intake.normalize import CompiledMapping, compile_mapping, normalize, record_resources
+from ptbridge.intake.normalize import compile_mapping, normalize, record_resources
 from ptbridge.intake.record_index import RecordIndex
 from ptbridge.model import SourceRecord, Visit
 from ptbridge.specs.mapping import FieldSpec, Mapping, texts
