@@ -12,7 +12,9 @@ before each FT1 instead of after it go to the FT1 that follows.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 
 from ptbridge.wire.hl7_charset import Remark
 from ptbridge.wire.hl7_paths import compile_path
@@ -21,6 +23,8 @@ from ptbridge.wire.hl7_segment import Segment
 _ORDERS = frozenset({"ORC", "TQ1", "TQ2", "OBR", "OBX"})
 _OF_A_LINE = frozenset({"NTE", "PR1", "ROL", "PRT"}) | _ORDERS
 _OF_A_P11_LINE = frozenset({"DG1", "DRG", "GT1", "IN1", "IN2", "IN3", "RF1", "AUT"})
+_OF_A_WIDE_LINE = _OF_A_LINE | _OF_A_P11_LINE
+_ORDERS_AND_NOTES = _ORDERS | {"NTE"}
 _UNDER = {  # what a dependent segment may stand under; the nearest one before it is its owner
     "ROL": ("FT1", "PR1", "PID", "PV1", "IN1", "OBR"),
     "PRT": ("FT1", "PR1", "PID", "PV1", "IN1", "OBR", "OBX"),
@@ -37,6 +41,25 @@ _UNDER = {  # what a dependent segment may stand under; the nearest one before i
 _PASSED_BY_NOTES = frozenset({"NTE", "ROL", "PRT"})  # an NTE stands under the nearest segment that is none of these
 
 ByName = Mapping[str, Sequence[Segment]]
+_NO_ORDER: ByName = {}
+
+
+class Surroundings:
+    """What the groups of one message share, worked out when somebody asks: who owns whom, and what stands outside them."""
+
+    def __init__(self, segments: Sequence[Segment]) -> None:
+        self._segments = segments
+        self.taken: set[int] = set()
+
+    @cached_property
+    def owners(self) -> list[Segment | None]:
+        """For each segment the one that it stands under."""
+        return owners_of(self._segments)
+
+    @cached_property
+    def shared(self) -> ByName:
+        """The segments that belong to no group, by name."""
+        return _by_name(one for one in self._segments if one.index not in self.taken)
 
 
 class Group:
@@ -46,13 +69,10 @@ class Group:
     line's. Everything else (PV1, PID, DG1, IN1 …) is its own if it has one, else what holds for the whole message.
     """
 
-    __slots__ = ("_order", "_owners", "_shared", "head", "members")
+    __slots__ = ("_order", "_surroundings", "head", "members")
 
-    def __init__(
-        self, head: Segment, members: Sequence[Segment], order: ByName, shared: ByName, owners: Sequence[Segment | None]
-    ) -> None:
-        self.head, self.members = head, tuple(members)
-        self._order, self._shared, self._owners = order, shared, owners
+    def __init__(self, head: Segment, members: tuple[Segment, ...], order: ByName, surroundings: Surroundings) -> None:
+        self.head, self.members, self._order, self._surroundings = head, members, order, surroundings
 
     def __repr__(self) -> str:
         return f"<Group of {self.head.label} with {len(self.members)} segments>"
@@ -67,15 +87,17 @@ class Group:
     def in_scope(self, name: str) -> Sequence[Segment]:
         """Its own segments of that name; when it has none, those that hold for every line, such as the diagnoses of a P03."""
         own = self.segments(name)
-        return own if own or name in _OF_A_LINE or name == self.head.name else self._shared.get(name, ())
+        return own if own or name in _OF_A_LINE or name == self.head.name else self._surroundings.shared.get(name, ())
 
     def under(self, owner: Segment, name: str) -> list[Segment]:
         """The segments of that name that stand under `owner`: the ROL of a PR1, the NTE of an OBX."""
-        return [one for one in self.members if one.name == name and self._owners[one.index] is owner]
+        return [one for one in self.members if one.name == name and self._surroundings.owners[one.index] is owner]
 
     def get(self, path: str) -> str | None:
         """The first value at a path, among `in_scope`. None when absent or null."""
         compiled = compile_path(path)
+        if compiled.plain and compiled.segment == self.head.name:
+            return self.head.value(compiled.field, compiled.component, compiled.subcomponent)
         return compiled.first(self.in_scope(compiled.segment))
 
     def get_all(self, path: str) -> tuple[str, ...]:
@@ -89,7 +111,7 @@ class Group:
         return compiled.is_null(self.in_scope(compiled.segment))
 
     def _is_of_line(self, segment: Segment) -> bool:
-        owner = self._owners[segment.index]
+        owner = self._surroundings.owners[segment.index]
         return owner is not None and owner.name in (self.head.name, "PR1")
 
 
@@ -110,30 +132,27 @@ def owners_of(segments: Sequence[Segment]) -> list[Segment | None]:
     return found
 
 
-def groups_of(segments: Sequence[Segment], anchor: str, event: str) -> tuple[tuple[Group, ...], tuple[Remark, ...]]:
+def groups_of(segments: Sequence[Segment], by_name: ByName, anchor: str, event: str) -> tuple[list[Group], tuple[Remark, ...]]:
     """The groups that start with `anchor`, and what was odd. `event` is `DFT^P03`, `DFT^P11`, `ORM^O01` …"""
-    heads = [place for place, one in enumerate(segments) if one.name == anchor]
+    heads = [one.index for one in by_name.get(anchor, ())]
     if not heads:
-        return (), ()
-    names = [one.name for one in segments]
+        return [], ()
     financial = event.startswith("DFT^")
-    mixed = financial and event != "DFT^P11" and "DG1" in names[heads[0] : heads[-1]]
-    orders_first = financial and _orders_stand_first(names, heads)
-    allowed = _OF_A_LINE | _OF_A_P11_LINE if mixed or event == "DFT^P11" else _OF_A_LINE
-    if orders_first or not financial:
-        allowed -= _ORDERS
-    members = _spans(segments, heads, allowed)
-    orders: list[ByName] = [{} for _ in heads]
+    mixed = financial and event != "DFT^P11" and any(heads[0] < one.index < heads[-1] for one in by_name.get("DG1", ()))
+    orders_first = financial and _orders_stand_first(segments, by_name, heads)
+    allowed = _OF_A_WIDE_LINE if mixed or event == "DFT^P11" else _OF_A_LINE
+    members = _spans(segments, heads, allowed - _ORDERS if orders_first or not financial else allowed)
+    orders: Sequence[ByName] = [_NO_ORDER] * len(heads)
     if orders_first:
         members = [before + own for before, own in zip(_orders_before(segments, heads), members, strict=True)]
     elif not financial:
         orders = _orders_around(segments, heads)
-    taken = {one.index for own in members for one in own} | set(heads)
-    shared = _by_name(one for one in segments if one.index not in taken)
-    owners = owners_of(segments)
-    found = tuple(
-        Group(segments[place], own, order, shared, owners) for place, own, order in zip(heads, members, orders, strict=True)
-    )
+    surroundings = Surroundings(segments)
+    surroundings.taken.update(heads, (one.index for own in members for one in own))
+    found = [
+        Group(segments[place], tuple(own), order, surroundings)
+        for place, own, order in zip(heads, members, orders, strict=True)
+    ]
     return found, _remarks(mixed=mixed, orders_first=orders_first)
 
 
@@ -161,13 +180,15 @@ def _spans(segments: Sequence[Segment], heads: list[int], allowed: frozenset[str
     return found
 
 
-def _orders_stand_first(names: list[str], heads: list[int]) -> bool:
+def _orders_stand_first(segments: Sequence[Segment], by_name: ByName, heads: list[int]) -> bool:
     """True when every FT1 has an order right before it and the last has none after it."""
-    if len(heads) < 2 or _ORDERS.intersection(names[heads[-1] :]):
+    starts = [one.index for name in ("ORC", "OBR") for one in by_name.get(name, ())]
+    if len(heads) < 2 or not starts or max(starts) > heads[-1]:
         return False
-    return all(names[place - 1] in _ORDERS or names[place - 1] == "NTE" for place in heads) and all(
-        "ORC" in names[start:end] or "OBR" in names[start:end] for start, end in zip([0, *heads[:-1]], heads, strict=True)
-    )
+    if any(segments[place - 1].name not in _ORDERS_AND_NOTES for place in heads):
+        return False
+    gaps = {bisect(heads, start) for start in starts}
+    return gaps.issuperset(range(len(heads)))
 
 
 def _orders_before(segments: Sequence[Segment], heads: list[int]) -> list[list[Segment]]:
@@ -175,7 +196,7 @@ def _orders_before(segments: Sequence[Segment], heads: list[int]) -> list[list[S
     found = []
     for place in heads:
         start = place
-        while start > 0 and (segments[start - 1].name in _ORDERS or segments[start - 1].name == "NTE"):
+        while start > 0 and segments[start - 1].name in _ORDERS_AND_NOTES:
             start -= 1
         while start < place and segments[start].name == "NTE":
             start += 1

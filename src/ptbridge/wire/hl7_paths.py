@@ -53,6 +53,7 @@ _XCN = {
 }
 _XON = {"PD1": (3,), "IN1": (4, 11), "FT1": (32, 33), "GT1": (21, 51), "ORC": (21,), "OBX": (23,)}
 _EI = {"FT1": (23,), "OBR": (2, 3), "ORC": (2, 3, 4), "SCH": (1, 2), "TXA": (12, 13, 14, 15)}
+_TEXTS = {("OBX", 5), ("NTE", 3)}
 
 
 class PathSyntaxError(ValueError):
@@ -81,18 +82,19 @@ class SegmentPath:
     which: tuple[Selector, ...] = ()
     repetition: tuple[Selector, ...] = ()
     names_component: bool = False
+    plain: bool = False  # no brackets and not free text: `Segment.value` with the three numbers gives the answer
+    every_repetition: bool = False  # `[*]` on the field and nothing else: `Segment.values` gives the answer
 
     def first(self, segments: Sequence[Segment]) -> str | None:
         """The first value that is present, or None. Without brackets only the first segment and repetition are looked at."""
-        if not self.which and not self.repetition:
-            if not segments:
-                return None
-            if self.field > 5 or not self._is_text(segments[0]):
-                return segments[0].value(self.field, self.component, self.subcomponent)
+        if self.plain:
+            return segments[0].value(self.field, self.component, self.subcomponent) if segments else None
         return next(self._values(segments), None)
 
     def every(self, segments: Sequence[Segment]) -> tuple[str, ...]:
         """All values that are present, in order."""
+        if self.every_repetition:
+            return segments[0].values(self.field, self.component, self.subcomponent) if segments else ()
         return tuple(self._values(segments))
 
     def is_null(self, segments: Sequence[Segment]) -> bool:
@@ -158,6 +160,8 @@ def compile_path(text: str) -> SegmentPath:
         which=tuple(_selector(inner, text) for inner in _brackets(shape["which"])),
         repetition=tuple(_selector(inner, text, segment, field) for inner in _brackets(shape["repetition"])),
         names_component=shape["component"] is not None,
+        plain=not shape["which"] and not shape["repetition"] and (segment, field) not in _TEXTS,
+        every_repetition=not shape["which"] and shape["repetition"] == "[*]" and (segment, field) not in _TEXTS,
     )
 
 

@@ -21,17 +21,17 @@ HEADERS = frozenset({"MSH", "FHS", "BHS"})
 class Segment:
     """One line of a message: `name` (FT1), `number` (which FT1, from 1), `line` (from 1), `text` as it stands."""
 
-    __slots__ = ("_fields", "_shift", "charset", "delimiters", "index", "line", "name", "number", "text")
+    __slots__ = ("_fields", "_shift", "delimiters", "index", "line", "name", "number", "text")
 
-    def __init__(
-        self, text: str, delimiters: Delimiters, charset: str, *, number: int = 1, line: int = 1, index: int = 0
-    ) -> None:
+    def __init__(self, text: str, name: str, number: int, line: int, index: int, delimiters: Delimiters) -> None:
         self.text = text
-        self.name = text[:3]
-        self.number, self.line, self.index = number, line, index
-        self.delimiters, self.charset = delimiters, charset
+        self.name = name
+        self.number = number
+        self.line = line
+        self.index = index
+        self.delimiters = delimiters
         self._fields: list[str] | None = None
-        self._shift = 1 if self.name in HEADERS else 0
+        self._shift = 1 if name in HEADERS else 0
 
     def __repr__(self) -> str:
         return f"<Segment {self.label} on line {self.line}, {len(self.text)} characters>"
@@ -66,32 +66,45 @@ class Segment:
 
     def value(self, position: int, component: int = 1, subcomponent: int = 1, repetition: int = 1) -> str | None:
         """One decoded value; None when it is absent or null. Without numbers: the first, as an older receiver reads."""
-        fields = self._fields or self._split()
         place = position - self._shift
-        if place < 1 or place >= len(fields):
-            return self.delimiters.separator if place == 0 and self._shift else None
-        whole = fields[place]
-        if not whole or whole == NULL:
+        try:
+            whole = (self._fields or self._split())[place]
+        except IndexError:
             return None
-        if self._shift and position == 2:
-            return whole
-        mark = self.delimiters.repetition
-        if mark is not None and mark in whole:
-            parts = whole.split(mark, repetition)
-            whole = parts[repetition - 1] if repetition <= len(parts) else ""
-        elif repetition != 1:
-            return None
-        return self.leaf(whole, component, subcomponent)
+        first = component == subcomponent == repetition == 1
+        if whole.isalnum() and place > 0:  # no delimiter is a letter or digit: most codes, dates and numbers are read here
+            return whole if first else None
+        if place < 1 or (self._shift and place == 1):
+            return self._of_header(position)
+        if not first:
+            found = self.repetitions(position)
+            return self.leaf(found[repetition - 1], component, subcomponent) if repetition <= len(found) else None
+        for mark in self.delimiters.cuts:
+            if mark in whole:
+                whole = whole.partition(mark)[0]
+        return whole if whole.isalnum() else self._decoded(whole)
+
+    def values(self, position: int, component: int = 1, subcomponent: int = 1) -> tuple[str, ...]:
+        """The decoded value of each repetition, in order, without the absent and null ones."""
+        whole = self.field(position)
+        if whole.isalnum():
+            return (whole,) if component == subcomponent == 1 else ()
+        found = [self.leaf(one, component, subcomponent) for one in self.repetitions(position)]
+        return tuple([value for value in found if value is not None])
 
     def leaf(self, repetition: str, component: int = 1, subcomponent: int = 1) -> str | None:
         """One decoded value inside a repetition as `repetitions` gave it; None when it is absent or null."""
         marks = self.delimiters
-        for mark, wanted in ((marks.component, component), (marks.subcomponent, subcomponent)):
-            if mark is not None and mark in repetition:
-                parts = repetition.split(mark, wanted)
-                repetition = parts[wanted - 1] if wanted <= len(parts) else ""
-            elif wanted != 1:
-                return None
+        if (mark := marks.component) is not None and mark in repetition:
+            repetition = _part(repetition, mark, component)
+            if subcomponent == 1 and repetition.isalnum():
+                return repetition
+        elif component != 1:
+            return None
+        if (mark := marks.subcomponent) is not None and mark in repetition:
+            repetition = _part(repetition, mark, subcomponent)
+        elif subcomponent != 1:
+            return None
         return self._decoded(repetition)
 
     def whole(self, part: str) -> str | None:
@@ -122,7 +135,13 @@ class Segment:
         if not text or text == NULL:
             return None
         escape = self.delimiters.escape
-        return self.delimiters.unescape(text, self.charset) if escape is not None and escape in text else text
+        return self.delimiters.unescape(text) if escape is not None and escape in text else text
+
+    def _of_header(self, position: int) -> str | None:
+        """MSH-1 and MSH-2, which are the delimiters and hold none."""
+        if not self._shift:
+            return None
+        return self.delimiters.separator if position == 1 else self.delimiters.declared or None
 
     def _is_delimiters(self, position: int) -> bool:
         return self._shift == 1 and position <= 2
@@ -131,3 +150,10 @@ class Segment:
         if self._fields is None:
             self._fields = self.text.split(self.delimiters.separator)
         return self._fields
+
+
+def _part(text: str, mark: str, wanted: int) -> str:
+    if wanted == 1:
+        return text.partition(mark)[0]
+    parts = text.split(mark, wanted)
+    return parts[wanted - 1] if wanted <= len(parts) else ""

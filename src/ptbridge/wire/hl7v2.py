@@ -14,7 +14,7 @@ A message that cannot be read raises RecordError, which names segment and field 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ptbridge.errors import RecordError
 from ptbridge.wire.hl7_charset import Remark, decode
@@ -26,7 +26,9 @@ from ptbridge.wire.hl7_segment import NULL, Segment
 __all__ = ["NULL", "Delimiters", "Group", "Message", "Remark", "Segment", "compile_path"]
 
 _FRAMING = "\x0b\x1c\ufeff"
+_LEAD = _FRAMING + "\r\n\t "
 _LINE_END = re.compile(r"(\r\n|\r|\n)")
+_ByName = dict[str, list[Segment]]
 _NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
 
 
@@ -39,15 +41,12 @@ class Message:
 
     __slots__ = ("_by_name", "_groups", "_owners", "charset", "delimiters", "raw", "remarks", "segments_all", "text")
 
-    def __init__(self, raw: bytes, text: str, charset: str, delimiters: Delimiters, segments: list[Segment]) -> None:
-        self.raw, self.text, self.charset, self.delimiters = raw, text, charset, delimiters
-        self.segments_all = segments
+    def __init__(self, raw: bytes, text: str, delimiters: Delimiters, segments: list[Segment], by_name: _ByName) -> None:
+        self.raw, self.text, self.delimiters, self.charset = raw, text, delimiters, delimiters.charset
+        self.segments_all, self._by_name = segments, by_name
         self.remarks: tuple[Remark, ...] = ()
-        self._by_name: dict[str, list[Segment]] = {}
         self._groups: dict[str, tuple[Group, ...]] = {}
         self._owners: list[Segment | None] | None = None
-        for segment in segments:
-            self._by_name.setdefault(segment.name, []).append(segment)
 
     def __repr__(self) -> str:
         return f"<Message of {len(self.segments_all)} segments, {len(self.raw)} bytes>"
@@ -60,12 +59,15 @@ class Message:
         """
         text, used, remarks = decode(raw, charset)
         found = list(remarks)
-        lines = _lines(text, found)
-        delimiters = Delimiters.of(lines[0][1])
+        start = text.lstrip(_LEAD)
+        _check_start(start)
+        delimiters = Delimiters.of(start[:64], used)
         if delimiters.assumed:
             found.append(Remark("delimiters-assumed", "MSH-2", "MSH-2 is empty: ^~\\& is assumed"))
-        message = cls(raw, text, used, delimiters, _segments(lines, delimiters, used))
+        segments, by_name = _segments(text, delimiters, found)
+        message = cls(raw, text, delimiters, segments, by_name)
         message.remarks = tuple(found)
+        _check_single(by_name)
         return message
 
     @property
@@ -107,7 +109,8 @@ class Message:
     def groups(self, anchor: str = "FT1") -> tuple[Group, ...]:
         """The groups that start with `anchor`, each with the segments that belong to it."""
         if anchor not in self._groups:
-            self._groups[anchor], remarks = groups_of(self.segments_all, anchor, self._event())
+            found, remarks = groups_of(self.segments_all, self._by_name, anchor, f"{self.code}^{self.trigger}")
+            self._groups[anchor] = tuple(found)
             self.remarks += remarks
         return self._groups[anchor]
 
@@ -133,70 +136,73 @@ class Message:
         """MSH-10."""
         return self.header.value(10)
 
-    def _event(self) -> str:
-        return f"{self.code}^{self.trigger}"
 
-
-def _lines(text: str, remarks: list[Remark]) -> list[tuple[int, str]]:
-    """(line number, segment text). Framing bytes at the edges of lines are left out; other lines join the one before."""
-    ends = text.replace("\r\n", "\r").replace("\n", "\r") if "\n" in text else text
-    numbered = [(number, line) for number, line in enumerate(ends.split("\r"), 1) if line]
-    if "\x0b" in text or "\x1c" in text or "\ufeff" in text:
-        numbered = [(number, bare) for number, line in numbered if (bare := line.strip(_FRAMING))]
-    numbered = [(number, line) for number, line in numbered if line[:1] > " " or line.strip()]
-    if not numbered:
-        raise RecordError("nothing in it", where="MSH")
-    numbered[0] = (numbered[0][0], numbered[0][1].lstrip())
-    first = numbered[0][1]
-    _check_start(first)
-    separator = first[3:4]
-    if not all(_starts_segment(line, separator) for _, line in numbered):
-        numbered = _joined(text, separator, remarks)
-    elif "\n" in text and text.count("\r") - text.count("\r\n") and text.count("\n"):
+def _segments(text: str, delimiters: Delimiters, remarks: list[Remark]) -> tuple[list[Segment], _ByName]:
+    """The segments, in order and by name. Nearly always all lines are segments; else `_joined` sorts them out."""
+    separator, made, by_name = delimiters.separator, list[Segment](), dict[str, list[Segment]]()
+    for number, line in enumerate(_line_ends_as_cr(text).split("\r"), 1):
+        name = line[:3]
+        if line[3:4] != separator or (name not in by_name and _NAME.fullmatch(name) is None):
+            if not line:
+                continue
+            return _numbered(_joined(text, separator, remarks), delimiters)
+        own = by_name.setdefault(name, [])
+        segment = Segment(line, name, len(own) + 1, number, len(made), delimiters)
+        own.append(segment)
+        made.append(segment)
+    if "\n" in text and text.count("\r") != text.count("\r\n") and text.count("\n") != text.count("\r\n"):
         remarks.append(Remark("line-ends-mixed", "MSH", "segments end with CR and with LF in one message"))
-    _check_single(numbered)
-    return numbered
+    return made, by_name
 
 
-def _check_start(first: str) -> None:
-    name = first[:3]
+def _numbered(lines: list[tuple[int, str]], delimiters: Delimiters) -> tuple[list[Segment], _ByName]:
+    made: list[Segment] = []
+    by_name: _ByName = {}
+    for number, line in lines:
+        own = by_name.setdefault(line[:3], [])
+        own.append(Segment(line, line[:3], len(own) + 1, number, len(made), delimiters))
+        made.append(own[-1])
+    return made, by_name
+
+
+def _joined(text: str, separator: str, remarks: list[Remark]) -> list[tuple[int, str]]:
+    """(line number, text) of each segment, for framing bytes at the edges of lines and for line ends inside a field.
+
+    A line that is no segment keeps its line end and joins the one before. Blank lines are left out.
+    """
+    pieces = _LINE_END.split(text)
+    found: list[tuple[int, list[str]]] = []
+    for place in range(0, len(pieces), 2):
+        line, number = pieces[place].strip(_FRAMING), place // 2 + 1
+        if not line.strip():
+            continue
+        line = line if found else line.lstrip(_LEAD)
+        if not found or ((line[3:4] == separator or len(line) == 3) and _NAME.fullmatch(line[:3])):
+            found.append((number, [line]))
+        else:
+            found[-1][1].extend((pieces[place - 1], line))
+            remarks.append(Remark("line-joined", found[-1][1][0][:3], f"line {number} is no segment: it joins the one before"))
+    return [(number, "".join(parts)) for number, parts in found]
+
+
+def _line_ends_as_cr(text: str) -> str:
+    return text.replace("\r\n", "\r").replace("\n", "\r") if "\n" in text else text
+
+
+def _check_start(start: str) -> None:
+    name = start[:3]
+    if not name:
+        raise RecordError("nothing in it", where="MSH")
     if name in ("FHS", "BHS"):
         raise RecordError("a batch, not a message; split it first", where=name)
     if name != "MSH":
         raise RecordError("the message does not start with MSH", where="MSH")
 
 
-def _check_single(numbered: list[tuple[int, str]]) -> None:
-    for number, line in numbered[1:]:
-        if line.startswith(("MSH", "FHS", "BHS", "BTS", "FTS")):
-            raise RecordError(f"a second message or a batch segment on line {number}; split it first", where=f"{line[:3]}")
-
-
-def _starts_segment(line: str, separator: str) -> bool:
-    return (line[3:4] == separator or len(line) == 3) and _NAME.match(line) is not None
-
-
-def _joined(text: str, separator: str, remarks: list[Remark]) -> list[tuple[int, str]]:
-    """The slow way, for text with line ends inside a field: a line that is no segment keeps its line end and joins."""
-    pieces = _LINE_END.split(text)
-    found: list[tuple[int, list[str]]] = []
-    for place in range(0, len(pieces), 2):
-        line, number = pieces[place].strip(_FRAMING), place // 2 + 1
-        if not found:
-            line = line.lstrip()
-        if _starts_segment(line, separator) if found else line:
-            found.append((number, [line]))
-        elif found and line.strip():
-            found[-1][1].extend((pieces[place - 1], line))
-            remarks.append(Remark("line-joined", found[-1][1][0][:3], f"line {number} is no segment: it joins the one before"))
-    return [(number, "".join(parts)) for number, parts in found]
-
-
-def _segments(lines: list[tuple[int, str]], delimiters: Delimiters, charset: str) -> list[Segment]:
-    counts: dict[str, int] = {}
-    made = []
-    for index, (number, line) in enumerate(lines):
-        name = line[:3]
-        counts[name] = count = counts.get(name, 0) + 1
-        made.append(Segment(line, delimiters, charset, number=count, line=number, index=index))
-    return made
+def _check_single(by_name: Mapping[str, Sequence[Segment]]) -> None:
+    """Two messages read as one would give a patient's charges to another."""
+    for name, allowed in (("MSH", 1), ("FHS", 0), ("BHS", 0), ("BTS", 0), ("FTS", 0)):
+        found = by_name.get(name, ())
+        if len(found) > allowed:
+            text = f"a second message or a batch segment on line {found[-1].line}; split it first"
+            raise RecordError(text, where=found[-1].label)
