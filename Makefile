@@ -27,8 +27,8 @@ check: $(READY) ## format, lint, strict types, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: $(READY) ## measure the hot paths, as ratios taken side by side
-	@$(BIN)/python -m tests.bench
+bench: $(READY) ## measure the hot paths, as ratios taken side by side (LONG=1: also sync of 100,000 encounters)
+	@$(BIN)/python -m tests.bench $(if $(LONG),--long)
 
 cases: $(READY) ## rewrite the expected golden files; the diff is the review
 	@PTBRIDGE_REWRITE_CASES=1 $(BIN)/python -m pytest tests/cases

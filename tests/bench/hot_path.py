@@ -1,0 +1,151 @@
+"""A 500 KB page of 100 encounters, from bytes to priced and to edited charges, against `orjson.loads` of the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ptbridge_sandbox.demo import CLINIC
+
+from ptbridge.coding import code, price
+from ptbridge.intake import group
+from ptbridge.model import CodedDay, Finding, PricedDay, SourceRecord, TreatmentDay, Visit
+from ptbridge.pipeline import Kit, check, normalize
+from ptbridge.wire.fhir_bundle import Entry, split_bundle
+from ptbridge.wire.fhir_join import Visits, key_of, readable, source_record, travelling
+from ptbridge.wire.fhir_plan import STANDARD_CHILDREN
+from ptbridge.wire.fhir_references import follow, reference_key
+from ptbridge.wire.source_client import SourceClient
+from tests.bench.clinic import clinic_folder, kit_of
+from tests.bench.runner import Figure, Settings, interleaved, page, parse_page
+
+BASE_URL = "https://emr"
+PRICED, EDITED = 5.0, 8.0  # times orjson.loads; issue 2
+
+Priced = list[PricedDay]
+
+
+def run(settings: Settings) -> list[Figure]:
+    """The two promised ratios, then where the time goes, each stage in times orjson.loads."""
+    with clinic_folder() as config:
+        way = Way(kit_of(config))
+    outputs = way.outputs()
+    work: dict[str, Callable[[], object]] = {"orjson.loads": parse_page, "priced": way.priced, "edited": way.edited}
+    for name, stage in way.stages:
+        work[name] = _again(stage, outputs[name])
+    seconds = interleaved(settings.size(40, 2), work)
+    whole = seconds["orjson.loads"]
+    charges = sum(len(priced.charges) for priced in way.priced())
+    findings = sum(len(found) for _, found in way.edited())
+    size = f"{len(page()):,} bytes, {charges} charges, {findings} findings"
+    return [
+        Figure(what="page to priced charges", value=seconds["priced"] / whole, unit="x", target=PRICED, note=size),
+        Figure(what="page to priced and edited charges", value=seconds["edited"] / whole, unit="x", target=EDITED),
+        Figure(what="orjson.loads of the page", value=whole * 1000, unit="ms"),
+        *(Figure(what=f"  stage {name}", value=seconds[name] / whole, unit="x") for name, _ in way.stages),
+    ]
+
+
+def _again(stage: Callable[[Any], object], given: object) -> Callable[[], object]:
+    return lambda: stage(given)
+
+
+class Way:
+    """The stages from a page's bytes to edited days, each from what the one before it made."""
+
+    def __init__(self, kit: Kit) -> None:
+        self.kit = kit
+        # The join asks a server for nothing here: all that a walk would fetch for these encounters stands on the page.
+        self.client = SourceClient(fhir=None, clinic=CLINIC, source="fhir_r4", time_zone=kit.time_zone)  # type: ignore[arg-type]
+        self.stages: tuple[tuple[str, Callable[[Any], Any]], ...] = (
+            ("split", self.split),
+            ("join", self.join),
+            ("records", self.records),
+            ("normalize", self.normalize),
+            ("group", self.group),
+            ("code", self.code),
+            ("price", self.price),
+            ("edits", self.check),
+        )
+
+    def outputs(self) -> dict[str, Any]:
+        """What each stage is given."""
+        given: dict[str, Any] = {}
+        made: Any = page()
+        for name, stage in self.stages:
+            given[name] = made
+            made = stage(made)
+        return given
+
+    def priced(self) -> Priced:
+        """From bytes to priced charges."""
+        return self.price(self.code(self.group(self.normalize(self.records(self.join(self.split(page())))))))
+
+    def edited(self) -> list[tuple[PricedDay, list[Finding]]]:
+        """From bytes to priced charges with every finding."""
+        return self.check(self.priced())
+
+    def split(self, content: bytes) -> tuple[Entry, ...]:
+        bundle = split_bundle(content)
+        assert bundle is not None and not bundle.warnings
+        return bundle.entries
+
+    def join(self, entries: tuple[Entry, ...]) -> Visits:
+        """As `Gatherer.gather` does it, less the asking."""
+        by_type: dict[str, list[Entry]] = {}
+        for entry in entries:
+            kind = entry.resource["resourceType"]
+            if readable(entry, kind) is None:
+                by_type.setdefault(kind, []).append(entry)
+        everything = {key_of(entry): entry for entry in entries}
+        visits = Visits.of(by_type["Encounter"], self.kit.time_zone, BASE_URL)
+        visits.admit({key: everything.get(key) for key in visits.patients.values() if key is not None})
+        for child in STANDARD_CHILDREN:
+            for entry in by_type.get(child.type, ()):
+                visits.join(child, entry)
+        self._add_coverages(visits, by_type["Coverage"])
+        for identity, encounter in visits.encounters.items():
+            members = visits.members[identity]
+            for key in travelling([encounter, *members.values()], BASE_URL, False):
+                if key not in members and key in everything:
+                    members[key] = everything[key]
+        return visits
+
+    def _add_coverages(self, visits: Visits, coverages: list[Entry]) -> None:
+        by_patient: dict[str, list[Entry]] = {}
+        for entry in coverages:
+            for beneficiary in follow(entry.resource, ("beneficiary",)):
+                if (key := reference_key(beneficiary, "Patient", BASE_URL)) is not None:
+                    by_patient.setdefault(key[1], []).append(entry)
+        for identity, patient in visits.patients.items():
+            for entry in by_patient.get(patient[1], ()) if patient is not None else ():
+                visits.members[identity][key_of(entry)] = entry
+
+    def records(self, visits: Visits) -> list[SourceRecord]:
+        received_at = self.client.now()
+        return [source_record(self.client, identity, visits.entries(identity), received_at) for identity in visits.encounters]
+
+    def normalize(self, records: list[SourceRecord]) -> list[Visit]:
+        return [normalize(record, self.kit) for record in records]
+
+    def group(self, visits: list[Visit]) -> list[TreatmentDay]:
+        return group(visits, clinic=CLINIC, billing_npi=self.kit.clinic.billing_provider.npi)
+
+    def code(self, days: list[TreatmentDay]) -> list[CodedDay]:
+        return list(self._coded(days))
+
+    def _coded(self, days: list[TreatmentDay]) -> Iterator[CodedDay]:
+        """The first half of `pipeline.charge`."""
+        kit = self.kit
+        for day in days:
+            route = kit.route(day)
+            assert route is not None, "every visit of the page has a payer that the clinic knows"
+            policy = kit.policies[route.policy]
+            yield code(day, policy=policy, codes=kit.codes, assistant_method=kit.clinic.assistant_method)
+
+    def price(self, days: list[CodedDay]) -> Priced:
+        """The second half: the page's payers all use the clinic's own fees."""
+        return [price(coded, self.kit.fees[""]) for coded in days]
+
+    def check(self, days: Priced) -> list[tuple[PricedDay, list[Finding]]]:
+        return [(priced, check(priced, self.kit)) for priced in days]
