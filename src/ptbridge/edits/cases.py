@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 
+from ptbridge.edits import case_facts
 from ptbridge.model import (
     Charge,
     CodedDay,
@@ -72,6 +73,7 @@ FACTS = {
     "patient_lacks": ("nothing", "what the patient's record lacks: family, given, birth_date, sex"),
     "unit_price_cents": ("5000", "of every line, or none"),
     "amount_cents": ("as priced", "of every line"),
+    **case_facts.FACTS,
 }
 """Every fact that a row may state: its value on a clean day, and what it is."""
 
@@ -153,7 +155,7 @@ def build_day(case: Case, codes: CodeTable) -> PricedDay:
     fact = _reader(case)
     documented = _documented(case, fact("documented"))
     second = fact("second_visit")
-    visit = _visit(case, fact, documented[:-1] if second else documented, codes)
+    visit = case_facts.dress(_visit(case, fact, documented[:-1] if second else documented, codes), fact)
     visits = (visit, _second(_visit(case, fact, documented[-1:], codes), second)) if second else (visit,)
     service_date = visit.service_date
     day = TreatmentDay(
@@ -183,7 +185,11 @@ def build_facts(
         raise ValueError(f"case {case.text!r}: no payer policy {case.payer!r}. Known: {', '.join(sorted(policies))}.")
     today = date.fromisoformat(_reader(case)("today") or "")
     policy = policies[case.payer] if case.payer else None
-    return Facts(codes=codes, policies=policies, policy=policy, today=today, clinic="example", icd10=icd10)
+    if policy is not None and "terms" in case.facts:
+        policy = case_facts.with_terms(policy, case.facts["terms"])
+    on = _reader(case)("on")
+    history = case_facts.read_history(case.facts, date.fromisoformat(on) if on else None)
+    return Facts(codes=codes, policies=policies, policy=policy, today=today, clinic="example", icd10=icd10, history=history)
 
 
 def difference(case: Case, edit: Edit, priced: PricedDay, facts: Facts) -> str | None:

@@ -28,3 +28,7 @@ def on_day(
 ) -> Finding:
     """A finding about the treatment day, or about one visit of it."""
     return Finding(code=code, severity=severity, message=message, fix=fix, visit_id=visit_id, where=where)
+
+
+WEIGHT = {"hold": Severity.ERROR, "warn": Severity.WARNING}
+"""How grave a finding is where the payer policy decides: any other word, and an unset setting, means that nothing is said."""
