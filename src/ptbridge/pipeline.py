@@ -51,20 +51,24 @@ class Kit:
     codes: CodeTable
     policies: dict[str, Policy]
     fees: dict[str, FeeSchedule | None]  # by the file name written in the clinic file; "" is the clinic's own
+    routes: dict[str, PayerRouteSpec]  # payer id or name, exactly as the EMR gives it
     edits: Sequence[Edit]
     destination: Destination
     ready_when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # the clinic's table, see sdk.not_ready
     icd10: Callable[[str, date], bool | None] | None = None
 
     def route(self, day: TreatmentDay) -> PayerRouteSpec | None:
-        """Which payer policy the day's primary coverage falls under; None when the clinic file does not say."""
+        """Which payer policy the day's primary coverage falls under, by the payer's id, else by its name.
+
+        None when the clinic file names neither, or when they lead to different policies.
+        """
         coverage = day.primary_coverage
         if coverage is None:
             return None
-        for route in self.clinic.payers:
-            if coverage.payer_id in route.ids or (coverage.payer_id is None and coverage.payer_name in route.names):
-                return route
-        return None
+        by_id, by_name = (self.routes.get(given or "") for given in (coverage.payer_id, coverage.payer_name))
+        if by_id and by_name and by_id.policy != by_name.policy:
+            return None
+        return by_id or by_name
 
 
 def normalize(record: SourceRecord, kit: Kit) -> Visit:

@@ -348,3 +348,12 @@ def test_sigterm_ends_in_order_and_the_next_run_goes_on(world: World) -> None:
     world.sync()
     assert world.books()["charges"] == 56
     world.agrees()
+
+
+def test_a_payer_is_known_by_its_id_or_its_name_and_never_by_two_policies(world: World) -> None:
+    text = world.clinic_file.read_text()
+    world.clinic_file.write_text(text.replace("ids: [MCR-B]", 'ids: ["Medicare Part B"]'))
+    assert world.sync().submissions_sent == 56
+    world.clinic_file.write_text(text.replace("ids: [ACME]", "ids: [ACME, MCR-B]"))
+    with pytest.raises(ConfigError, match="is already in payers"):
+        world.sync()

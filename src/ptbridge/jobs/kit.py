@@ -16,7 +16,7 @@ from ptbridge.pipeline import Kit
 from ptbridge.policy import FeeSchedule, Policy, load_codes, load_fees, load_payers
 from ptbridge.ports import Destination
 from ptbridge.sdk import ready_table
-from ptbridge.specs.clinic import ClinicSpec
+from ptbridge.specs.clinic import ClinicSpec, PayerRouteSpec
 from ptbridge.specs.config import Config
 from ptbridge.specs.mapping_files import load_mapping
 
@@ -24,12 +24,6 @@ from ptbridge.specs.mapping_files import load_mapping
 def build_kit(config: Config, spec: ClinicSpec, destination: Destination, *, today: date) -> Kit:
     """Read mapping, payers, fees, codes and edits. Raises ConfigError naming the file to edit."""
     policies = policies_of(config)
-    for route in spec.payers:
-        if route.policy not in policies:
-            raise ConfigError(
-                f"payers: there is no policy {route.policy!r}. Known policies: {', '.join(sorted(policies))}.",
-                where=str(config.files[spec.clinic]),
-            )
     return Kit(
         clinic=spec,
         time_zone=config.time_zone(spec),
@@ -38,11 +32,24 @@ def build_kit(config: Config, spec: ClinicSpec, destination: Destination, *, tod
         codes=load_codes(),
         policies=policies,
         fees=_fees(config, spec),
+        routes=_routes(config, spec, policies),
         edits=plugins.edits(),
         ready_when=_ready_when(spec),
         destination=destination,
         icd10=load_icd10(),
     )
+
+
+def _routes(config: Config, spec: ClinicSpec, policies: dict[str, Policy]) -> dict[str, PayerRouteSpec]:
+    """Payer id or name -> route; that none stands in two routes was checked with the file. Raises for an unknown policy."""
+    where = str(config.files[spec.clinic])
+    routes: dict[str, PayerRouteSpec] = {}
+    for route in spec.payers:
+        if route.policy not in policies:
+            known = ", ".join(sorted(policies))
+            raise ConfigError(f"payers: there is no policy {route.policy!r}. Known policies: {known}.", where=where)
+        routes |= dict.fromkeys((*route.ids, *route.names), route)
+    return routes
 
 
 def _ready_when(spec: ClinicSpec) -> dict[str, tuple[str, ...]]:
