@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from ptbridge.coding import findings as kinds
+from ptbridge.coding.abn import add_abn_modifiers
 from ptbridge.coding.counted import Counted
 from ptbridge.coding.diagnoses import DiagnosisList
 from ptbridge.coding.documented import Documented, Procedure, gather
+from ptbridge.coding.draft import NOTHING_KNOWN, Draft, Known
+from ptbridge.coding.kx import add_kx
 from ptbridge.coding.modifiers import (
     ASSISTANT_MODIFIER,
     assistant_split,
@@ -14,15 +17,25 @@ from ptbridge.coding.modifiers import (
     shares,
     with_discipline,
 )
+from ptbridge.coding.pair_modifiers import add_pair_modifiers
+from ptbridge.coding.telehealth import add_telehealth
 from ptbridge.coding.units import count
 from ptbridge.model import CodedDay, Exclusion, Finding, ServiceLine, TreatmentDay
 from ptbridge.policy import CodeTable, Policy, Terms
 from ptbridge.policy.assistants import Split
 
 
-def code(day: TreatmentDay, *, policy: Policy | None, codes: CodeTable, assistant_method: str | None = None) -> CodedDay:
+def code(
+    day: TreatmentDay,
+    *,
+    policy: Policy | None,
+    codes: CodeTable,
+    assistant_method: str | None = None,
+    known: Known = NOTHING_KNOWN,
+) -> CodedDay:
     """Code one treatment day under its payer's policy.
 
+    `known` is what else there is: the patient's history, allowed amounts, pair table, modifiers that a person confirmed.
     `assistant_method` (percentage or simple) is the clinic's recorded choice and overrides the policy's. What cannot be
     decided becomes a finding that holds; nothing is guessed and no documented line is dropped without an exclusion.
     """
@@ -37,6 +50,8 @@ def code(day: TreatmentDay, *, policy: Policy | None, codes: CodeTable, assistan
     counted = count(day, documented.procedures, terms)
     coder = _Coder(day, terms, documented, counted, assistant_method)
     coder.run()
+    draft = None if terms is None else _over_lines(Draft(day, terms, known, coder.lines))
+    more = () if draft is None else draft.findings
     return CodedDay(
         day=day,
         payer=None if policy is None else policy.name,
@@ -45,8 +60,18 @@ def code(day: TreatmentDay, *, policy: Policy | None, codes: CodeTable, assistan
         exclusions=tuple(documented.exclusions),
         acceptable=counted.acceptable,
         because=counted.day_because,
-        findings=tuple(dict.fromkeys((*documented.findings, *counted.findings, *coder.findings))),
+        findings=tuple(dict.fromkeys((*documented.findings, *counted.findings, *coder.findings, *more))),
+        allowed_cents=() if draft is None else draft.allowed_cents,
     )
+
+
+def _over_lines(draft: Draft) -> Draft:
+    """Modifiers that depend on several lines or on more than this day; KX last, because GA keeps it away."""
+    add_telehealth(draft)
+    add_pair_modifiers(draft)
+    add_abn_modifiers(draft)
+    add_kx(draft)
+    return draft
 
 
 def _payer_codes(documented: Documented, terms: Terms) -> None:

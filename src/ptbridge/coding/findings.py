@@ -128,6 +128,74 @@ ASSISTANT_CONTRADICTED = _kind(
     "Check who furnished the minutes; without the modifier Medicare pays the full amount.",
     "42 CFR 410.59, 410.60",
 )
+KX_NEEDED = _kind(
+    "KX10",
+    Severity.ERROR,
+    "the year's therapy threshold is passed and the lines carry no KX",
+    "KX attests that the services are necessary and documented. If so: `ptbridge release ID --add KX --reason TEXT`.",
+    "SSA 1833(g); CMS Pub. 100-04, ch. 5, section 10.3",
+)
+KX_NOT_TOLD = _kind(
+    "KX11",
+    Severity.INFORMATION,
+    "whether KX is needed cannot be told",
+    "Name a schedule of allowed amounts as `allowed` on the payer's route in the clinic file; see docs/modifiers.md.",
+    "CMS Pub. 100-04, ch. 5, section 10.3: the threshold counts allowed amounts",
+)
+KX_AMOUNT_UNKNOWN = _kind(
+    "KX12",
+    Severity.WARNING,
+    "the therapy threshold of the year is not known",
+    "Load the year's amount with `ptbridge reference load` once CMS has published it.",
+    "the physician fee schedule final rule of the year",
+)
+PAIR_MODIFIER = _kind(
+    "MD20",
+    Severity.ERROR,
+    "a pair of codes is paid together with a modifier, and separate minutes are documented",
+    "If the services were separate, confirm: `ptbridge release ID --add 59 --reason TEXT` (or XE, XP, XS, XU).",
+    "CMS NCCI Policy Manual, ch. 1, section E",
+)
+ABN_MODIFIER = _kind(
+    "MD21",
+    Severity.ERROR,
+    "the payer's file lists the code as excluded or as an expected denial",
+    "Confirm with `ptbridge release ID --add GA --reason TEXT` (or the modifier named), or exclude the day.",
+    "CMS Pub. 100-04, ch. 30",
+)
+TELEHEALTH_MIXED = _kind(
+    "MD22",
+    Severity.ERROR,
+    "a code was furnished partly by telehealth and partly in person, and one line cannot say so",
+    "Write the modifier into the EMR, or correct the visits.",
+)
+KX_CONTRADICTED = _kind(
+    "MD23",
+    Severity.ERROR,
+    "KX attests that a service is necessary where a denial as not necessary is expected",
+    "Take KX off in the EMR, or correct denial_expected_codes in the payer's file.",
+    "NGS: no KX on a line with GA",
+)
+ABN_UNUSED = _kind(
+    "MD24",
+    Severity.INFORMATION,
+    "an ABN is on file and nothing of the day is marked with it",
+    "If a denial is expected, put GA on the line in the EMR, or list the code under denial_expected_codes.",
+    "CMS Pub. 100-04, ch. 30",
+)
+OWN_PAIR = _kind(
+    "NC20",
+    Severity.ERROR,
+    "a pair of the payer's own table is billed together",
+    "Bill one of the two, or document separate times where the pair allows a modifier.",
+    "the payer policy's own_pairs",
+)
+PROPOSALS: dict[str, frozenset[str]] = {
+    KX_NEEDED.code: frozenset({"KX"}),
+    PAIR_MODIFIER.code: frozenset({"59", "XE", "XP", "XS", "XU"}),
+    ABN_MODIFIER.code: frozenset({"GA", "GX", "GY", "GZ"}),
+}
+"""The findings that propose a modifier, and which words a person may confirm with `ptbridge release --add`."""
 PRICE_MISSING = _kind(
     "PX01",
     Severity.ERROR,

@@ -26,6 +26,7 @@ class CodedDay:
 
     `acceptable` is the set of unit allocations that the counting rule allows, each as (procedure, units) pairs in
     documentation order; ptbridge's own choice is the first. `because` holds the reasons that concern the whole day.
+    `allowed_cents`, line by line, is what Medicare's therapy threshold counts; empty where no threshold counts the day.
     """
 
     day: TreatmentDay
@@ -36,6 +37,7 @@ class CodedDay:
     acceptable: tuple[tuple[tuple[str, int], ...], ...] = ()
     because: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    allowed_cents: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 from ptbridge.errors import ConfigError
+from ptbridge.policy.pairs import Pair, read_pair
 from ptbridge.policy.visit_pools import VisitPool, pool_problem, read_pool
 from ptbridge.specs.files import load_payer
 from ptbridge.specs.payer import CHOICES, PayerExample, PayerSpec, Setting, SettingEntry
@@ -58,6 +59,18 @@ class Terms:
     telehealth_modifier: str | None = None  # required | none
     x_modifiers: str | None = None  # accepted | rejected
     accident_kind: str | None = None  # employment | auto | none
+    kx: str | None = None  # propose | auto | none
+    kx_amount_unknown: str | None = None  # hold | warn
+    pair_modifier: str | None = None  # propose | auto | none
+    pair_modifier_word: str | None = None  # 59 | XE | XP | XS | XU
+    pair_modifier_on: str | None = None  # column_2 | column_1
+    code_pairs: str | None = None  # medicare | medicaid | none
+    own_pairs: tuple[Pair, ...] = ()
+    abn_modifiers: str | None = None  # propose | auto | none
+    statutory_codes: frozenset[str] = frozenset()
+    denial_expected_codes: frozenset[str] = frozenset()
+    telehealth_video: str | None = None  # 95 | GT | none
+    telehealth_audio: str | None = None  # 93 | none
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -171,10 +184,20 @@ def _problem(name: str, use: str) -> str | None:
         return f"{use!r} is not a number of {_NUMBERS[name]}"
     if name == "visit_limits":
         return next((problem for word in _words(use) if (problem := pool_problem(word))), None)
+    if name == "own_pairs":
+        return next((problem for item in _words(use) if (problem := _pair_problem(item))), None)
     if name == "covered_diagnoses" and any(len(item.split()) < 2 for item in _words(use)):
         return f"{use!r} needs the beginnings of diagnoses after each code, such as `G0283 M17 M25.5`"
     if name == "invalid_codes" and any(len(item.split(maxsplit=1)) != 2 for item in _words(use)):
         return f"{use!r} needs what to do after each code, such as `97014 report G0283 instead`"
+    return None
+
+
+def _pair_problem(written: str) -> str | None:
+    try:
+        read_pair(written, "")
+    except ValueError as problem:
+        return str(problem)
     return None
 
 
@@ -223,5 +246,17 @@ def _terms(policy: Policy, on: date) -> Terms:
         telehealth_modifier=use("telehealth_modifier"),
         x_modifiers=use("x_modifiers"),
         accident_kind=use("accident_kind"),
+        kx=use("kx"),
+        kx_amount_unknown=use("kx_amount_unknown"),
+        pair_modifier=use("pair_modifier"),
+        pair_modifier_word=use("pair_modifier_word"),
+        pair_modifier_on=use("pair_modifier_on"),
+        code_pairs=use("code_pairs"),
+        own_pairs=tuple(read_pair(item, found["own_pairs"].source) for item in words("own_pairs")),
+        abn_modifiers=use("abn_modifiers"),
+        statutory_codes=frozenset(words("statutory_codes")),
+        denial_expected_codes=frozenset(words("denial_expected_codes")),
+        telehealth_video=use("telehealth_video"),
+        telehealth_audio=use("telehealth_audio"),
         sources={name: setting.source for name, setting in found.items()},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -17,6 +18,9 @@ class Threshold:
 
     cents: int
     source: str
+
+
+ThresholdLookUp = Callable[[str, int], Threshold | None]  # group, calendar year
 
 
 def kx_group(discipline: str | None) -> str | None:

@@ -44,6 +44,18 @@ SETTINGS = {
     "note_signature": "required or none",
     "referring_npi": "required or none",
     "bundled_codes": "comma-separated codes that this payer never pays apart",
+    "kx": "propose, auto or none: KX above Medicare's therapy threshold; propose holds the day until a person confirms",
+    "kx_amount_unknown": "hold or warn: a day in a year whose threshold is not known",
+    "pair_modifier": "propose, auto or none: 59 or X{EPSU} where a pair allows it and separate minutes are documented",
+    "pair_modifier_word": "59, XE, XP, XS or XU: which of them this payer is sent",
+    "pair_modifier_on": "column_2 or column_1: which code of the pair carries it",
+    "code_pairs": "medicare, medicaid or none: whose NCCI pair file this payer applies",
+    "own_pairs": "comma-separated pairs of this payer's own table, each column 1, column 2, indicator: 97140 97530 1",
+    "abn_modifiers": "propose, auto or none: GA, GX, GY, GZ on the codes of the next two settings (GZ is never automatic)",
+    "statutory_codes": "comma-separated codes that the law excludes from the benefits: GY, with GX where an ABN is on file",
+    "denial_expected_codes": "comma-separated codes expected to be denied as not necessary: GA with an ABN on file, GZ without",
+    "telehealth_video": "95, GT or none: the modifier of a visit by video",
+    "telehealth_audio": "93 or none: the modifier of a visit by audio only",
     "invalid_codes": "comma-separated codes that this payer does not take, each with what to do: 97014 report G0283 instead",
 }
 
@@ -66,6 +78,15 @@ CHOICES = {
     "telehealth_modifier": ("required", "none"),
     "x_modifiers": ("accepted", "rejected"),
     "accident_kind": ("employment", "auto", "none"),
+    "kx": ("propose", "auto", "none"),
+    "kx_amount_unknown": ("hold", "warn"),
+    "code_pairs": ("medicare", "medicaid", "none"),
+    "pair_modifier": ("propose", "auto", "none"),
+    "pair_modifier_word": ("59", "XE", "XP", "XS", "XU"),
+    "pair_modifier_on": ("column_2", "column_1"),
+    "abn_modifiers": ("propose", "auto", "none"),
+    "telehealth_video": ("95", "GT", "none"),
+    "telehealth_audio": ("93", "none"),
 }
 
 

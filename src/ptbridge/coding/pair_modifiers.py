@@ -1,0 +1,99 @@
+"""59 and X{EPSU}: only where an active pair with indicator 1 hits and the note documents separate minutes; never for 0.
+
+The pair comes from the quarter's official file, or from the payer's own table, which goes first. A needless 59 is itself an
+audit flag: most pairs that web pages name for therapy have been inactive since 2020. Sources: CMS NCCI Policy Manual, ch. 1,
+section E; since 2019-07-01 Medicare takes the modifier on either column (First Coast, CO-236).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from itertools import combinations
+
+from ptbridge.coding import findings as kinds
+from ptbridge.coding.draft import Draft
+from ptbridge.model import Intervention, Visit
+from ptbridge.policy.pairs import PAIR_MODIFIERS, Pair
+
+GROUP_CODES = frozenset({"97150", "92508"})
+_WORDS = frozenset(PAIR_MODIFIERS)
+_Lines = list[tuple[Visit, Intervention]]
+
+
+def add_pair_modifiers(draft: Draft) -> None:
+    """Offer the payer's pair modifier where a pair of the day allows it; what a payer's own pair forbids is a finding."""
+    on = draft.day.service_date
+    if on is None or not (draft.terms.own_pairs or draft.known.pair_between):
+        return
+    places: dict[str, list[int]] = {}
+    for place, line in enumerate(draft.lines):
+        places.setdefault(line.procedure, []).append(place)
+    for one, other in combinations(places, 2):
+        own = next((pair for pair in draft.terms.own_pairs if {pair.column_1, pair.column_2} == {one, other}), None)
+        marked = any(not _WORDS.isdisjoint(draft.lines[place].modifiers) for place in (*places[one], *places[other]))
+        if marked and (own is None or own.indicator == "1"):
+            continue  # the EMR has said so
+        evidence = _separate(_documented(draft, places[one]), _documented(draft, places[other]), draft)
+        pair = own or (_official(draft, one, other, on) if evidence else None)
+        if pair is not None:
+            _apply(draft, pair, places, evidence, of_payer=own is not None)
+
+
+def _official(draft: Draft, one: str, other: str, on: date) -> Pair | None:
+    look_up = draft.known.pair_between
+    if look_up is None or draft.terms.pair_modifier in (None, "none"):
+        return None
+    return look_up(one, other, on)
+
+
+def _apply(draft: Draft, pair: Pair, places: dict[str, list[int]], evidence: str | None, *, of_payer: bool) -> None:
+    terms = draft.terms
+    named = f"pair {pair.column_1}/{pair.column_2}, indicator {pair.indicator} ({pair.source})"
+    carrier = places[pair.column_1 if terms.pair_modifier_on == "column_1" else pair.column_2]
+    at = draft.at(draft.lines[carrier[0]])
+    if pair.indicator != "1" or evidence is None or terms.pair_modifier in (None, "none"):
+        if of_payer:
+            why = "never paid together" if pair.indicator != "1" else "separate minutes are not documented"
+            draft.findings.append(kinds.OWN_PAIR(f"{named}: {why}", at=at))
+        return
+    word = min(draft.known.confirmed & _WORDS, default=terms.pair_modifier_word)
+    if word is None:
+        draft.findings.append(
+            kinds.MODIFIER_UNSET(f"{terms.payer} has no pair_modifier_word: 59 or which X for {named}?", at=at)
+        )
+        return
+    draft.offer(terms.pair_modifier, kinds.PAIR_MODIFIER, carrier, word, f"{named}; {evidence} -> {word}")
+
+
+def _documented(draft: Draft, places: list[int]) -> _Lines:
+    return [found for place in places for found in draft.documentation(draft.lines[place])]
+
+
+def _separate(one: _Lines, other: _Lines, draft: Draft) -> str | None:
+    """Why the minutes of both are separate, as far as the note documents it; None when it does not."""
+    first, second = list(_times(one)), list(_times(other))
+    if first and second and len(first) == len(one) and len(second) == len(other):
+        apart = all(end <= start or until <= begin for begin, end in first for start, until in second)
+        return "the documented times of both do not overlap" if apart else None
+    codes = {line.code for _, line in (*one, *other)}
+    if len(codes & GROUP_CODES) == 1 and all(line.minutes for _, line in (*one, *other)) and _adds_up(draft):
+        return "group and individual minutes are documented apart and add up within the treatment minutes total"
+    return None
+
+
+def _times(lines: _Lines) -> Iterator[tuple[datetime, datetime]]:
+    for _, line in lines:
+        if line.start is not None and line.end is not None and line.start < line.end:
+            yield line.start, line.end
+
+
+def _adds_up(draft: Draft) -> bool:
+    """Whether the minutes of all lines fit the notes' totals, so that none of them was counted twice."""
+    for visit in draft.day.visits:
+        minutes = [line.minutes for line in visit.interventions if not line.not_done]
+        if visit.treatment_minutes_total is None or None in minutes:
+            return False
+        if sum(part or 0 for part in minutes) > visit.treatment_minutes_total:
+            return False
+    return True
