@@ -7,7 +7,7 @@ A row under `Cases (<payer policy>)` is one day and what the edit finds on it:
 Left of `->`: service lines as everywhere in ptbridge, separated by commas. `x0` is documented and not billed; `*51` after a
 line repeats it. Then facts, each after a bar, as in `FACTS` below; what is not said is as on a clean day. Right of it: `ok`,
 or the beginning of each finding's message (`&&` between several), with `warning:` or `information:` before it when it is
-not an error. A `Cases (none)` day has no payer policy.
+not an error. A line that is indented further continues the row above it. A `Cases (none)` day has no payer policy.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ FACTS = {
 """Every fact that a row may state: its value on a clean day, and what it is."""
 
 _HEADER = re.compile(r"Cases \((?P<payer>[a-z0-9_]+)\)")
+_CONTINUED = re.compile(r"\n {6,}(?=\S)")
 _LINE = re.compile(r"(?P<line>[^*]+?)(?: \*(?P<times>\d+))?")
 _DOCUMENTED = re.compile(r"(?P<code>\w{5})(?:@(?P<minutes>\d+))?")
 _EXPECTED = re.compile(r"(?:(?P<severity>error|warning|information): )?(?P<message>.+)")
@@ -102,7 +103,7 @@ def read_cases(manual: str) -> tuple[Case, ...]:
 def _read_cases(manual: str) -> Iterator[Case]:
     payer: str | None = None
     inside = False
-    for row in manual.splitlines():
+    for row in _CONTINUED.sub(" ", manual).splitlines():
         if match := _HEADER.fullmatch(row.strip()):
             payer, inside = None if match["payer"] == "none" else match["payer"], True
         elif row and not row.startswith(" "):

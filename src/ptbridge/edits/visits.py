@@ -17,3 +17,8 @@ def line_minutes(done: Intervention) -> int | None:
     if done.minutes is None and done.therapist_minutes is not None and done.assistant_minutes is not None:
         return done.therapist_minutes + done.assistant_minutes
     return done.minutes
+
+
+def assistant_treated(visit: Visit) -> bool:
+    """True when an assistant furnished some of the visit's lines."""
+    return any((done.by_assistant or done.assistant_minutes) and not done.not_done for done in visit.interventions)
