@@ -10,12 +10,14 @@ import apsw
 from ptbridge.ledger.database import unpack
 from ptbridge.model import Fate
 
+# `+` keeps the planner to the index by day: through the one by run, which all of a first run's answers share, the counts of
+# 10,000 days took 47 s instead of 14 ms.
 _FATES = """
 SELECT CASE
          WHEN v.state = 'quarantined' THEN 'quarantined'
          WHEN v.state = 'gone' OR v.excluded_rule IS NOT NULL THEN 'excluded'
          WHEN d.state IN ('held', 'excluded') THEN d.state
-         WHEN d.state = 'sent' THEN iif(EXISTS (SELECT 1 FROM submission s WHERE s.day_id = d.id AND s.accepted_run = ?1),
+         WHEN d.state = 'sent' THEN iif(EXISTS (SELECT 1 FROM submission s WHERE s.day_id = d.id AND +s.accepted_run = ?1),
                                         'sent', 'unchanged')
          WHEN d.state = 'voided' THEN 'excluded'
          ELSE 'queued'
