@@ -182,7 +182,8 @@ class Bridge:
         return json.loads(done.stdout)
 
     def _command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "ptbridge", *words, "--config", str(self.folder)]
+        # -P: a folder here that is called ptbridge, as config folders are, must not pass for the package
+        return [sys.executable, "-P", "-m", "ptbridge", *words, "--config", str(self.folder)]
 
     def init(self, emr_port: int, token: str) -> None:
         """Write the config folder with the flags that a person would use, then its fees."""
@@ -246,7 +247,7 @@ class Servers:
         with (self.folder / f"{name}.log").open("w") as log:
             environment = {**os.environ, "PTBRIDGE_SANDBOX_TOKEN": self.token}
             process = subprocess.Popen(
-                [sys.executable, "-m", *module], stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+                [sys.executable, "-P", "-m", *module], stdout=subprocess.PIPE, stderr=log, text=True, env=environment
             )
         assert process.stdout is not None
         line = process.stdout.readline().strip()
