@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from ptbridge.edits import case_facts
+from ptbridge.edits import case_facts, case_reference
 from ptbridge.model import (
     Charge,
     CodedDay,
@@ -74,6 +74,7 @@ FACTS = {
     "unit_price_cents": ("5000", "of every line, or none"),
     "amount_cents": ("as priced", "of every line"),
     **case_facts.FACTS,
+    **case_reference.FACTS,
 }
 """Every fact that a row may state: its value on a clean day, and what it is."""
 
@@ -190,7 +191,16 @@ def build_facts(
         policy = case_facts.with_terms(policy, case.facts["terms"])
     on = _reader(case)("on")
     history = case_facts.read_history(case.facts, date.fromisoformat(on) if on else None)
-    return Facts(codes=codes, policies=policies, policy=policy, today=today, clinic="example", icd10=icd10, history=history)
+    return Facts(
+        codes=codes,
+        policies=policies,
+        policy=policy,
+        today=today,
+        clinic="example",
+        icd10=icd10,
+        history=history,
+        reference=case_reference.read_reference(case.facts),
+    )
 
 
 def difference(case: Case, edit: Edit, priced: PricedDay, facts: Facts) -> str | None:

@@ -9,6 +9,7 @@ from datetime import date
 from ptbridge.policy.codes import CodeTable
 from ptbridge.policy.history import PatientHistory
 from ptbridge.policy.payers import Policy, Terms
+from ptbridge.policy.reference import Reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +18,8 @@ class Facts:
 
     `today` is the civil day at the clinic. `icd10` says whether a diagnosis code (with its dot) was valid on a date, or
     None when its table does not cover that date; without a table it is absent. `history` is absent where nothing is known
-    about the patient beyond this day (`ptbridge units`, the cases of a manual page).
+    about the patient beyond this day (`ptbridge units`, the cases of a manual page). `reference` are the loaded official files
+    with the shipped small tables behind them; absent where no config folder is at hand.
     """
 
     codes: CodeTable
@@ -27,6 +29,7 @@ class Facts:
     clinic: str = ""
     icd10: Callable[[str, date], bool | None] | None = None
     history: PatientHistory | None = None
+    reference: Reference | None = None
 
     def terms(self, on: date | None) -> Terms | None:
         """The payer's settings on a service date; None without a payer or without a date."""

@@ -8,7 +8,7 @@ from ptbridge.policy.reference.coverage import Coverage, coverage
 from ptbridge.policy.reference.index import Entry
 from ptbridge.policy.reference.kinds import KINDS, Kind, Period, calendar_year, quarter
 from ptbridge.policy.reference.load import PARTS, LoadReport, load
-from ptbridge.policy.reference.lookup import Reference, reference_of_pairs
+from ptbridge.policy.reference.lookup import Reference, reference_of
 from ptbridge.policy.reference.shipped import SHIPPED
 from ptbridge.policy.reference.thresholds import Threshold
 from ptbridge.policy.reference.values import AddOn, Mue, PairEdit, Rvu, TherapyDisposition
@@ -33,5 +33,5 @@ __all__ = [
     "coverage",
     "load",
     "quarter",
-    "reference_of_pairs",
+    "reference_of",
 ]

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ptbridge.errors import ConfigError
-from ptbridge.policy.reference import add_on, ptp, rvu
+from ptbridge.policy.reference import add_on, mue, ptp, rvu
 from ptbridge.policy.reference.days import day_of, packed_day
 from ptbridge.policy.reference.index import Entry, read_index
 from ptbridge.policy.reference.kinds import KINDS, Period
 from ptbridge.policy.reference.packed import AGAIN, PackedTable, key, pack
 from ptbridge.policy.reference.shipped import SHIPPED, shipped_add_on, shipped_icd10, shipped_mue, shipped_pair
+from ptbridge.policy.reference.tables import Table
 from ptbridge.policy.reference.thresholds import Threshold, read_thresholds, shipped_thresholds
 from ptbridge.policy.reference.values import AddOn, Mue, PairEdit, Rvu, TherapyDisposition
 
@@ -242,13 +243,31 @@ def _rvu(code: str, modifier: str, words: list[str], values: list[int | None], f
     )
 
 
-def reference_of_pairs(pairs: Sequence[PairEdit], period: Period, name: str = "pair table") -> Reference:
-    """A reference whose one edition is this pair table, in memory: for a manual page's cases, for a payer's own table."""
-    rows = sorted(
-        (ptp.pair_key(pair.column1, pair.column2), packed_day(pair.effective), packed_day(pair.deletion), pair.indicator)
-        for pair in pairs
-    )
-    records = array("I", (start << 16 | end << 1 | indicator for _, start, end, indicator in rows)).tobytes()
-    data = pack([row[0] for row in rows], records, ptp.FORMAT, {"kind": "ptp"})
-    entry = Entry(kind="ptp", period=period, file="", bytes=len(data), sha256="", sources=(), texts=(name,))
-    return Reference([Edition(entry, PackedTable(data, name))])
+def reference_of(
+    period: Period, *, pairs: Sequence[PairEdit] | None = None, maximums: Sequence[Mue] | None = None, name: str = "table"
+) -> Reference:
+    """A reference in memory whose loaded editions are these tables: what is None is not loaded.
+
+    For the cases of a manual page, and wherever a small table is to be asked as a large one is. Raises ValueError for a date
+    that does not fit.
+    """
+    editions: list[Edition] = []
+    if pairs is not None:
+        rows = sorted(
+            (ptp.pair_key(pair.column1, pair.column2), packed_day(pair.effective), packed_day(pair.deletion), pair.indicator)
+            for pair in pairs
+        )
+        records = array("I", (start << 16 | end << 1 | indicator for _, start, end, indicator in rows)).tobytes()
+        editions.append(_in_memory("ptp", period, name, [row[0] for row in rows], records, ptp.FORMAT))
+    if maximums is not None:
+        table = Table("mue", mue.FORMAT)
+        for maximum in maximums:
+            table.add(maximum.code, maximum.value, maximum.mai)
+        editions.append(_in_memory("mue", period, name, *table.sorted(), mue.FORMAT))
+    return Reference(editions)
+
+
+def _in_memory(kind: str, period: Period, name: str, keys: Sequence[int], records: bytes, record_format: str) -> Edition:
+    data = pack(keys, records, record_format, {"kind": kind})
+    entry = Entry(kind=kind, period=period, file="", bytes=len(data), sha256="", sources=(), texts=(name,))
+    return Edition(entry, PackedTable(data, name))
