@@ -25,6 +25,7 @@ from ptbridge.ledger import DayRow, Decision, StoredVisit, Verdict
 from ptbridge.model import Finding, PricedDay, Severity, SourceRecord, TreatmentDay, Visit, VisitStatus
 from ptbridge.plan import Plan, plan
 from ptbridge.policy import CodeTable, Facts, FeeSchedule, Policy
+from ptbridge.policy.reference import Reference
 from ptbridge.ports import Destination, Edit
 from ptbridge.sdk import not_ready
 from ptbridge.specs.clinic import ClinicSpec, PayerRouteSpec
@@ -56,6 +57,7 @@ class Kit:
     destination: Destination
     ready_when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # the clinic's table, see sdk.not_ready
     icd10: Callable[[str, date], bool | None] | None = None
+    reference: Reference | None = None
 
     def route(self, day: TreatmentDay) -> PayerRouteSpec | None:
         """Which payer policy the day's primary coverage falls under, by the payer's id, else by its name.
@@ -97,7 +99,13 @@ def check(priced: PricedDay, kit: Kit) -> list[Finding]:
     """All findings of a priced day: the mapping's, the coding's, the prices', and every edit's."""
     policy = kit.policies.get(priced.coded.payer or "")
     facts = Facts(
-        codes=kit.codes, policies=kit.policies, policy=policy, today=kit.today, clinic=kit.clinic.clinic, icd10=kit.icd10
+        codes=kit.codes,
+        policies=kit.policies,
+        policy=policy,
+        today=kit.today,
+        clinic=kit.clinic.clinic,
+        icd10=kit.icd10,
+        reference=kit.reference,
     )
     findings = [finding for visit in priced.day.visits for finding in visit.findings]
     findings += priced.coded.findings

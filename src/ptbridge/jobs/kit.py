@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from datetime import date
 from importlib import resources
 from pathlib import Path
@@ -14,6 +15,7 @@ from ptbridge.errors import ConfigError
 from ptbridge.intake import CompiledMapping, compile_mapping
 from ptbridge.pipeline import Kit
 from ptbridge.policy import FeeSchedule, Policy, load_codes, load_fees, load_payers
+from ptbridge.policy.reference import Reference
 from ptbridge.ports import Destination
 from ptbridge.sdk import ready_table
 from ptbridge.specs.clinic import ClinicSpec, PayerRouteSpec
@@ -24,6 +26,7 @@ from ptbridge.specs.mapping_files import load_mapping
 def build_kit(config: Config, spec: ClinicSpec, destination: Destination, *, today: date) -> Kit:
     """Read mapping, payers, fees, codes and edits. Raises ConfigError naming the file to edit."""
     policies = policies_of(config)
+    reference = Reference.open(config.folder / "reference")
     return Kit(
         clinic=spec,
         time_zone=config.time_zone(spec),
@@ -36,8 +39,19 @@ def build_kit(config: Config, spec: ClinicSpec, destination: Destination, *, tod
         edits=plugins.edits(),
         ready_when=_ready_when(spec),
         destination=destination,
-        icd10=load_icd10(),
+        icd10=_icd10(reference),
+        reference=reference,
     )
+
+
+def _icd10(reference: Reference) -> Callable[[str, date], bool | None]:
+    """A loaded order file decides for its own dates, the shipped list for the others."""
+    shipped = load_icd10()
+
+    def look_up(code: str, on: date) -> bool | None:
+        return reference.icd10(code, on) if reference.covers("icd10", on) else shipped(code, on)
+
+    return look_up
 
 
 def _routes(config: Config, spec: ClinicSpec, policies: dict[str, Policy]) -> dict[str, PayerRouteSpec]:
@@ -90,6 +104,9 @@ def fingerprint(config: Config, today: date) -> str:
         for path in sorted((config.folder / folder).rglob("*")):
             if path.is_file():
                 digest.update(_named(path, config.folder))
+    index = config.folder / "reference" / "index.json"  # it names the look-up files by their content
+    if index.is_file():
+        digest.update(_named(index, config.folder))
     return digest.hexdigest()
 
 
