@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import Any, Protocol
 
 from ptbridge.model import Acknowledgement, Finding, PricedDay, Severity, SourceRecord, Submission
@@ -41,6 +42,19 @@ class ConnectorInfo:
     required: tuple[str, ...] = ()
 
 
+class KnownRecords(Protocol):
+    """What the ledger already has of one clinic's source; for sources that tell changes and deletions only by comparison."""
+
+    def latest(self, record_key: str) -> SourceRecord | None:
+        """The newest record of a visit as received; None when it was never seen or is deleted."""
+
+    def between(self, first: date, last: date) -> tuple[str, ...]:
+        """Keys of the visits, not deleted, whose service date lies from `first` to `last`."""
+
+    def unread(self) -> tuple[str, ...]:
+        """Keys of the quarantined records of which no version could ever be read."""
+
+
 class Connector(Protocol):
     """A module in `connectors/`: `INFO`, `pull` and `check`."""
 
@@ -51,6 +65,45 @@ class Connector(Protocol):
 
     async def check(self, client: Any) -> list[str]:
         """Plain sentences: what this server can and cannot do, and which fallback will be used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxEntry:
+    """What the inbox knows of one received HL7 v2 message without reading it again. `seq` counts arrivals.
+
+    `kind` is `DFT^P03`; `state` is taken, ignored or damaged, with its `reason`; `keys` are the (path, value) pairs under
+    which `Inbox.about` finds it.
+    """
+
+    seq: int
+    received_at: datetime
+    kind: str
+    state: str
+    reason: str = ""
+    keys: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+    def values(self, path: str) -> list[str]:
+        """What it carries at a path that the inbox indexes."""
+        return [value for name, value in self.keys if name == path]
+
+
+class Inbox(Protocol):
+    """One clinic's received messages, as a connector reads them. Nothing is taken out by reading."""
+
+    def last(self) -> int:
+        """The number of the newest message; 0 when there is none."""
+
+    def arrived(self, *, after: int, upto: int, limit: int) -> list[InboxEntry]:
+        """Messages numbered above `after` up to `upto`, in order of arrival, at most `limit` of them."""
+
+    def about(self, path: str, value: str) -> list[InboxEntry]:
+        """The messages that carry this value at this path, in order of arrival."""
+
+    def raw(self, seq: int) -> bytes:
+        """A message's bytes as received."""
+
+    def counts(self) -> dict[str, int]:
+        """How many messages of each state, kind and reason."""
 
 
 # ---------------------------------------------------------------- edits
