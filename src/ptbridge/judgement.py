@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from ptbridge.ledger import DayRow, Decision, StoredVisit, Verdict
+from ptbridge.ledger import BilledLine, DayRow, Decision, StoredVisit, Verdict
 from ptbridge.model import Charge, Finding, PricedDay, VisitStatus
 from ptbridge.plan import Plan
 
@@ -45,8 +45,43 @@ def verdict_of(judgement: Judgement, never_billed: Mapping[VisitStatus, str]) ->
         visits_sha256=judgement.visits_sha256,
         content_sha256=plan.content_sha256,
         submission=plan.submission,
+        billed=tuple(_billed(judgement)),
+        visit_types=tuple(sorted({stored.visit.visit_type or "" for stored in judgement.visits})),
+        authorization_number=_authorization(judgement),
         excluded=excluded,
     )
+
+
+def _billed(judgement: Judgement) -> Iterator[BilledLine]:
+    """What the day bills, or would while it is held: later days of the patient count it."""
+    priced = judgement.priced
+    if priced is None or judgement.plan.state not in ("held", "queued", "sent"):
+        return
+    documented = {
+        f"{stored.visit.visit_id}/{line.line_key}": line for stored in judgement.visits for line in stored.visit.interventions
+    }
+    allowed = priced.coded.allowed_cents or (None,) * len(priced.charges)
+    for charge, allowed_cents in zip(priced.charges, allowed, strict=True):
+        line = charge.line
+        behind = [documented[key] for key in line.line_keys if key in documented]
+        starts = [one.start for one in behind if one.start is not None]
+        ends = [one.end for one in behind if one.end is not None]
+        timed = bool(behind) and len(starts) == len(ends) == len(behind)
+        yield BilledLine(
+            procedure=line.procedure,
+            modifiers=line.modifiers,
+            units=line.units,
+            amount_cents=charge.amount_cents,
+            allowed_cents=allowed_cents,
+            start=min(starts).isoformat() if timed else None,
+            end=max(ends).isoformat() if timed else None,
+        )
+
+
+def _authorization(judgement: Judgement) -> str | None:
+    """The one authorization number of the day's visits; None when there is none, or more than one."""
+    numbers = {stored.visit.authorization_number for stored in judgement.visits} - {None}
+    return numbers.pop() if len(numbers) == 1 else None
 
 
 def _reason(judgement: Judgement, excluded: Mapping[int, tuple[int, str | None]]) -> str | None:

@@ -17,7 +17,7 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 from ptbridge import intake
-from ptbridge.coding import code, price
+from ptbridge.coding import Known, code, price
 from ptbridge.edits import run as edit
 from ptbridge.intake import CompiledMapping
 from ptbridge.judgement import Judgement, verdict_of
@@ -25,6 +25,7 @@ from ptbridge.ledger import DayRow, Decision, StoredVisit, Verdict
 from ptbridge.model import Finding, PricedDay, Severity, SourceRecord, TreatmentDay, Visit, VisitStatus
 from ptbridge.plan import Plan, plan
 from ptbridge.policy import CodeTable, Facts, FeeSchedule, Policy
+from ptbridge.policy.history import PatientHistory
 from ptbridge.policy.reference import Reference
 from ptbridge.ports import Destination, Edit
 from ptbridge.sdk import not_ready
@@ -39,6 +40,9 @@ NEVER_BILLED = {
     VisitStatus.NO_SHOW: "no-show",
     VisitStatus.ENTERED_IN_ERROR: "entered-in-error",
 }
+
+
+ReadHistory = Callable[[TreatmentDay, Policy | None], PatientHistory | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,15 +91,19 @@ def day_key(visit: Visit, kit: Kit) -> str:
     return intake.day_key(visit, kit.clinic.billing_provider.npi)
 
 
-def charge(day: TreatmentDay, kit: Kit) -> PricedDay:
-    """Code and price one treatment day."""
+def charge(
+    day: TreatmentDay, kit: Kit, history: PatientHistory | None = None, confirmed: frozenset[str] = frozenset()
+) -> PricedDay:
+    """Code and price one treatment day. `confirmed` are proposed modifiers that a person said to add."""
     route = kit.route(day)
     policy = kit.policies[route.policy] if route else None
-    coded = code(day, policy=policy, codes=kit.codes, assistant_method=kit.clinic.assistant_method)
+    allowed = kit.fees[route.allowed] if route and route.allowed else None
+    known = Known(history=history, allowed=allowed, reference=kit.reference, confirmed=confirmed)
+    coded = code(day, policy=policy, codes=kit.codes, assistant_method=kit.clinic.assistant_method, known=known)
     return price(coded, kit.fees[(route.fees if route else None) or ""])
 
 
-def check(priced: PricedDay, kit: Kit) -> list[Finding]:
+def check(priced: PricedDay, kit: Kit, history: PatientHistory | None = None) -> list[Finding]:
     """All findings of a priced day: the mapping's, the coding's, the prices', and every edit's."""
     policy = kit.policies.get(priced.coded.payer or "")
     facts = Facts(
@@ -106,6 +114,7 @@ def check(priced: PricedDay, kit: Kit) -> list[Finding]:
         clinic=kit.clinic.clinic,
         icd10=kit.icd10,
         reference=kit.reference,
+        history=history,
     )
     findings = [finding for visit in priced.day.visits for finding in visit.findings]
     findings += priced.coded.findings
@@ -122,10 +131,12 @@ def judge(
     decision: Decision | None = None,
     unreadable: Sequence[str] = (),
     live: bytes | None = None,
+    history: ReadHistory | None = None,
 ) -> Verdict:
-    """Judge one treatment day: code, price, edit, then hold, exclude or plan what leaves. Pure.
+    """Judge one treatment day: code, price, edit, then hold, exclude or plan what leaves. Pure, but for `history`.
 
-    `live` are the bytes of what the biller has now.
+    `live` are the bytes of what the biller has now. `history` reads what the ledger knows of the patient; it is called
+    once, for a day that may bill.
     `unreadable` are the reasons of visits whose newest record cannot be read: they hold
     the day, because what it would bill is no longer what the source says.
     """
@@ -135,8 +146,9 @@ def judge(
     findings = [_unreadable(reason) for reason in unreadable]
     if billable:
         (day,) = intake.group(billable, clinic=row.clinic, billing_npi=kit.clinic.billing_provider.npi)
-        priced = charge(day, kit)
-        findings += check(priced, kit)
+        known = _history(day, kit, history)
+        priced = charge(day, kit, known, _added(_released(decision, fingerprint)))
+        findings += check(priced, kit, known)
         findings += [_nothing_documented(visit) for visit in billable if not visit.interventions]
     chosen = _choose(row, priced, findings, decision, fingerprint, kit, live)
     if chosen.finding:
@@ -165,12 +177,31 @@ def _choose(
     platform = kit.clinic.destination.platform
     if decision and decision.kind == "exclude" and decision.visits_sha256 == fingerprint:
         return plan(row, None, kit.destination, platform, live)
-    released = (
-        decision.codes if decision and decision.kind == "release" and decision.visits_sha256 == fingerprint else frozenset()
-    )
+    released = _released(decision, fingerprint)
     if any(finding.holds and (finding.code in MUST_BE_MENDED or finding.code not in released) for finding in findings):
         return Plan(state="held", action="a person must decide")
     return plan(row, priced, kit.destination, platform, live)
+
+
+def _released(decision: Decision | None, fingerprint: bytes) -> frozenset[str]:
+    """What a person let pass for exactly this content: finding codes, and `+KX` for a proposed modifier to add."""
+    if decision is None or decision.kind != "release" or decision.visits_sha256 != fingerprint:
+        return frozenset()
+    return decision.codes
+
+
+def _added(released: frozenset[str]) -> frozenset[str]:
+    return frozenset(word[1:] for word in released if word.startswith("+"))
+
+
+def _history(day: TreatmentDay, kit: Kit, read: ReadHistory | None) -> PatientHistory | None:
+    """The patient's history under the day's payer; without allowed amounts nothing is known of what accrued."""
+    route = kit.route(day)
+    policy = kit.policies[route.policy] if route else None
+    found = None if read is None else read(day, policy)
+    if found is None or (route is not None and route.allowed):
+        return found
+    return replace(found, accrued_cents=None)
 
 
 def _not_ready(reason: str, visit_id: str) -> Finding:

@@ -11,8 +11,7 @@ from ptbridge.coding.modifiers import ordered
 from ptbridge.model import Finding, Intervention, ServiceLine, TreatmentDay, Visit
 from ptbridge.policy import FeeSchedule, Terms
 from ptbridge.policy.history import PatientHistory
-from ptbridge.policy.pairs import PairLookUp
-from ptbridge.policy.thresholds import ThresholdLookUp, threshold
+from ptbridge.policy.reference import Reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +20,7 @@ class Known:
 
     history: PatientHistory | None = None
     allowed: FeeSchedule | None = None  # Medicare's allowed amounts for one unit; None: the therapy threshold cannot be told
-    pair_between: PairLookUp | None = None  # the official pair table; None without a loaded file
-    threshold: ThresholdLookUp = threshold
+    reference: Reference | None = None  # the official files; None: the shipped amounts, and no pair table
     confirmed: frozenset[str] = frozenset()
 
 

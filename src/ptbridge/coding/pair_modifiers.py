@@ -15,6 +15,7 @@ from ptbridge.coding import findings as kinds
 from ptbridge.coding.draft import Draft
 from ptbridge.model import Intervention, Visit
 from ptbridge.policy.pairs import PAIR_MODIFIERS, Pair
+from ptbridge.policy.reference import PairEdit
 
 GROUP_CODES = frozenset({"97150", "92508"})
 _WORDS = frozenset(PAIR_MODIFIERS)
@@ -24,15 +25,15 @@ _Lines = list[tuple[Visit, Intervention]]
 def add_pair_modifiers(draft: Draft) -> None:
     """Offer the payer's pair modifier where a pair of the day allows it; what a payer's own pair forbids is a finding."""
     on = draft.day.service_date
-    if on is None or not (draft.terms.own_pairs or draft.known.pair_between):
+    if on is None or not (draft.terms.own_pairs or draft.known.reference):
         return
     places: dict[str, list[int]] = {}
     for place, line in enumerate(draft.lines):
         places.setdefault(line.procedure, []).append(place)
     for one, other in combinations(places, 2):
-        own = next((pair for pair in draft.terms.own_pairs if {pair.column_1, pair.column_2} == {one, other}), None)
+        own = next((pair for pair in draft.terms.own_pairs if {pair.column1, pair.column2} == {one, other}), None)
         marked = any(not _WORDS.isdisjoint(draft.lines[place].modifiers) for place in (*places[one], *places[other]))
-        if marked and (own is None or own.indicator == "1"):
+        if marked and (own is None or own.indicator == 1):
             continue  # the EMR has said so
         evidence = _separate(_documented(draft, places[one]), _documented(draft, places[other]), draft)
         pair = own or (_official(draft, one, other, on) if evidence else None)
@@ -40,21 +41,21 @@ def add_pair_modifiers(draft: Draft) -> None:
             _apply(draft, pair, places, evidence, of_payer=own is not None)
 
 
-def _official(draft: Draft, one: str, other: str, on: date) -> Pair | None:
-    look_up = draft.known.pair_between
-    if look_up is None or draft.terms.pair_modifier in (None, "none"):
+def _official(draft: Draft, one: str, other: str, on: date) -> PairEdit | None:
+    reference = draft.known.reference
+    if reference is None or draft.terms.pair_modifier in (None, "none") or not reference.covers("ptp", on):
         return None
-    return look_up(one, other, on)
+    return reference.pair_between(one, other, on)
 
 
-def _apply(draft: Draft, pair: Pair, places: dict[str, list[int]], evidence: str | None, *, of_payer: bool) -> None:
+def _apply(draft: Draft, pair: Pair | PairEdit, places: dict[str, list[int]], evidence: str | None, *, of_payer: bool) -> None:
     terms = draft.terms
-    named = f"pair {pair.column_1}/{pair.column_2}, indicator {pair.indicator} ({pair.source})"
-    carrier = places[pair.column_1 if terms.pair_modifier_on == "column_1" else pair.column_2]
+    named = f"pair {pair.column1}/{pair.column2}, indicator {pair.indicator} ({pair.source})"
+    carrier = places[pair.column1 if terms.pair_modifier_on == "column_1" else pair.column2]
     at = draft.at(draft.lines[carrier[0]])
-    if pair.indicator != "1" or evidence is None or terms.pair_modifier in (None, "none"):
+    if pair.indicator != 1 or evidence is None or terms.pair_modifier in (None, "none"):
         if of_payer:
-            why = "never paid together" if pair.indicator != "1" else "separate minutes are not documented"
+            why = "never paid together" if pair.indicator != 1 else "separate minutes are not documented"
             draft.findings.append(kinds.OWN_PAIR(f"{named}: {why}", at=at))
         return
     word = min(draft.known.confirmed & _WORDS, default=terms.pair_modifier_word)

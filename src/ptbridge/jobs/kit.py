@@ -94,6 +94,8 @@ def _fees(config: Config, spec: ClinicSpec) -> dict[str, FeeSchedule | None]:
         own = config.fees(spec, route) if route.fees else None
         if own is not None:
             schedules[route.fees or ""] = load_fees(own)
+        if route.allowed:
+            schedules[route.allowed] = load_fees(config.path(route.allowed))
     return schedules
 
 

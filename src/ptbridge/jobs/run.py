@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -24,12 +25,14 @@ from ptbridge.jobs.log_file import log_to
 from ptbridge.jobs.peers import open_destination, open_source
 from ptbridge.jobs.report_data import RunReport
 from ptbridge.jobs.worklist import reopen
-from ptbridge.ledger import DayRow, KnownVisit, Ledger, Verdict
-from ptbridge.model import SourceRecord
+from ptbridge.ledger import DayRow, KnownVisit, Ledger, Verdict, Whose, patient_key_of
+from ptbridge.model import SourceRecord, TreatmentDay
 from ptbridge.pipeline import Kit, day_key, judge, normalize
 from ptbridge.plan import reference_of
 from ptbridge.plugins import connector
 from ptbridge.ports import Destination, Pulled
+from ptbridge.policy import Policy
+from ptbridge.policy.history import PatientHistory
 from ptbridge.specs.config import Config
 
 log = logging.getLogger(__name__)
@@ -197,7 +200,9 @@ class Run:
             return
         key = day_key(visit, kit)
         service_date = visit.service_date.isoformat() if visit.service_date else None
-        day_id = ledger.days.ensure(record.clinic, key, reference_of(record.clinic, key), service_date)
+        day_id = ledger.days.ensure(
+            record.clinic, key, reference_of(record.clinic, key), service_date, patient_key_of(record.clinic, key)
+        )
         if ledger.visits.put(record, digest, record_id, visit, day_id, known):
             ledger.days.mark({day_id} | ({known.day_id} if known and known.day_id is not None else set()))
 
@@ -280,7 +285,25 @@ def _stop_on_signal(stop: asyncio.Event) -> None:
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            history=partial(self._history, row, kit),
+        )
 
+    def _history(self, row: DayRow, kit: Kit, day: TreatmentDay, policy: Policy | None) -> PatientHistory | None:
+        """What the ledger knows of the patient of this day, as its payer counts; None when it cannot be told whose it is."""
+        if row.patient_key is None or day.service_date is None:
+            return None
+        limits = policy.terms(day.service_date).visit_limits if policy else ()
+        whose = Whose(
+            clinic=row.clinic,
+            patient_key=row.patient_key,
+            discipline=day.discipline.value if day.discipline else None,
+            on=day.service_date,
+            day_id=row.id,
+            live=row.live_sha256 is not None,
+            payer=policy.name if policy else None,
+            pools={pool.name: pool.disciplines for pool in limits},
+
+        return self.ledger.patients.history(whose, kit.codes)
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")

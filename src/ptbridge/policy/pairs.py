@@ -1,25 +1,20 @@
-"""Pairs of codes that a payer pays together only in part: the official tables' shape, and a payer's own short list."""
+"""A payer's own short list of code pairs, in the terms of the official tables (`reference.PairEdit`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 
 PAIR_MODIFIERS = ("59", "XE", "XP", "XS", "XU")
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An active pair: column 1 is paid, column 2 is not, unless `indicator` is 1 and a modifier says why (0: never)."""
+    """Column 1 is paid, column 2 is not, unless `indicator` is 1 and a modifier says why (0: never)."""
 
-    column_1: str
-    column_2: str
-    indicator: str  # 0 or 1
+    column1: str
+    column2: str
+    indicator: int
     source: str
-
-
-PairLookUp = Callable[[str, str, date], Pair | None]  # two codes in any order, service date
 
 
 def read_pair(written: str, source: str) -> Pair:
@@ -27,4 +22,4 @@ def read_pair(written: str, source: str) -> Pair:
     words = written.split()
     if len(words) != 3 or any(len(code) != 5 for code in words[:2]) or words[2] not in ("0", "1") or words[0] == words[1]:
         raise ValueError(f"{written!r} needs column 1, column 2 and indicator 0 or 1, such as `97140 97530 1`")
-    return Pair(words[0].upper(), words[1].upper(), words[2], source)
+    return Pair(words[0].upper(), words[1].upper(), int(words[2]), source)

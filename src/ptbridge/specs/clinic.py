@@ -58,6 +58,7 @@ class PayerRouteSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, f
     ids: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     fees: str | None = None  # a fee schedule of its own; otherwise the clinic's
+    allowed: str | None = None  # what Medicare allows for one unit, a CSV as for fees: without it KX cannot be told
 
 
 class ClinicSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
