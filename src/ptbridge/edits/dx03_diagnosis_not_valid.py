@@ -3,7 +3,7 @@
 What it checks
     Every well-formed diagnosis against the list of billable codes. A code that stops too early (M54.5) is not billable.
     For dates that the list does not cover a listed code is taken as valid for one fiscal year more, and an unlisted one
-    gives a warning: it may be new.
+    gives a warning: it may be new. The fix names the codes that go on from one that stops too early, where they are few.
 Why it matters
     Payers deny a diagnosis that is not valid on the service date (adjustment reason 146), with the whole line.
 Fix
@@ -24,14 +24,18 @@ Cases (medicare_part_b)
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
+from string import ascii_uppercase, digits
 
 from ptbridge.edits.diagnosis_code import well_formed
+from ptbridge.edits.icd10 import Icd10Lookup
 from ptbridge.edits.report import on_day
 from ptbridge.model import Finding, PricedDay, Severity
 from ptbridge.policy.facts import Facts
 from ptbridge.ports import edit
 
 FIX = "Code the diagnosis to its last character for that date."
+MANY = 10
 UNKNOWN = "Check the diagnosis against the list of that fiscal year."
 
 
@@ -50,4 +54,13 @@ def check(priced: PricedDay, facts: Facts) -> Iterator[Finding]:
             message = f"diagnosis {number}: {code} cannot be checked for {on}: the list of codes is of another year"
             yield on_day("DX03", message, UNKNOWN, Severity.WARNING)
         else:
-            yield on_day("DX03", f"diagnosis {number}: {code} is not billable on {on}", FIX)
+            fix = FIX if not (exact := _continued(code, on, facts.icd10)) else f"{FIX[:-1]}: {', '.join(exact)}."
+            yield on_day("DX03", f"diagnosis {number}: {code} is not billable on {on}", fix)
+
+
+def _continued(code: str, on: date, billable: Icd10Lookup) -> list[str]:
+    """Billable codes that are one character longer, if they are few enough to read: M54.50, M54.51, M54.59 for M54.5."""
+    dot = "" if "." in code or len(code) > 3 else "."
+    longer = [f"{code}{dot}{character}" for character in digits + ascii_uppercase]
+    found = [candidate for candidate in longer if billable(candidate, on)]
+    return found if len(found) <= MANY else []
