@@ -63,6 +63,11 @@ def codec_for(name: str) -> str | None:
     return _TABLE_0211.get(key)
 
 
+def is_wide(raw: bytes) -> bool:
+    """True for UTF-16, with or without a byte-order mark."""
+    return raw.startswith((*_WIDE, b"F\0H\0", b"\0F\0H", b"B\0H\0", b"\0B\0H"))
+
+
 def decode(raw: bytes, configured: str | None) -> Decoded:
     """The text of one message. Never fails and drops nothing but the byte-order mark; `configured` is a name for `codec_for`.
 

@@ -103,6 +103,8 @@ class Group:
     def get_all(self, path: str) -> tuple[str, ...]:
         """Every value at a path, among `in_scope`."""
         compiled = compile_path(path)
+        if compiled.every_repetition and compiled.segment == self.head.name:
+            return self.head.values(compiled.field, compiled.component, compiled.subcomponent)
         return compiled.every(self.in_scope(compiled.segment))
 
     def is_null(self, path: str) -> bool:

@@ -89,11 +89,13 @@ class Segment:
         whole = self.field(position)
         if whole.isalnum():
             return (whole,) if component == subcomponent == 1 else ()
-        found = [self.leaf(one, component, subcomponent) for one in self.repetitions(position)]
+        found = (self.leaf(one, component, subcomponent) for one in self.repetitions(position))
         return tuple([value for value in found if value is not None])
 
     def leaf(self, repetition: str, component: int = 1, subcomponent: int = 1) -> str | None:
         """One decoded value inside a repetition as `repetitions` gave it; None when it is absent or null."""
+        if component == subcomponent == 1 and repetition.isalnum():
+            return repetition
         marks = self.delimiters
         if (mark := marks.component) is not None and mark in repetition:
             repetition = _part(repetition, mark, component)
