@@ -15,6 +15,10 @@ _COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Set up": {
         "init": ("ptbridge.cli.init:init", "Write a config folder for a clinic."),
         "doctor": ("ptbridge.cli.doctor:doctor", "Check the whole set-up and say what to do."),
+        "reference": (
+            "ptbridge.cli.reference:reference",
+            "Load and watch CMS's own files: code pairs, unit maximums, diagnosis codes.",
+        ),
         "demo": ("ptbridge.cli.demo:demo", "Show a clinic's day from a sandbox EMR to a sandbox biller."),
     },
     "Every day": {

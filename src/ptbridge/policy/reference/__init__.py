@@ -7,7 +7,7 @@
 from ptbridge.policy.reference.coverage import Coverage, coverage
 from ptbridge.policy.reference.index import Entry
 from ptbridge.policy.reference.kinds import KINDS, Kind, Period, calendar_year, quarter
-from ptbridge.policy.reference.load import PARTS, LoadReport, load
+from ptbridge.policy.reference.load import PARTS, LoadReport, damaged, load
 from ptbridge.policy.reference.lookup import Reference, reference_of
 from ptbridge.policy.reference.shipped import SHIPPED
 from ptbridge.policy.reference.thresholds import Threshold
@@ -31,6 +31,7 @@ __all__ = [
     "Threshold",
     "calendar_year",
     "coverage",
+    "damaged",
     "load",
     "quarter",
     "reference_of",

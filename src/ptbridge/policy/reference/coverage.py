@@ -80,6 +80,9 @@ def _gaps(periods: tuple[Period, ...]) -> tuple[tuple[date, date], ...]:
 
 
 def _advice(kind: str, state: str, until: date | None) -> str:
+    if kind == "thresholds":
+        load = "Write the amounts of the next year into a table (docs/reference-files.md) and run ptbridge reference load FILE."
+        return load if state == "missing" else f"Known until {until}. {load}" if state == "runs_out" else ""
     load = f"Download the current {KINDS[kind].title} from cms.gov and run ptbridge reference load FILE."
     if state == "missing":
         return load

@@ -219,6 +219,15 @@ def _table(kind: str, period: Period, text: Text) -> Table:
             return therapy.read_therapy(text)
 
 
+def damaged(folder: Path) -> tuple[str, ...]:
+    """Names of look-up files whose content is not what was loaded. Reads every file whole."""
+    return tuple(
+        entry.file
+        for entry in read_index(folder)
+        if not (folder / entry.file).is_file() or hashlib.sha256((folder / entry.file).read_bytes()).hexdigest() != entry.sha256
+    )
+
+
 @contextmanager
 def _only_writer(folder: Path) -> Iterator[None]:
     """One load at a time; the kernel lets go when the process ends, however it ends."""
