@@ -64,16 +64,18 @@ class Receipt:
 class DropFolder:
     """One clinic's part of a folder; it has one writer (the ledger's lock sees to that). Created by the first write."""
 
-    def __init__(self, path: Path, clinic: str) -> None:
+    def __init__(self, path: Path, clinic: str, *, ending: str = ".csv") -> None:
         self.path = path
+        self._ending = ending
         self._ours = path / _OURS / clinic
         self._by_key: dict[str, Receipt] | None = None
 
     def free_name(self, stem: str) -> str:
-        """A file name that was never used here: `stem.csv`, else `stem-2.csv`, and so on."""
+        """A file name that was never used here: `stem.csv`, else `stem-2.csv`, and so on (or with this folder's ending)."""
         used = {receipt.file for receipt in self.receipts()}
         number = 1
-        while (name := f"{stem}.csv" if number == 1 else f"{stem}-{number}.csv") in used or (self.path / name).exists():
+        end = self._ending
+        while (name := f"{stem}{end}" if number == 1 else f"{stem}-{number}{end}") in used or (self.path / name).exists():
             number += 1
         return name
 
@@ -83,7 +85,7 @@ class DropFolder:
         self._ours.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._sweep()
         _write(self._unnamed(receipt), content)
-        _write_whole(self.path / f"{receipt.file.removesuffix('.csv')}.totals.json", control_totals)
+        _write_whole(self.path / f"{receipt.file.removesuffix(self._ending)}.totals.json", control_totals)
 
     def commit(self, receipt: Receipt) -> None:
         """Receipt, then name. Once the receipt is durable the file is certain to get its name, now or after a crash.

@@ -8,7 +8,7 @@ from datetime import date
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from ptbridge.specs.clinic import AuthSpec, ClinicSpec
+from ptbridge.specs.clinic import AuthSpec, ClinicSpec, DestinationSpec
 from ptbridge.specs.secrets import is_reference, literal_advice
 from ptbridge.specs.type_check import Key, Problem
 
@@ -28,7 +28,7 @@ def clinic_problems(spec: ClinicSpec, *, file_name: str) -> Iterator[Problem]:
     """Every problem of a clinic file that already has the right types. `file_name` is without its ending."""
     yield from _name_problems(spec, file_name)
     yield from _address_problems(("source", "base_url"), spec.source.base_url)
-    yield from _address_problems(("destination", "base_url"), spec.destination.base_url)
+    yield from _destination_address_problems(spec.destination)
     yield from _auth_problems(("source", "auth"), spec.source.auth)
     yield from _auth_problems(("destination", "auth"), spec.destination.auth)
     yield from _route_problems(spec)
@@ -69,6 +69,18 @@ def _address_problems(key: Key, address: str) -> Iterator[Problem]:
         yield _problem(key, f"{address!r} is not encrypted. Use https; http is taken for this machine only.")
     elif parts.query or parts.fragment:
         yield _problem(key, f"{address!r} has a query or fragment. Give the base address only.")
+
+
+def _destination_address_problems(spec: DestinationSpec) -> Iterator[Problem]:
+    """As every address; and MLLP, in the clear for this machine only unless the option says otherwise in so many words."""
+    key, address = ("destination", "base_url"), spec.base_url
+    if not address.startswith(("mllp://", "mllps://")):
+        yield from _address_problems(key, address)
+        return
+    secured = address.startswith("mllps://") or spec.options.get("insecure_plaintext") == "yes"
+    twin = f"{'https' if secured else 'http'}://{address.partition('://')[2]}"
+    for problem in _address_problems(key, twin):
+        yield Problem(key, problem.text.replace("http", "mllp"))
 
 
 def _is_this_machine(host: str) -> bool:
