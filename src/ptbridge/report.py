@@ -31,7 +31,7 @@ def render(data: Mapping[str, Any]) -> str:
     """The page for one run. Keys that are absent leave their part of the page out; nothing is assumed for them.
 
     clinic {id, name, time_zone} · service_dates [first, last] · run {started, finished, …: any facts} · dry_run ·
-    pulled_visits · visits {fate: count} · lines {fate: count} · units_sent · amount_cents_sent · queued ·
+    pulled_visits · visits {fate: count} · lines {fate: count} · units_sent · amount_cents_sent · queued · held_days ·
     held [{id, service_date, discipline, visits, payer, amount_cents, held_since, reasons [{code, severity, message, fix}]}] ·
     quarantined [{visit_id, reason, first_seen_at}] ·
     payers [{payer, days, units, amount_cents, held}] · disciplines [{discipline, days, units, amount_cents}] ·
@@ -199,7 +199,9 @@ def _held(data: Mapping[str, Any]) -> _Markup:
     rows = [*(data.get("held") or ()), *(_unreadable(row) for row in data.get("quarantined") or ())]
     if not rows:
         return _Markup("")
-    return _section("For a person", *(_held_card(row) for row in rows))
+    more = data.get("held_days", 0) - len(data.get("held") or ())
+    rest = _tag("p", f"{_counted(more, 'treatment day')} more: ptbridge held", class_="quiet") if more > 0 else None
+    return _section("For a person", *(_held_card(row) for row in rows), rest)
 
 
 def _unreadable(row: Mapping[str, Any]) -> dict[str, Any]:

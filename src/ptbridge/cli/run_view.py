@@ -37,13 +37,14 @@ def show_run(run: Mapping[str, Any]) -> None:
 
 def _show_worklist(run: Mapping[str, Any]) -> None:
     """What this run held, in full; what was held before, as a number: a person has seen it already."""
-    waiting = [*run.get("held", ()), *(_quarantined(row) for row in run.get("quarantined") or ())]
+    held = run.get("held", ())
+    waiting = [*held, *(_quarantined(row) for row in run.get("quarantined") or ())]
     new = [row for row in waiting if (row.get("held_since") or "") >= run["started_at"]]
     if new:
         screen.say(f"\n{screen.count(len(new), 'treatment day')} for a person", bold=True)
         show_held(new[:_HELD_SHOWN])
-    if len(waiting) > min(len(new), _HELD_SHOWN):
-        more = len(waiting) - min(len(new), _HELD_SHOWN)
+    more = len(waiting) + run.get("held_days", len(held)) - len(held) - min(len(new), _HELD_SHOWN)
+    if more:
         screen.say(f"\n  {screen.count(more, 'treatment day')} {'more ' if new else ''}on the worklist: ptbridge held")
 
 

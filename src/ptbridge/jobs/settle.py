@@ -16,13 +16,14 @@ import msgspec
 import ptbridge
 from ptbridge.delivery import DeliveryReport
 from ptbridge.jobs.report_data import RunReport
-from ptbridge.jobs.standing import held_rows
+from ptbridge.jobs.standing import newly_held
 from ptbridge.ledger import Ledger
 from ptbridge.model import Fate
 from ptbridge.report import render
 from ptbridge.specs.config import Config
 
 DAYS_IN_REPORT = 2000
+HELD_IN_REPORT = 500  # of the worklist; a clinic that holds 70,000 days has one cause, and 300 MB are the whole run's
 
 DONE, PERSON_NEEDED, BILLER_WAITS, PEER_TROUBLE, BILLER_DIFFERS, STOPPED = 0, 3, 4, 5, 9, 130
 
@@ -33,7 +34,8 @@ def settle(config: Config, ledger: Ledger, report: RunReport, delivered: Deliver
     sent = ledger.accounts.sent_in(report.run_id)
     report.submissions_sent, report.units_sent = sent["submissions"], sent["units"]
     report.amount_cents_sent = sent["amount_cents"]
-    report.held = [row for row in held_rows(ledger, report.clinic) if not row["quarantined"]]
+    report.held_days = ledger.accounts.held_days(report.clinic)
+    report.held = newly_held(ledger, report.clinic, report.started_at, HELD_IN_REPORT)
     report.quarantined = ledger.accounts.quarantined(report.clinic)
     report.waiting = ledger.accounts.waiting(report.clinic)
     report.errors = list(errors)
@@ -59,7 +61,7 @@ def _exit_code(report: RunReport) -> int:
         return PEER_TROUBLE
     if report.waiting:
         return BILLER_WAITS
-    return PERSON_NEEDED if report.held or report.quarantined else DONE
+    return PERSON_NEEDED if report.held_days or report.quarantined else DONE
 
 
 def summary(report: RunReport) -> dict[str, Any]:
@@ -70,7 +72,7 @@ def summary(report: RunReport) -> dict[str, Any]:
         "submissions_sent": report.submissions_sent,
         "units_sent": report.units_sent,
         "amount_cents_sent": report.amount_cents_sent,
-        "held": len(report.held),
+        "held": report.held_days,
         "quarantined": len(report.quarantined),
         "waiting": len(report.waiting),
         "exit_code": report.exit_code,
@@ -128,6 +130,7 @@ def page_data(config: Config, ledger: Ledger, report: RunReport) -> dict[str, An
         "amount_cents_sent": report.amount_cents_sent,
         "queued": len(report.waiting),
         "held": report.held,
+        "held_days": report.held_days,
         "quarantined": report.quarantined,
         "payers": _totals(days, "payer"),
         "disciplines": _totals(days, "discipline"),

@@ -41,6 +41,14 @@ def held(config: Config, clinic: str | None = None) -> list[dict[str, Any]]:
         return [row for name in clinic_names(config, clinic) for row in held_rows(ledger, name)]
 
 
+def newly_held(ledger: Ledger, clinic: str, since: str, limit: int) -> list[dict[str, Any]]:
+    """At most `limit` held days of one clinic, those held since that time first: what the report of a run shows."""
+    return [
+        _held_row(clinic, reference, reason, held_since, msgspec.json.decode(body))
+        for reference, reason, held_since, body in ledger.accounts.held_first(clinic, since, limit)
+    ]
+
+
 def held_rows(ledger: Ledger, clinic: str) -> Iterator[dict[str, Any]]:
     """The worklist of one clinic, oldest service date first."""
     for _, reference, reason, since, body in ledger.accounts.in_state(clinic, "held"):

@@ -29,6 +29,17 @@ GROUP BY fate
 """
 
 
+# Word for word the condition of the index `treatment_day_waiting`: only then does SQLite use it. Without it each quiet night
+# reads every day that ever was.
+WAITING = "d.state IN ('held', 'queued', 'open')"
+
+_HELD_FIRST = f"""
+SELECT d.reference, d.reason, d.held_since, d.version_id FROM treatment_day d
+WHERE d.clinic = ? AND d.state = 'held' AND {WAITING}
+ORDER BY d.held_since >= ? DESC, d.service_date, d.id LIMIT ?
+"""  # noqa: S608
+
+
 class Accounts:
     """Read-only questions to the ledger."""
 
@@ -94,6 +105,25 @@ class Accounts:
         )
         for day_id, reference, reason, since, body in rows:
             yield day_id, reference, reason, since, unpack(body)
+
+    def held_days(self, clinic: str) -> int:
+        """How many treatment days are held."""
+        row = self._connection.execute(
+            f"SELECT count(*) FROM treatment_day d WHERE d.clinic = ? AND d.state = 'held' AND {WAITING}",  # noqa: S608
+            (clinic,),
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def held_first(self, clinic: str, since: str, limit: int) -> Iterator[tuple[str, str, str, bytes]]:
+        """At most `limit` held days: those held since that time first, then by service date.
+
+        Reference, reason, held since, judgement JSON.
+        """
+        rows = self._connection.execute(_HELD_FIRST, (clinic, since, limit)).fetchall()
+        for reference, reason, held_since, version_id in rows:
+            ((body,),) = self._connection.execute("SELECT body FROM day_version WHERE id = ?", (version_id,))
+            yield str(reference), str(reason or ""), str(held_since or ""), unpack(body)
 
     def judged_in(self, clinic: str, run_id: int) -> Iterator[tuple[str, str, str | None, bytes]]:
         """Days with a visit seen in this run: reference, state, reason, judgement JSON; by service date."""

@@ -118,7 +118,11 @@ class Days:
 
     def mark_held(self, clinic: str) -> None:
         """Ask for a new judgement of every held day: the configuration or the civil day changed."""
-        self._connection.execute("UPDATE treatment_day SET dirty = 1 WHERE clinic = ? AND state = 'held'", (clinic,))
+        self._connection.execute(
+            # the second condition is that of the partial index, word for word: see accounts.WAITING
+            "UPDATE treatment_day SET dirty = 1 WHERE clinic = ? AND state = 'held' AND state IN ('held', 'queued', 'open')",
+            (clinic,),
+        )
 
     def dirty(self, clinic: str, *, limit: int = 200) -> list[DayRow]:
         """Days that wait for a judgement, by service date, so that a patient's running totals are those of the day.

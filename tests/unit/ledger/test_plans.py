@@ -1,0 +1,56 @@
+"""How SQLite finds things: what a night asks must not read the whole history, whatever the planner knows of the tables."""
+
+from datetime import UTC, datetime
+
+import apsw
+import pytest
+
+from ptbridge.ledger import Ledger, Verdict
+from ptbridge.ledger.accounts import _FATES, _HELD_FIRST, WAITING
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger.open(tmp_path, now=lambda: datetime(2026, 3, 13, 1, tzinfo=UTC)) as opened:
+        opened.begin_run("oak")
+        yield opened
+
+
+def plan(ledger, sql, *values):
+    with apsw.Connection(str(ledger.folder / "ledger.sqlite")) as connection:
+        return " / ".join(str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values))
+
+
+def test_fates_ask_each_day_for_its_own_submissions(ledger):
+    shown = plan(ledger, _FATES.format(scope="v.seen_run = ?1"), 1, "oak")
+    assert "visit_by_run" in shown
+    assert "submission_by_day" in shown and "submission_by_accepted_run" not in shown
+
+
+def test_the_worklist_is_found_without_the_history(ledger):
+    shown = plan(ledger, f"SELECT count(*) FROM treatment_day d WHERE d.clinic = ? AND d.state = 'held' AND {WAITING}", "oak")
+    assert "treatment_day_waiting" in shown
+    assert "treatment_day_waiting" in plan(ledger, _HELD_FIRST, "oak", "", 5)
+    update = "UPDATE treatment_day SET dirty = 1 WHERE clinic = ? AND state = 'held' AND state IN ('held', 'queued', 'open')"
+    assert "treatment_day_waiting" in plan(ledger, update, "oak")
+
+
+def hold(ledger, number, service_date, since):
+    day_id = ledger.days.ensure("oak", f"key {number}", f"pt-{number}", service_date)
+    row = ledger.days.get(day_id)
+    assert row is not None
+    ledger.days.record(row, Verdict(state="held", reason="DX01", body=b"%d" % number, visits_sha256=b"v"))
+    ledger._connection.execute("UPDATE treatment_day SET held_since = ? WHERE id = ?", (since, day_id))
+
+
+def test_what_was_held_newly_comes_first_and_never_more_than_asked(ledger):
+    with ledger.transaction():
+        hold(ledger, 1, "2026-03-02", "2026-03-03T01:00:00.000+00:00")
+        hold(ledger, 2, "2026-03-01", "2026-03-03T01:00:00.000+00:00")
+        hold(ledger, 3, "2026-03-11", "2026-03-13T01:00:00.000+00:00")
+        hold(ledger, 4, None, "2026-03-13T01:00:00.000+00:00")
+    found = [reference for reference, *_ in ledger.accounts.held_first("oak", "2026-03-13T01:00:00+00:00", 3)]
+    assert found == ["pt-4", "pt-3", "pt-2"]
+    ((_, reason, since, body),) = list(ledger.accounts.held_first("oak", "2026-03-13T01:00:00+00:00", 1))
+    assert (reason, since, body) == ("DX01", "2026-03-13T01:00:00.000+00:00", b"4")
+    assert (ledger.accounts.held_days("oak"), ledger.accounts.held_days("elm")) == (4, 0)
