@@ -20,7 +20,7 @@ _ROW = re.compile(r"\d{5} ([A-Z][0-9][0-9A-Z]{1,5}) *([01])(?: |$)")
 
 def kind_of(head: Sequence[str]) -> str | None:
     """`icd10` when these are the first lines of an order file, else None."""
-    rows = [line for line in head if line.strip()]
+    rows = [line for line in head if line.strip()][:5]
     return "icd10" if rows and all(_match(line) for line in rows) else None
 
 

@@ -148,8 +148,8 @@ def _refuse_incomplete(kind: str, texts: Sequence[Text], parts: int) -> None:
     missing = sorted(set(range(1, parts + 1)) - set(numbers))
     if numbers and missing:
         raise ConfigError(
-            f"part {', '.join(f'f{number}' for number in missing)} of {parts} is missing; name all parts in one command"
-            f" (or --parts, if CMS now publishes another number of them). Nothing was loaded.",
+            f"of {parts} parts these are not named: {', '.join(f'f{number}' for number in missing)}. Name all parts in one"
+            " command (or --parts, if CMS now publishes another number of them). Nothing was loaded.",
             where=texts[0].name,
         )
 
