@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ptbridge.model import Intervention, PricedDay, Visit, VisitStatus
+from ptbridge.model import Accident, Intervention, PricedDay, Visit, VisitStatus
 
 NOT_BILLABLE = frozenset({VisitStatus.CANCELLED, VisitStatus.NO_SHOW, VisitStatus.ENTERED_IN_ERROR})
 
@@ -22,3 +22,8 @@ def line_minutes(done: Intervention) -> int | None:
 def assistant_treated(visit: Visit) -> bool:
     """True when an assistant furnished some of the visit's lines."""
     return any((done.by_assistant or done.assistant_minutes) and not done.not_done for done in visit.interventions)
+
+
+def accident_of(priced: PricedDay) -> Accident | None:
+    """The accident that the day's first visit with one is about."""
+    return next((visit.accident for visit in billable_visits(priced) if visit.accident is not None), None)

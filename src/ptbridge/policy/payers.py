@@ -56,7 +56,6 @@ class Terms:
     authorization: str | None = None  # required | none
     visit_limits: tuple[VisitPool, ...] = ()
     covered_diagnoses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # code -> beginnings of diagnoses
-    telehealth_modifier: str | None = None  # required | none
     x_modifiers: str | None = None  # accepted | rejected
     accident_kind: str | None = None  # employment | auto | none
     kx: str | None = None  # propose | auto | none
@@ -243,7 +242,6 @@ def _terms(policy: Policy, on: date) -> Terms:
         authorization=use("authorization"),
         visit_limits=tuple(map(read_pool, words("visit_limits"))),
         covered_diagnoses={first: tuple(rest) for first, *rest in map(str.split, words("covered_diagnoses"))},
-        telehealth_modifier=use("telehealth_modifier"),
         x_modifiers=use("x_modifiers"),
         accident_kind=use("accident_kind"),
         kx=use("kx"),

@@ -1,4 +1,4 @@
-"""MD20: CQ or CO for a payer that does not take it.
+"""MD25: CQ or CO for a payer that does not take it.
 
 What it checks
     Where the payer's policy says that it takes no assistant modifier on the service date: no line carries CQ or CO. The EMR
@@ -45,4 +45,4 @@ def check(priced: PricedDay, facts: Facts) -> Iterator[Finding]:
         for modifier in charge.line.modifiers:
             if modifier in ASSISTANT_PAIR:
                 message = f"{terms.payer} takes no {modifier} on {on}"
-                yield on_line("MD20", charge.line, message, FIX, Severity.WARNING)
+                yield on_line("MD25", charge.line, message, FIX, Severity.WARNING)
