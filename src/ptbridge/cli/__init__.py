@@ -29,11 +29,13 @@ _COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "exclude": ("ptbridge.cli.worklist:exclude", "Never bill a held visit, with a reason."),
         "retry": ("ptbridge.cli.run:retry", "Try again now what still waits for the biller."),
         "reconcile": ("ptbridge.cli.run:reconcile", "Compare the ledger with what the biller has."),
+        "authorizations": ("ptbridge.cli.authorizations:authorizations", "Show which authorizations run out, and when."),
     },
     "Ask": {
         "explain": ("ptbridge.cli.explain:explain", "Explain a visit, a line or an edit code."),
         "units": ("ptbridge.cli.units:units", "Count the units of one treatment day, with the reasons."),
         "edits": ("ptbridge.cli.edits:edits", "List the edits that every charge must pass."),
+        "payer": ("ptbridge.cli.payer:payer", "List the payers' rules, show one, or show what this clinic changed."),
         "mapping": ("ptbridge.cli.mapping:mapping", "Check a mapping file, or try it on a record."),
         "connector": ("ptbridge.cli.connector:connector", "List the connectors, or ask an EMR what it can do."),
         "exit-codes": ("ptbridge.cli.exit_code_page:exit_code_page", "List the exit codes and what a scheduler should do."),

@@ -44,19 +44,22 @@ def held(config_folder: Path, clinic: str | None, json_wanted: bool) -> int:
 
 @click.command()
 @click.argument("id_", metavar="ID")
+@click.option("--add", multiple=True, metavar="MODIFIER", help="Add a modifier that a finding proposes, such as KX.")
 @_reason
 @_actor
 @config_option
 @json_option
-def release(id_: str, reason: str, actor: str, config_folder: Path, json_wanted: bool) -> None:
+def release(id_: str, add: tuple[str, ...], reason: str, actor: str, config_folder: Path, json_wanted: bool) -> None:
     """Send a held visit as it is, with a reason.
 
     ID is the visit id that `ptbridge held` shows. What was read wrongly or cannot be coded stays held: only
     a finding about the charge can be overruled. The reason and your name stay in the history.
     """
+    from functools import partial
+
     from ptbridge import jobs
 
-    _decide(jobs.release, "Released", id_, reason, actor, config_folder, json_wanted)
+    _decide(partial(jobs.release, add=add), "Released", id_, reason, actor, config_folder, json_wanted)
 
 
 @click.command()

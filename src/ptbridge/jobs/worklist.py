@@ -8,15 +8,17 @@ from typing import Any
 
 import msgspec
 
+from ptbridge.coding.findings import PROPOSALS
 from ptbridge.errors import ConfigError
 from ptbridge.ledger import DayRow, Ledger
 from ptbridge.pipeline import MUST_BE_MENDED
 from ptbridge.specs.config import Config
 
 
-def release(config: Config, name: str, reason: str, actor: str | None = None) -> dict[str, Any]:
+def release(config: Config, name: str, reason: str, actor: str | None = None, add: Iterable[str] = ()) -> dict[str, Any]:
     """Let a held day go in spite of its findings, as it is now. Raises ConfigError for what must be mended instead.
 
+    `add` are modifiers that a finding proposes (KX, 59, GA …): with them the day is coded again. Without, it goes as it is.
     The release holds for exactly this content of the visits: an edit at the source asks for a new decision.
     """
     with Ledger.open(config.state) as ledger:
@@ -30,7 +32,19 @@ def release(config: Config, name: str, reason: str, actor: str | None = None) ->
             )
         if not codes:
             raise ConfigError(f"{name}: held by its delivery, not by a finding. Use `ptbridge retry`.")
-        return _decide(ledger, day, "release", codes, reason, actor)
+        return _decide(ledger, day, "release", codes | _added(codes, add), reason, actor)
+
+
+def _added(codes: set[str], words: Iterable[str]) -> set[str]:
+    """The confirmed modifiers as the decision keeps them (`+KX`). Raises ConfigError for one that nothing proposes."""
+    proposed = frozenset[str]().union(*(PROPOSALS.get(code, frozenset()) for code in codes))
+    wanted = {word.strip().upper() for word in words}
+    if unknown := sorted(wanted - proposed):
+        known = f"Proposed here: {', '.join(sorted(proposed))}." if proposed else "Nothing is proposed here."
+        raise ConfigError(
+            f"--add {unknown[0]}: no finding of this day proposes it. {known} Other modifiers belong into the EMR."
+        )
+    return {f"+{word}" for word in wanted}
 
 
 def exclude(config: Config, name: str, reason: str, actor: str | None = None) -> dict[str, Any]:

@@ -53,14 +53,14 @@ CREATE TABLE authorization (
     UNIQUE (clinic, patient_key, number, discipline, codes)
 );
 
--- Medicare therapy dollars that other clinics or years of paper used up: from an eligibility answer
+-- Medicare therapy dollars used at every clinic, this one included, by a date: from an eligibility answer
 CREATE TABLE threshold_opening (
     clinic TEXT NOT NULL,
     patient_key TEXT NOT NULL,
     year INTEGER NOT NULL,
     kx_group TEXT NOT NULL,
     amount_cents INTEGER NOT NULL,
-    as_of TEXT,
+    as_of TEXT NOT NULL,
     source TEXT NOT NULL,
     PRIMARY KEY (clinic, patient_key, year, kx_group)
 ) WITHOUT ROWID;

@@ -1,10 +1,10 @@
 """The ledger: what was pulled, held, sent and answered. Append-only history, one writer, durable before acknowledged."""
 
-from ptbridge.ledger.authorizations import COUNTS, Opening, Use, spread
+from ptbridge.ledger.authorizations import COUNTS, Opening, Use, shares
 from ptbridge.ledger.database import patient_key, patient_key_of
 from ptbridge.ledger.days import BilledLine, DayRow, Decision, Verdict
 from ptbridge.ledger.ledger import Ledger
-from ptbridge.ledger.patients import OtherDay, Whose
+from ptbridge.ledger.patients import OtherDay, Whose, use_of
 from ptbridge.ledger.visits import KnownVisit, StoredVisit
 
 __all__ = [
@@ -22,5 +22,6 @@ __all__ = [
     "Whose",
     "patient_key",
     "patient_key_of",
-    "spread",
+    "shares",
+    "use_of",
 ]

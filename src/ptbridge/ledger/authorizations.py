@@ -29,13 +29,13 @@ class Use:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """Medicare therapy dollars used before or elsewhere, as an eligibility answer says."""
+    """Medicare therapy dollars used at every clinic, this one included, as an eligibility answer (271) of `as_of` says."""
 
     patient_key: str = field(repr=False)
     year: int
     group: str  # PT_SLP or OT
     amount_cents: int
-    as_of: date | None = None
+    as_of: date
     source: str = ""
 
 
@@ -80,7 +80,7 @@ class Authorizations:
                 one.year,
                 one.group,
                 one.amount_cents,
-                one.as_of.isoformat() if one.as_of else None,
+                one.as_of.isoformat(),
                 one.source,
             ),
         )
@@ -92,13 +92,23 @@ class Authorizations:
             "UPDATE treatment_day SET dirty = 1 WHERE clinic = ? AND patient_key = ? AND state = 'held'", (clinic, patient_key)
         )
 
-    def opening(self, clinic: str, patient_key: str, group: str, year: int) -> int | None:
-        """Cents used elsewhere in the calendar year, None when no answer was imported."""
+    def opening(self, clinic: str, patient_key: str, group: str, year: int) -> Opening | None:
+        """What an eligibility answer said for the calendar year, None when none was imported."""
         row = self._connection.execute(
-            "SELECT amount_cents FROM threshold_opening WHERE clinic = ? AND patient_key = ? AND year = ? AND kx_group = ?",
+            "SELECT amount_cents, as_of, source FROM threshold_opening"
+            " WHERE clinic = ? AND patient_key = ? AND year = ? AND kx_group = ?",
             (clinic, patient_key, year, group),
         ).fetchone()
-        return int(str(row[0])) if row else None
+        if row is None:
+            return None
+        return Opening(
+            patient_key=patient_key,
+            year=year,
+            group=group,
+            amount_cents=int(str(row[0])),
+            as_of=date.fromisoformat(str(row[1])),
+            source=str(row[2]),
+        )
 
     def of(self, clinic: str, patient_key: str) -> list[Authorization]:
         """A patient's authorizations without their use, oldest first."""
@@ -128,23 +138,33 @@ def spread(authorizations: Sequence[Authorization], days: Iterable[Use]) -> list
 
     A visit is a treatment day (one discipline, one date); `days` are dates; units and cents are those of the covered codes.
     """
-    sums = [[0, 0] for _ in authorizations]
-    dates: list[set[date]] = [set() for _ in authorizations]
+    taken = shares(authorizations, days)
+    return [
+        replace(
+            one,
+            used=sum(amount for day, amount in parts if day.sent),
+            in_flight=sum(amount for day, amount in parts if not day.sent),
+        )
+        for one, parts in zip(authorizations, taken, strict=True)
+    ]
+
+
+def shares(authorizations: Sequence[Authorization], days: Iterable[Use]) -> list[list[tuple[Use, int]]]:
+    """For each authorization, the days that count to it and how much each takes."""
+    taken: list[list[tuple[Use, int]]] = [[] for _ in authorizations]
     for day in days:
-        at = _chosen(authorizations, sums, day)
+        at = _chosen(authorizations, taken, day)
         if at is None:
             continue
         one = authorizations[at]
-        if one.counts == "days" and day.on in dates[at]:
-            continue
-        dates[at].add(day.on)
-        sums[at][not day.sent] += _amount(one, day)
-    return [replace(one, used=used, in_flight=waiting) for one, (used, waiting) in zip(authorizations, sums, strict=True)]
+        if one.counts != "days" or all(day.on != other.on for other, _ in taken[at]):
+            taken[at].append((day, _amount(one, day)))
+    return taken
 
 
-def _chosen(authorizations: Sequence[Authorization], sums: list[list[int]], day: Use) -> int | None:
+def _chosen(authorizations: Sequence[Authorization], taken: list[list[tuple[Use, int]]], day: Use) -> int | None:
     fitting = [at for at, one in enumerate(authorizations) if _names(one, day) and _covers(one, day)]
-    open_ones = [at for at in fitting if sum(sums[at]) < authorizations[at].allowed]
+    open_ones = [at for at in fitting if sum(amount for _, amount in taken[at]) < authorizations[at].allowed]
     return next(iter(open_ones or fitting), None)
 
 

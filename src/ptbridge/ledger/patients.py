@@ -9,15 +9,27 @@ from datetime import date, timedelta
 from itertools import groupby
 
 import apsw
+import msgspec
 
-from ptbridge.ledger.authorizations import Authorizations, Use
+from ptbridge.ledger.authorizations import Authorizations, Opening, Use
+from ptbridge.ledger.database import unpack
 from ptbridge.ledger.days import BilledLine
+from ptbridge.model import Patient
 from ptbridge.policy.codes import CodeTable
 from ptbridge.policy.history import OtherLine, PatientHistory
 from ptbridge.policy.thresholds import kx_group
 
 LOOK_BACK_DAYS = 731  # two years: no authorization, plan of care or reporting period that still counts is older
 _PROGRESS = frozenset({"progress", "re-evaluation", "evaluation"})
+
+
+class _OnlyPatient(msgspec.Struct):
+    """The part of a stored visit that says whose it is."""
+
+    patient: Patient
+
+
+_decode = msgspec.json.Decoder(_OnlyPatient).decode
 
 _DAYS = """
 SELECT d.id, d.service_date, d.discipline, d.state, d.payer, d.reference, d.visit_types, d.authorization_number,
@@ -83,9 +95,9 @@ class Patients:
             evaluations=tuple(
                 (other.on, line.procedure) for other in earlier for line in other.lines if _evaluates(line, codes)
             ),
-            accrued_cents=_accrued(counted, on.year, group),
-            opening_cents=opening,
-            authorizations=tuple(self._authorizations.used(clinic, key, [_use(other) for other in counted])),
+            accrued_cents=_beyond(opening, list(_allowed(counted, on.year, group))),
+            opening_cents=opening.amount_cents if opening else None,
+            authorizations=tuple(self._authorizations.used(clinic, key, [use_of(other) for other in counted])),
             visits_in_plan_year=_visits_by_pool(counted, whose),
             other_lines=tuple(_lines_of_the_same_date(others, on)),
         )
@@ -94,6 +106,20 @@ class Patients:
         """The patient's days that bill or would bill, from a service date on, ascending; never the one with row id `but`."""
         rows = self._connection.execute(_DAYS, (clinic, key, since.isoformat(), but))
         return [_day(list(lines)) for _, lines in groupby(rows, key=lambda row: row[0])]
+
+    def ids(self, clinic: str) -> dict[str, tuple[str, str | None]]:
+        """Patient key -> the source's patient id and record number, from one visit of each patient."""
+        rows = self._connection.execute(
+            "SELECT d.patient_key, w.body FROM treatment_day d JOIN visit v ON v.day_id = d.id"
+            " JOIN visit_version w ON w.id = v.version_id WHERE d.clinic = ? AND d.patient_key IS NOT NULL"
+            " GROUP BY d.patient_key",
+            (clinic,),
+        )
+        found: dict[str, tuple[str, str | None]] = {}
+        for key, body in rows:
+            patient = _decode(unpack(body)).patient
+            found[str(key)] = patient.id, patient.mrn
+        return found
 
 
 def _day(rows: list[tuple[apsw.SQLiteValue, ...]]) -> OtherDay:
@@ -146,14 +172,23 @@ def _is_progress(other: OtherDay, codes: CodeTable) -> bool:
     return not _PROGRESS.isdisjoint(other.visit_types) or any(_evaluates(line, codes) for line in other.lines)
 
 
-def _accrued(days: Iterable[OtherDay], year: int, group: str | None) -> int:
+def _allowed(days: Iterable[OtherDay], year: int, group: str | None) -> Iterator[tuple[date, int]]:
     """Allowed cents of what was sent or queued in the calendar year; what is held may never be billed."""
-    return sum(
-        line.allowed_cents or 0
-        for day in days
-        if day.state != "held" and day.on.year == year and kx_group(day.discipline) == group
-        for line in day.lines
-    )
+    for day in days:
+        if day.state != "held" and day.on.year == year and kx_group(day.discipline) == group:
+            yield day.on, sum(line.allowed_cents or 0 for line in day.lines)
+
+
+def _beyond(opening: Opening | None, allowed: list[tuple[date, int]]) -> int:
+    """What to count beside the opening amount, so that both together stay an "at least".
+
+    The answer already holds our own claims that Medicare had by then; so at least the days after it come on top, or all
+    of our own days where they alone are more.
+    """
+    everything = sum(cents for _, cents in allowed)
+    if opening is None:
+        return everything
+    return max(everything - opening.amount_cents, sum(cents for on, cents in allowed if on > opening.as_of))
 
 
 def _visits_by_pool(days: Iterable[OtherDay], whose: Whose) -> dict[str, int]:
@@ -175,7 +210,8 @@ def _lines_of_the_same_date(days: Iterable[OtherDay], on: date) -> Iterator[Othe
                 )
 
 
-def _use(day: OtherDay) -> Use:
+def use_of(day: OtherDay) -> Use:
+    """The day as an authorization sees it."""
     return Use(
         on=day.on,
         discipline=day.discipline,

@@ -1,0 +1,147 @@
+"""`ptbridge payer`: the payers' rules as a run sees them, each with its dates and its source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ptbridge.cli import screen
+from ptbridge.cli.options import config_option, json_option
+from ptbridge.cli.payer_policies import policies_for
+
+if TYPE_CHECKING:
+    from ptbridge.policy import Policy
+    from ptbridge.specs.payer import SettingEntry
+
+
+@click.group()
+def payer() -> None:
+    """List the payers' rules, show one, or show what this clinic changed."""
+
+
+@payer.command("list")
+@config_option
+@json_option
+def list_payers(config_folder: Path, json_wanted: bool) -> None:
+    """List every payer policy: its name, whether it is complete, and what it is."""
+    from ptbridge.policy import shipped_payers
+
+    shipped = shipped_payers()
+    rows = [
+        {"payer": name, "standing": one.standing, "title": one.title, "from": _origin(one, shipped)}
+        for name, one in sorted(policies_for(config_folder).items())
+    ]
+    if json_wanted:
+        screen.put_json(rows)
+        return
+    screen.say(screen.table([tuple(row.values()) for row in rows], headings=("payer", "standing", "title", "from")))
+    screen.say("\nA starting_point is assumed: check every line against the contract. Its rules: ptbridge payer show NAME")
+
+
+@payer.command("show")
+@click.argument("name")
+@config_option
+@json_option
+def show(name: str, config_folder: Path, json_wanted: bool) -> None:
+    """Show every setting of a payer with its dates and its source, and which are unset."""
+    from ptbridge.specs.payer import SETTINGS
+
+    policy = _named(policies_for(config_folder), name)
+    unset = [setting for setting in SETTINGS if setting not in policy.settings]
+    if json_wanted:
+        settings = {setting: _plain(entries) for setting, entries in policy.settings.items()}
+        document = {"payer": name, "title": policy.title, "standing": policy.standing, "settings": settings, "unset": unset}
+        screen.put_json(document)
+        return
+    screen.say(f"{screen.clean(policy.title)} ({screen.clean(policy.standing)})", bold=True)
+    for setting, entries in policy.settings.items():
+        for entry in entries:
+            _say_entry(setting, entry)
+    if unset:
+        screen.say("\nUnset: what needs one of these holds and says which question to ask.")
+        screen.say(screen.table([(setting, SETTINGS[setting]) for setting in unset]))
+
+
+@payer.command("diff")
+@click.argument("name")
+@config_option
+@json_option
+def diff(name: str, config_folder: Path, json_wanted: bool) -> None:
+    """Show what the config folder's own file changes in a payer: values, dates and sources."""
+    from ptbridge.policy import shipped_payers
+
+    policies, shipped = policies_for(config_folder), shipped_payers()
+    policy = _named(policies, name)
+    base_name = _base(config_folder, name)
+    base = shipped.get(base_name) or policies.get(base_name)
+    changed = _changed(base.settings if base and base is not policy else {}, policy.settings)
+    if json_wanted:
+        screen.put_json({"payer": name, "against": base_name, "changed": changed})
+    elif not changed:
+        screen.say(f"{screen.clean(name)} is as shipped.")
+    else:
+        screen.say(f"{screen.clean(name)} against {screen.clean(base_name)}", bold=True)
+        for row in changed:
+            screen.say(f"{screen.clean(row['setting'])}:")
+            for sign, side in (("-", "base"), ("+", "own")):
+                for entry in row[side]:
+                    screen.say(screen.wrapped(f"{_dated(entry)}  ({entry['source']})", indent=f"  {sign} ", then="      "))
+
+
+def _named(policies: dict[str, Policy], name: str) -> Policy:
+    if name not in policies:
+        raise click.BadParameter(f"{name!r} is not a payer. Known: {', '.join(sorted(policies))}.", param_hint="NAME")
+    return policies[name]
+
+
+def _origin(policy: Policy, shipped: dict[str, Policy]) -> str:
+    if policy.name not in shipped:
+        return "config folder"
+    same = shipped[policy.name].settings == policy.settings
+    return "shipped" if same else "shipped, changed by the config folder"
+
+
+def _base(config_folder: Path, name: str) -> str:
+    """What the config folder's file of that payer extends, else the shipped policy of the same name."""
+    from ptbridge.specs.files import load_payer
+
+    for path in sorted((config_folder / "payers").glob("*.yaml")):
+        spec = load_payer(path)
+        if spec.payer == name:
+            return spec.extends or name
+    return name
+
+
+def _changed(base: Any, own: Any) -> list[dict[str, Any]]:
+    names = dict.fromkeys((*base, *own))
+    return [
+        {"setting": name, "base": _plain(base.get(name, ())), "own": _plain(own.get(name, ()))}
+        for name in names
+        if base.get(name, ()) != own.get(name, ())
+    ]
+
+
+def _plain(entries: Iterable[SettingEntry]) -> list[dict[str, str | None]]:
+    return [
+        {
+            "use": entry.use,
+            "from": entry.from_.isoformat(),
+            "to": entry.to.isoformat() if entry.to else None,
+            "source": entry.source,
+        }
+        for entry in entries
+    ]
+
+
+def _say_entry(setting: str, entry: SettingEntry) -> None:
+    (plain,) = _plain([entry])
+    screen.say(screen.wrapped(f"{setting}: {_dated(plain)}", indent="  ", then="      "))
+    screen.say(screen.wrapped(entry.source, indent="      "))
+
+
+def _dated(entry: dict[str, str | None]) -> str:
+    until = f" to {entry['to']}" if entry["to"] else ""
+    return f"{entry['use']}, from {entry['from']}{until}"
