@@ -11,6 +11,8 @@ speaks FHIR, declare its ways as a `Plan` and let `walk` and `describe` do the w
     async def check(client: SourceClient) -> list[str]:
         return await describe(client, PLAN)
 
+For an EMR that exports files, `pull_extracts` and `describe_extracts` do the work: the columns are in the mapping.
+
 For another kind of source, write `pull` as an async generator that yields `Pulled` batches:
 
 - each visit is one `SourceRecord` with its payload as received; `source_record` makes one from FHIR entries;
@@ -28,6 +30,8 @@ from __future__ import annotations
 from ptbridge.errors import ConfigError, PeerError, PeerRefused, PeerUnavailable, RecordError
 from ptbridge.model import SourceRecord
 from ptbridge.ports import Connector, ConnectorInfo, Pulled
+from ptbridge.wire.extract_folder import PARAMETERS as EXTRACT_PARAMETERS
+from ptbridge.wire.extracts import describe_extracts, pull_extracts
 from ptbridge.wire.fhir import Entry, FhirClient, Gone, Page
 from ptbridge.wire.fhir_check import describe
 from ptbridge.wire.fhir_discovery import instant, instant_text
@@ -50,6 +54,7 @@ from ptbridge.wire.source_client import OptionValue, SourceClient
 __all__ = [
     "CHARGE_ITEM",
     "CONDITION",
+    "EXTRACT_PARAMETERS",
     "NOTE",
     "PARAMETERS",
     "PROCEDURE",
@@ -75,11 +80,13 @@ __all__ = [
     "civil_day",
     "collection_bundle",
     "describe",
+    "describe_extracts",
     "follow",
     "identifier_keys",
     "instant",
     "instant_text",
     "not_ready",
+    "pull_extracts",
     "ready_table",
     "reference_key",
     "source_record",

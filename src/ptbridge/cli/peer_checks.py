@@ -47,6 +47,8 @@ async def _emr(config: Config, spec: ClinicSpec) -> list[Found]:
     if missing:
         raise ConfigError(f"connector {connector.INFO.name} needs the options {', '.join(missing)} under source.options.")
     async with open_source(config, spec) as client:
+        if not spec.source.base_url:  # files and messages: there is no server to ask
+            return [ok(sentence) for sentence in await connector.check(client)]
         response = await client.fhir.http.request("GET", f"{client.fhir.base_url}/metadata")
         found = [ok(f"EMR answers at {client.fhir.http.origin}"), clock_offset(response.header("date"), datetime.now(UTC))]
         sentences = await connector.check(client)

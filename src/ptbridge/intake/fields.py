@@ -9,11 +9,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ptbridge.errors import ConfigError
+from ptbridge.intake.extract_paths import column_path
 from ptbridge.intake.fhirpath import Path, PathEvaluationError, PathSyntaxError, compile_path
 from ptbridge.intake.findings import finding
 from ptbridge.intake.record_index import RecordIndex
 from ptbridge.intake.values import Unreadable
 from ptbridge.model import Finding, Severity
+from ptbridge.specs.extract import is_extract
 from ptbridge.specs.mapping import FieldSpec, LookupTable, Mapping, texts
 
 
@@ -144,6 +146,8 @@ def compile_field(
 
 def compile_take(mapping: Mapping, section: str, name: str, text: str) -> Path:
     """Compile one path; a syntax error becomes a ConfigError with the file and line of the field."""
+    if is_extract(mapping):
+        return column_path(mapping, section, name, text)
     try:
         return compile_path(text)
     except PathSyntaxError as error:

@@ -56,6 +56,7 @@ MEANINGS: dict[str, Meaning] = {
         "a path of the mapping does not suit this record", _E, "Correct the path, or ask for help with this record."
     ),
     "MP21": Meaning("a line names several procedure codes", _E, "Keep one code per line in the EMR."),
+    "MP22": Meaning("the rows of one visit disagree", _E, "Correct the rows at their source and export the visit again."),
 }
 
 

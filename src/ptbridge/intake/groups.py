@@ -116,6 +116,9 @@ class Memory:
         return made
 
 
+_PATIENT_ITEMS = frozenset({"Patient", "visit"})  # FHIR's resource; the merged row of an extract's visit
+
+
 def compile_patient(mapping: Mapping) -> Callable[[Reading], Patient | None]:
     """The patient; None when the encounter names none at all."""
     group = Group(mapping, "patient")
@@ -150,7 +153,7 @@ def compile_patient(mapping: Mapping) -> Callable[[Reading], Patient | None]:
         if not items:
             return None
         found = follow(items[0], reading)
-        if found is not None and found[1] == "Patient":
+        if found is not None and found[1] in _PATIENT_ITEMS:
             patient: Patient = memory.make(*found, reading, one)
             return patient if patient.id else None
         identity = values.reference_id(items[0][0])

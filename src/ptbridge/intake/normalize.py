@@ -70,11 +70,15 @@ class FhirMapping:
 
         Raises RecordError for truncated JSON, a record without an Encounter, an Encounter without id or patient.
         """
-        return _normalize(record, self, time_zone)
+        return read_visit(record, self, self.resources(record), time_zone)
+
+    def resources(self, record: SourceRecord) -> list[Resource]:
+        """The record taken apart: what the paths start from. Raises RecordError for what cannot be."""
+        return record_resources(record)
 
 
 # The `standard` of a mapping file -> the module that reads its records. What is not listed is FHIR.
-_READERS = {"hl7v2": "ptbridge.intake.hl7"}
+_READERS = {"hl7v2": "ptbridge.intake.hl7", "extract": "ptbridge.intake.extract"}
 
 
 def compile_mapping(mapping: Mapping) -> CompiledMapping:
@@ -95,8 +99,9 @@ def normalize(record: SourceRecord, compiled: CompiledMapping, *, time_zone: Zon
     return compiled.normalize(record, time_zone)
 
 
-def _normalize(record: SourceRecord, compiled: FhirMapping, time_zone: ZoneInfo) -> Visit:
-    reading = Reading(RecordIndex(record_resources(record)), time_zone, compiled.mapping)
+def read_visit(record: SourceRecord, compiled: FhirMapping, resources: list[Resource], time_zone: ZoneInfo) -> Visit:
+    """The visit that the resources of a record tell. Raises RecordError when they name no visit or no patient."""
+    reading = Reading(RecordIndex(resources), time_zone, compiled.mapping)
     reading.visit_id = visit_id = compiled.visit_id(None, "", reading)
     if visit_id is None:
         raise RecordError(

@@ -14,7 +14,7 @@ from ptbridge.intake.compiled import CompiledMapping
 from ptbridge.intake.fhirpath import PathEvaluationError
 from ptbridge.intake.fields import Reading, compile_field
 from ptbridge.intake.groups import Group, Item, follow
-from ptbridge.intake.normalize import compile_mapping, normalize, record_resources
+from ptbridge.intake.normalize import FhirMapping, compile_mapping, normalize, record_resources
 from ptbridge.intake.record_index import RecordIndex
 from ptbridge.model import SourceRecord, Visit
 from ptbridge.specs.mapping import FieldSpec, Mapping, texts
@@ -41,7 +41,8 @@ def try_record(
 ) -> list[Row]:
     """Every field of the mapping on one record, then every finding. Raises RecordError if the record is unusable."""
     visit = normalize(record, compiled, time_zone=time_zone)
-    reading = Reading(RecordIndex(record_resources(record)), time_zone, compiled.mapping)
+    resources = compiled.resources(record) if isinstance(compiled, FhirMapping) else record_resources(record)
+    reading = Reading(RecordIndex(resources), time_zone, compiled.mapping)
     rows = [
         row
         for section in _sections(compiled.mapping)

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date
 
+from ptbridge.jobs.extracts import extract_profile
+from ptbridge.plugins import connector
 from ptbridge.plugins import destination as destination_module
-from ptbridge.ports import Destination
+from ptbridge.ports import Destination, KnownRecords
 from ptbridge.sdk import SourceClient
 from ptbridge.specs.clinic import AuthSpec, ClinicSpec
 from ptbridge.specs.config import Config
@@ -15,6 +17,7 @@ from ptbridge.wire.fhir import FhirClient
 from ptbridge.wire.http import HttpClient
 from ptbridge.wire.pacing import RateLimiter
 from ptbridge.wire.smart_auth import authorizer_from
+from ptbridge.wire.source_client import no_server
 
 
 def http_client(config: Config, base_url: str, auth: AuthSpec, requests_per_second: float, connections: int) -> HttpClient:
@@ -32,13 +35,19 @@ def http_client(config: Config, base_url: str, auth: AuthSpec, requests_per_seco
 
 @asynccontextmanager
 async def open_source(
-    config: Config, spec: ClinicSpec, *, since: date | None = None, recheck: tuple[str, ...] = ()
+    config: Config,
+    spec: ClinicSpec,
+    *,
+    since: date | None = None,
+    recheck: tuple[str, ...] = (),
+    known: KnownRecords | None = None,
+    rehearsal: bool = False,
 ) -> AsyncIterator[SourceClient]:
     """What a connector's `pull` and `check` are handed. Raises ConfigError for a secret that cannot be had."""
     source = spec.source
-    async with http_client(config, source.base_url, source.auth, source.requests_per_second, 8) as http:
+    async with _server(config, spec) as fhir:
         yield SourceClient(
-            fhir=FhirClient(http, source.base_url),
+            fhir=fhir,
             clinic=spec.clinic,
             source=source.connector,
             time_zone=config.time_zone(spec),
@@ -47,7 +56,21 @@ async def open_source(
             full_rescan=since is not None,
             recheck=recheck,
             folder=config.folder,
+            extract=extract_profile(config, spec),
+            known=known,
+            rehearsal=rehearsal,
         )
+
+
+@asynccontextmanager
+async def _server(config: Config, spec: ClinicSpec) -> AsyncIterator[FhirClient]:
+    """The EMR's FHIR server; a source that is no server (files, messages) has none."""
+    source = spec.source
+    if not source.base_url and not connector(source.connector).INFO.standard.startswith("FHIR"):
+        yield no_server()
+        return
+    async with http_client(config, source.base_url, source.auth, source.requests_per_second, 8) as http:
+        yield FhirClient(http, source.base_url)
 
 
 def _first_day(spec: ClinicSpec) -> date | None:

@@ -20,6 +20,7 @@ from ptbridge.delivery import DeliveryReport, RetryPolicy, SystemClock, deliver
 from ptbridge.errors import PeerError, PtbridgeError, RecordError
 from ptbridge.jobs import settle
 from ptbridge.jobs.agreement import agreement_after
+from ptbridge.jobs.extracts import LedgerKnows
 from ptbridge.jobs.kit import build_kit, fingerprint
 from ptbridge.jobs.log_file import log_to
 from ptbridge.jobs.peers import open_destination, open_source
@@ -153,7 +154,14 @@ class Run:
         cursor = self.ledger.cursor(spec.clinic, spec.source.connector)
         recheck = self.ledger.visits.keys_of_recent_days(spec.clinic, spec.source.connector)
         async with (
-            open_source(self.config, spec, since=self.since, recheck=recheck) as client,
+            open_source(
+                self.config,
+                spec,
+                since=self.since,
+                recheck=recheck,
+                known=LedgerKnows(self.ledger, spec.clinic, spec.source.connector),
+                rehearsal=self.dry_run,
+            ) as client,
             aclosing(connector(spec.source.connector).pull(client, cursor)) as batches,
         ):
             async for batch in batches:

@@ -172,6 +172,42 @@ class Visits:
         )
         return tuple(str(row[0]) for row in rows)
 
+    def keys_between(self, clinic: str, source: str, first: str, last: str) -> tuple[str, ...]:
+        """Visits that the source has not deleted, with a service date (ISO 8601) from `first` to `last`."""
+        rows = self._connection.execute(
+            "SELECT v.visit_id FROM treatment_day d JOIN visit v ON v.day_id = d.id WHERE d.clinic = ?1"
+            " AND v.source = ?2 AND v.state <> 'gone' AND d.service_date BETWEEN ?3 AND ?4",
+            (clinic, source, first, last),
+        )
+        return tuple(str(row[0]) for row in rows)
+
+    def keys_never_read(self, clinic: str, source: str) -> tuple[str, ...]:
+        """Quarantined records of which no version could ever be read."""
+        rows = self._connection.execute(
+            "SELECT visit_id FROM visit WHERE clinic = ? AND source = ? AND state = 'quarantined' AND day_id IS NULL",
+            (clinic, source),
+        )
+        return tuple(str(row[0]) for row in rows)
+
+    def latest(self, clinic: str, source: str, visit_id: str) -> SourceRecord | None:
+        """The newest record of a visit as it was received; None when it was never seen or the source deleted it."""
+        row = self._connection.execute(
+            "SELECT r.media_type, r.version, r.received_at, r.payload FROM visit v JOIN source_record r ON r.id = v.record_id"
+            " WHERE v.clinic = ? AND v.source = ? AND v.visit_id = ? AND v.state <> 'gone'",
+            (clinic, source, visit_id),
+        ).fetchone()
+        if row is None:
+            return None
+        return SourceRecord(
+            clinic=clinic,
+            source=source,
+            record_key=visit_id,
+            media_type=row[0],
+            version=row[1],
+            received_at=datetime.fromisoformat(row[2]),
+            payload=unpack(row[3]),
+        )
+
     def unreadable_of_day(self, day_id: int) -> list[str]:
         """Reasons of this day's visits whose newest record cannot be read: their last readable content must not bill."""
         rows = self._connection.execute("SELECT reason FROM visit WHERE day_id = ? AND state = 'quarantined'", (day_id,))

@@ -159,6 +159,31 @@ class CodeSystemsSpec(_Written, frozen=True):
     diagnosis: tuple[str, ...] = ()
 
 
+class ControlTotalsSpec(_Written, frozen=True):
+    """What the sender says a file holds: `rows`, `visits`, `sums` name a value of the sidecar or its place in the trailer."""
+
+    place: Literal["sidecar", "trailer"]
+    ending: str = ".totals.csv"  # of the sidecar: charges.csv has charges.totals.csv
+    mark: str = "TRAILER"  # the first cell of the trailer row
+    rows: str | None = None
+    visits: str | None = None
+    sums: dict[str, str] = {}
+
+
+class ExtractSpec(_Written, frozen=True):
+    """How the files of an extract are written, and what they hold. Which column holds what is the rest of the mapping."""
+
+    delimiter: Literal["comma", "tab", "semicolon", "pipe"] = "comma"
+    charset: str = "utf-8"
+    sheet: str | None = None  # of a workbook; its first one otherwise
+    dates: tuple[str, ...] = ()  # as the export writes them, such as MM/DD/YYYY; ISO 8601 is always read
+    empty: tuple[str, ...] = ()  # words that mean that nothing is there, such as NULL
+    optional: tuple[str, ...] = ()  # columns that a file may lack
+    holds: Literal["all", "changed-visits", "changed-rows"] = "changed-visits"
+    absent: Literal["kept", "gone", "gone-in-range"] = "kept"  # what a visit means that a file of `all` does not hold
+    control_totals: ControlTotalsSpec | None = None
+
+
 class MappingSpec(_Written, frozen=True):
     """A mapping file as written, and what it becomes once joined with those that it extends."""
 
@@ -166,6 +191,7 @@ class MappingSpec(_Written, frozen=True):
     standard: str = ""
     extends: str | None = None
     notes: str = ""
+    extract: ExtractSpec | None = None
     code_systems: CodeSystemsSpec = CodeSystemsSpec()
     visit: VisitSpec = VisitSpec()
     patient: PatientSpec = PatientSpec()

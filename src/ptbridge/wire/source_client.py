@@ -6,7 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
+from typing import Any, cast
 
+from ptbridge.errors import ConfigError
+from ptbridge.ports import KnownRecords
+from ptbridge.wire.extract_profile import ExtractProfile
 from ptbridge.wire.fhir import FhirClient
 
 OptionValue = str | tuple[str, ...] | Mapping[str, str | tuple[str, ...]]
@@ -25,6 +29,8 @@ class SourceClient:
     look-back re-scan now, whatever the cursor says of the last one. `recheck` names the visits (record keys) that the
     ledger holds within the look-back window: those that a re-scan does not meet again are asked for one by one, because a
     deleted visit vanishes from every search. `folder` is where relative file names in options start.
+    `extract` is the file layout that the mapping declares, where it does. `known` is what the ledger already has of this
+    source. In a `rehearsal` nothing outside the ledger may change: files stay where they are.
     `clock` is the seam for tests; no window of instants ever starts from it.
     """
 
@@ -37,8 +43,23 @@ class SourceClient:
     full_rescan: bool = False
     recheck: tuple[str, ...] = field(default=(), repr=False)
     folder: Path | None = None
+    extract: ExtractProfile | None = None
+    known: KnownRecords | None = field(default=None, repr=False)
+    rehearsal: bool = False
     clock: Callable[[], datetime] = _utc_now
 
     def now(self) -> datetime:
         """The local clock, with its zone: for `received_at` and for windows that are days wide."""
         return self.clock()
+
+
+class _NoServer:
+    """Whoever asks for a server is told what the clinic file lacks."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise ConfigError("source.base_url is missing: this connector asks a server. Add it to the clinic file.")
+
+
+def no_server() -> FhirClient:
+    """What `SourceClient.fhir` is for a source that is no server. Any use of it raises ConfigError."""
+    return cast(FhirClient, _NoServer())
