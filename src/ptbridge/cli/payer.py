@@ -61,7 +61,9 @@ def show(name: str, config_folder: Path, json_wanted: bool) -> None:
         for entry in entries:
             _say_entry(setting, entry)
     if unset:
-        screen.say("\nUnset: what needs one of these holds and says which question to ask.")
+        screen.say(
+            "\nUnset: nothing is assumed. A day that cannot be counted or marked without one holds, with the question to ask."
+        )
         screen.say(screen.table([(setting, SETTINGS[setting]) for setting in unset]))
 
 

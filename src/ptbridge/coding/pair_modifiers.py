@@ -18,6 +18,7 @@ from ptbridge.policy.pairs import PAIR_MODIFIERS, Pair
 from ptbridge.policy.reference import PairEdit
 
 GROUP_CODES = frozenset({"97150", "92508"})
+_TABLES = {"medicare": "ptp", "medicaid": "ptp_medicaid"}  # by the payer's code_pairs
 _WORDS = frozenset(PAIR_MODIFIERS)
 _Lines = list[tuple[Visit, Intervention]]
 
@@ -42,10 +43,11 @@ def add_pair_modifiers(draft: Draft) -> None:
 
 
 def _official(draft: Draft, one: str, other: str, on: date) -> PairEdit | None:
-    reference = draft.known.reference
-    if reference is None or draft.terms.pair_modifier in (None, "none") or not reference.covers("ptp", on):
+    reference, terms = draft.known.reference, draft.terms
+    kind = _TABLES.get(terms.code_pairs or "")
+    if reference is None or kind is None or terms.pair_modifier in (None, "none") or not reference.covers(kind, on):
         return None
-    return reference.pair_between(one, other, on)
+    return reference.pair_between(one, other, on, program=terms.code_pairs or "")
 
 
 def _apply(draft: Draft, pair: Pair | PairEdit, places: dict[str, list[int]], evidence: str | None, *, of_payer: bool) -> None:
