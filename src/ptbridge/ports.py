@@ -54,6 +54,9 @@ class KnownRecords(Protocol):
     def unread(self) -> tuple[str, ...]:
         """Keys of the quarantined records of which no version could ever be read."""
 
+    def sent_at(self, record_key: str) -> datetime | None:
+        """When charges of a visit first were on their way to the biller; None when they never were."""
+
 
 class Connector(Protocol):
     """A module in `connectors/`: `INFO`, `pull` and `check`."""

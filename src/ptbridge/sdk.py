@@ -11,6 +11,8 @@ speaks FHIR, declare its ways as a `Plan` and let `walk` and `describe` do the w
     async def check(client: SourceClient) -> list[str]:
         return await describe(client, PLAN)
 
+For an EMR that sends HL7 v2, `walk_messages` and `describe_messages` read what `ptbridge listen` received.
+
 For an EMR that exports files, `pull_extracts` and `describe_extracts` do the work: the columns are in the mapping.
 
 For another kind of source, write `pull` as an async generator that yields `Pulled` batches:
@@ -49,12 +51,15 @@ from ptbridge.wire.fhir_plan import (
 )
 from ptbridge.wire.fhir_references import follow, identifier_keys, reference_key
 from ptbridge.wire.fhir_walk import walk, window_start
+from ptbridge.wire.hl7_options import PARAMETERS as HL7_PARAMETERS
+from ptbridge.wire.hl7_visits import describe_messages, walk_messages
 from ptbridge.wire.source_client import OptionValue, SourceClient
 
 __all__ = [
     "CHARGE_ITEM",
     "CONDITION",
     "EXTRACT_PARAMETERS",
+    "HL7_PARAMETERS",
     "NOTE",
     "PARAMETERS",
     "PROCEDURE",
@@ -81,6 +86,7 @@ __all__ = [
     "collection_bundle",
     "describe",
     "describe_extracts",
+    "describe_messages",
     "follow",
     "identifier_keys",
     "instant",
@@ -92,5 +98,6 @@ __all__ = [
     "source_record",
     "unreadable_record",
     "walk",
+    "walk_messages",
     "window_start",
 ]

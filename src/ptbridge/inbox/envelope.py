@@ -12,9 +12,6 @@ TAKEN, IGNORED, DAMAGED = "taken", "ignored", "damaged"
 
 CHARGES = frozenset({"DFT"})
 MAY_CHARGE = frozenset({"ORM", "OMG", "OML", "ORU", "RDE", "RDS"})  # FT1 is allowed in them; each bills only if enabled
-CANCELS = frozenset(
-    {"ADT^A11", "ADT^A23", "ADT^A27", "ADT^A38", "SIU^S15", "SIU^S16", "SIU^S17", "SIU^S26"}
-)  # HL7 v2.8.2 chapters 3 and 10; S26: the patient did not come
 _ADT = (1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 13, 14, 18, 23, 27, 28, 31, 34, 35, 36, 38, 40, 41, 42, 43, 45, 47, 50)
 _HANDLED = frozenset(
     [f"ADT^A{number:02}" for number in _ADT]
@@ -62,6 +59,9 @@ def envelope_of(raw: bytes, rules: Rules) -> Envelope:
     keys = tuple(dict.fromkeys(_keys(message)))
     reason = _ignored(message, kind, keys, rules)
     damage = "" if message.control_id else "MSH-10: the control id is absent. Ask the sender to give every message one."
+    remarks = [remark.code for remark in message.remarks]
+    if not reason and message.segments("FT1") and message.code not in CHARGES | rules.charges_from:
+        remarks.append("charges-not-enabled")
     return Envelope(
         sender=header.value(3) or "",
         facility=header.value(4) or "",
@@ -69,7 +69,7 @@ def envelope_of(raw: bytes, rules: Rules) -> Envelope:
         kind=kind,
         state=DAMAGED if damage else IGNORED if reason else TAKEN,
         reason=damage or reason,
-        remarks=tuple(dict.fromkeys(remark.code for remark in message.remarks)),
+        remarks=tuple(dict.fromkeys(remarks)),
         keys=keys,
         message=message,
     )

@@ -57,6 +57,35 @@ MEANINGS: dict[str, Meaning] = {
     ),
     "MP21": Meaning("a line names several procedure codes", _E, "Keep one code per line in the EMR."),
     "MP22": Meaning("the rows of one visit disagree", _E, "Correct the rows at their source and export the visit again."),
+    # HL7 v2
+    "MP30": Meaning("a credit takes back no known charge", _E, "Ask the sender which charge it means, or exclude the visit."),
+    "MP31": Meaning(
+        "a charge came after the visit was cancelled", _E, "Ask the clinic whether the visit took place; correct it there."
+    ),
+    "MP32": Meaning(
+        "two messages charge one service differently, and nothing says whether the second corrects the first",
+        _E,
+        "Ask the sender for a transaction id of its own on each charge (FT1-2), or set source.options.charges to snapshot.",
+    ),
+    "MP33": Meaning(
+        "an earlier charge message of the visit could not be read",
+        _E,
+        "Check that the later messages hold all charges of the visit, then release it.",
+    ),
+    "MP34": Meaning("the charges came before their ADT message", _E, "Nothing to do: the ADT releases them when it comes."),
+    "MP35": Meaning(
+        "the charges of one visit number are of several service dates",
+        _E,
+        "Set source.options.visit_by to visit-day if a number spans many visits here; else have the dates corrected.",
+    ),
+    "MP36": Meaning(
+        "the visit was moved to another number, account or patient",
+        _E,
+        "Check under which number it bills, then exclude the other.",
+    ),
+    "MP37": Meaning(
+        "the charges of one visit are of several disciplines", _E, "Have them charged as a visit for each discipline."
+    ),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from ptbridge import plugins
 from ptbridge.ledger import Ledger
@@ -43,3 +43,7 @@ class LedgerKnows:
     def unread(self) -> tuple[str, ...]:
         """Quarantined records that could never be read."""
         return self.ledger.visits.keys_never_read(self.clinic, self.source)
+
+    def sent_at(self, record_key: str) -> datetime | None:
+        """When charges of a visit first were on their way to the biller."""
+        return self.ledger.visits.first_sent(self.clinic, self.source, record_key)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date
 
+import msgspec
+
+from ptbridge.inbox import INBOX_FILE, ClinicInbox
+from ptbridge.jobs.drop_folder import take_drop_folder
 from ptbridge.jobs.extracts import extract_profile
 from ptbridge.plugins import connector
 from ptbridge.plugins import destination as destination_module
-from ptbridge.ports import Destination, KnownRecords
+from ptbridge.ports import Destination, Inbox, KnownRecords
 from ptbridge.sdk import SourceClient
-from ptbridge.specs.clinic import AuthSpec, ClinicSpec
+from ptbridge.specs.clinic import AuthSpec, ClinicSpec, DestinationSpec
 from ptbridge.specs.config import Config
 from ptbridge.wire.fhir import FhirClient
 from ptbridge.wire.http import HttpClient
@@ -45,7 +50,7 @@ async def open_source(
 ) -> AsyncIterator[SourceClient]:
     """What a connector's `pull` and `check` are handed. Raises ConfigError for a secret that cannot be had."""
     source = spec.source
-    async with _server(config, spec) as fhir:
+    async with _server(config, spec) as fhir, _inbox(config, spec, rehearsal=rehearsal) as inbox:
         yield SourceClient(
             fhir=fhir,
             clinic=spec.clinic,
@@ -59,7 +64,23 @@ async def open_source(
             extract=extract_profile(config, spec),
             known=known,
             rehearsal=rehearsal,
+            inbox=inbox,
         )
+
+
+@asynccontextmanager
+async def _inbox(config: Config, spec: ClinicSpec, *, rehearsal: bool) -> AsyncIterator[Inbox | None]:
+    """What `ptbridge listen` received for this clinic, and the complete files of its drop folder; None without any."""
+    if connector(spec.source.connector).INFO.standard != "HL7 v2":
+        yield None
+        return
+    if not rehearsal:  # a rehearsal moves no file
+        await asyncio.to_thread(take_drop_folder, config, spec)
+    if not (config.state / INBOX_FILE).exists():
+        yield None
+        return
+    with ClinicInbox.open(config.state, spec.clinic) as inbox:
+        yield inbox
 
 
 @asynccontextmanager
@@ -77,12 +98,19 @@ def _first_day(spec: ClinicSpec) -> date | None:
     return date.fromisoformat(spec.first_service_date) if spec.first_service_date else None
 
 
+def _with_paths(config: Config, chosen: DestinationSpec) -> DestinationSpec:
+    """Options that name a file, from the config folder on, as every path in a clinic file."""
+    names = {name for name, text in chosen.options.items() if name.endswith("_file") or text.endswith((".yaml", ".yml"))}
+    options = {name: str(config.path(text)) if name in names else text for name, text in chosen.options.items()}
+    return msgspec.structs.replace(chosen, options=options)
+
+
 @asynccontextmanager
 async def open_destination(config: Config, spec: ClinicSpec, *, run_id: str) -> AsyncIterator[Destination]:
     """The clinic's biller, closed on the way out. Raises ConfigError for what the platform needs and the file lacks."""
-    chosen = spec.destination
+    chosen = _with_paths(config, spec.destination)
     http = None
-    if chosen.base_url:
+    if chosen.base_url.startswith(("http://", "https://")):  # any other address is the platform's own to open
         http = http_client(config, chosen.base_url, chosen.auth, chosen.requests_per_second, chosen.in_flight + 2)
     folder = config.path(chosen.folder) if chosen.folder else None
     module = destination_module(chosen.platform)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import apsw
 import msgspec
@@ -207,6 +207,15 @@ class Visits:
             received_at=datetime.fromisoformat(row[2]),
             payload=unpack(row[3]),
         )
+
+    def first_sent(self, clinic: str, source: str, visit_id: str) -> datetime | None:
+        """When the first submission of the visit's day, or of the day that it left, was queued (UTC); None before that."""
+        row = self._connection.execute(
+            "SELECT min(s.queued_at) FROM visit v JOIN submission s ON s.day_id IN (v.day_id, v.left_day_id)"
+            " WHERE v.clinic = ? AND v.source = ? AND v.visit_id = ?",
+            (clinic, source, visit_id),
+        ).fetchone()
+        return datetime.fromtimestamp(row[0], UTC) if row and row[0] is not None else None
 
     def unreadable_of_day(self, day_id: int) -> list[str]:
         """Reasons of this day's visits whose newest record cannot be read: their last readable content must not bill."""

@@ -25,6 +25,7 @@ PARAMETERS: Mapping[str, str] = {
     "connections": "how many connections at a time (default 500)",
     "charset": "the sender's character set, a name of HL7 table 0211 (default: MSH-18, then UTF-8, then cp1252)",
     "drop_folder": "a folder whose files are taken at each sync and by a listener: one message or a batch a file",
+    "settle_seconds": "a file of it is complete when it has not changed for so long (default 60)",
     "visit_number": "which fields number a visit, first that is there wins: PV1-19, PID-18, PV1-50 (default PV1-19, PID-18)",
     "visit_by": "visit (default), or visit-day: a visit number spans many days, and each service date is a visit",
     "charges": "delta (default): each DFT adds to those before; snapshot: each DFT holds all charges of the visit so far",
@@ -56,6 +57,7 @@ class Hl7Options:
     connections: int = 500
     charset: str | None = None
     drop_folder: str = ""
+    settle_seconds: int = 60
     visit_number: tuple[str, ...] = ("PV1-19", "PID-18")
     visit_by: str = "visit"
     charges: str = "delta"
@@ -90,6 +92,7 @@ class Hl7Options:
             connections=_number(options, "connections", 500, 1, 10_000),
             charset=charset or None,
             drop_folder=_text(options, "drop_folder", ""),
+            settle_seconds=_number(options, "settle_seconds", 60, 0, 86_400),
             visit_number=_subset(options, "visit_number", _VISIT_PATHS, ("PV1-19", "PID-18")),
             visit_by=_choice(options, "visit_by", ("visit", "visit-day")),
             charges=_choice(options, "charges", ("delta", "snapshot")),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ptbridge.errors import ConfigError
-from ptbridge.ports import KnownRecords
+from ptbridge.ports import Inbox, KnownRecords
 from ptbridge.wire.extract_profile import ExtractProfile
 from ptbridge.wire.fhir import FhirClient
 
@@ -31,6 +31,7 @@ class SourceClient:
     deleted visit vanishes from every search. `folder` is where relative file names in options start.
     `extract` is the file layout that the mapping declares, where it does. `known` is what the ledger already has of this
     source. In a `rehearsal` nothing outside the ledger may change: files stay where they are.
+    `inbox` has the HL7 v2 messages that were received for this clinic, where there are any.
     `clock` is the seam for tests; no window of instants ever starts from it.
     """
 
@@ -46,6 +47,7 @@ class SourceClient:
     extract: ExtractProfile | None = None
     known: KnownRecords | None = field(default=None, repr=False)
     rehearsal: bool = False
+    inbox: Inbox | None = field(default=None, repr=False)
     clock: Callable[[], datetime] = _utc_now
 
     def now(self) -> datetime:

@@ -1,0 +1,203 @@
+"""Which charge lines stand, after every message of the visit: charges add, credits take away, repetitions change nothing.
+
+A line is known by its transaction id (FT1-2) where that is one: unique inside each message, and no mere line number. Then
+the same id with other content is a correction. Elsewhere a line is known by its content, so a message that is sent again
+adds nothing, and a second message with another content for the same code holds the visit: nobody can tell a correction
+from an addition (MP32).
+
+A credit (FT1-6 as the mapping's table says, or a negative quantity) takes away the charge with its FT1-2, or with the
+FT1-2 that its FT1-31 names, or else the newest one with the same content. A credit that finds none holds the visit (MP30).
+HL7 v2.8.2 ch. 6.5.1 (FT1), table 0017.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ptbridge.errors import RecordError
+from ptbridge.intake.fields import Reading
+from ptbridge.intake.hl7 import plausible, values
+from ptbridge.intake.hl7.fields import Field
+from ptbridge.intake.hl7.record import LineScope, Seen, VisitRecord
+from ptbridge.wire.hl7v2 import Group, Segment
+
+CHARGE, CREDIT, NO_CHARGE = "charge", "credit", "not-a-charge"
+KINDS = (CHARGE, CREDIT, NO_CHARGE)
+
+
+@dataclass(slots=True, eq=False)
+class Transaction:
+    """One FT1: `id` is FT1-2 where that is a key, `content` what it charges without its sign."""
+
+    group: Group
+    seen: Seen
+    kind: str
+    id: str
+    content: tuple[str, ...]
+
+    @property
+    def service(self) -> tuple[str, ...]:
+        """Day, code and modifiers: the content without the quantity."""
+        return self.content[:3]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The charges that stand, oldest first. `taken_back`: there were charges, and credits took back every one of them."""
+
+    lines: list[Transaction]
+    taken_back: bool
+
+
+def charge_lines(record: VisitRecord, kind: Field, line_key: Field, reading: Reading) -> Standing:
+    """What stands after every message. Raises RecordError when no charge message of the visit can be read."""
+    batches = _readable(record, kind, line_key, reading)
+    if not _ids_are_keys([batch for _, batch in batches]):
+        for _, batch in batches:
+            for transaction in batch:
+                transaction.id = ""
+    book = _Book()
+    for seen, batch in batches:
+        if seen.use == "snapshot":
+            book.clear()
+        book.apply(batch)
+    book.report(reading)
+    if any(seen.use == "early" for seen, _ in batches):
+        reading.report("MP34", "the charges came before the visit's ADT message, which this sender always sends", where="FT1")
+    credited = any(one.kind == CREDIT for _, batch in batches for one in batch)
+    return Standing(book.standing, credited and not book.standing and not book.open_credits)
+
+
+def _readable(record: VisitRecord, kind: Field, line_key: Field, reading: Reading) -> list[tuple[Seen, list[Transaction]]]:
+    """The transactions of each charge message. One that is shifted is left out only if a readable one came after it."""
+    found: list[tuple[Seen, list[Transaction]]] = []
+    refused: RecordError | None = None
+    for seen in record.messages:
+        groups = seen.message.groups("FT1") if seen.charges else ()
+        if not groups:
+            continue
+        try:
+            for group in groups:
+                plausible.check(group.head)
+        except RecordError as error:
+            refused = error
+            continue
+        if refused is not None:
+            reading.report("MP33", f"an earlier charge message of this visit could not be read: {refused}", where=refused.where)
+            refused = None
+        batch = [_transaction(group, seen, record, kind, line_key, reading) for group in groups]
+        found.append((seen, [one for one in batch if one is not None]))
+    if refused is not None:
+        raise refused
+    return found
+
+
+def _transaction(
+    group: Group, seen: Seen, record: VisitRecord, kind: Field, line_key: Field, reading: Reading
+) -> Transaction | None:
+    head = group.head
+    on = values.day(head.value(4) or "").isoformat()
+    if record.only_day and on != record.only_day:
+        return None
+    scope = LineScope(group, record)
+    meaning = kind.read(scope, reading) or CHARGE  # an unknown type is reported, and its line stays in sight
+    if meaning == NO_CHARGE:
+        return None
+    quantity = (head.value(10) or "").strip()
+    if quantity.startswith("-"):
+        meaning, quantity = (CREDIT if meaning == CHARGE else meaning), quantity[1:]
+    code = head.value(25) or head.value(7) or ""
+    key = (line_key.first(scope)[0] or "") if line_key.paths else ""
+    return Transaction(group, seen, meaning, key, (on, code, head.field(26), quantity.removesuffix(".00").lstrip("0+")))
+
+
+def _ids_are_keys(batches: Sequence[list[Transaction]]) -> bool:
+    """FT1-2 is a key when every charge has one, none stands twice in a message, and it is not just a line number."""
+    for batch in batches:
+        charges = [one for one in batch if one.kind == CHARGE]
+        ids = Counter(one.id for one in charges)
+        if "" in ids or any(count > 1 for count in ids.values()):
+            return False
+        if any(_is_line_number(one.group.head, one.id) for one in charges):
+            return False
+    return True
+
+
+def _is_line_number(head: Segment, id_: str) -> bool:
+    set_id = head.value(1) or ""
+    return id_.isdecimal() and len(id_) <= 4 and (set_id.isdecimal() and int(set_id) == int(id_))
+
+
+class _Book:
+    """The lines that stand so far, and the credits that found no charge."""
+
+    def __init__(self) -> None:
+        self.standing: list[Transaction] = []
+        self.open_credits: list[Transaction] = []
+        self.doubtful: list[Transaction] = []
+
+    def clear(self) -> None:
+        """A message that holds all charges so far replaces what was before it."""
+        self.standing, self.open_credits, self.doubtful = [], [], []
+
+    def apply(self, batch: Iterable[Transaction]) -> None:
+        """One message's transactions, in their order."""
+        before, met = list(self.standing), Counter[tuple[str, ...]]()
+        for one in batch:
+            if one.kind == CREDIT:
+                self._credit(one)
+            elif one.id:
+                self._by_id(one)
+            else:
+                met[one.content] += 1
+                self._by_content(one, before, met[one.content])
+
+    def report(self, reading: Reading) -> None:
+        """Say what cannot be decided."""
+        for credit in self.open_credits:
+            reading.report(
+                "MP30",
+                f"a credit for {credit.content[1] or 'no code'} on {credit.content[0]} takes back no known charge",
+                where="FT1-6",
+            )
+        for one in self.doubtful:
+            reading.report(
+                "MP32",
+                f"a later message charges {one.content[1]} on {one.content[0]} otherwise; FT1-2 does not say if it corrects",
+                where="FT1-2",
+            )
+
+    def _by_id(self, one: Transaction) -> None:
+        for place, other in enumerate(self.standing):
+            if other.id == one.id:
+                self.standing[place] = one
+                return
+        for credit in self.open_credits:
+            if credit.id == one.id and credit.content == one.content and credit.seen is not one.seen:
+                self.open_credits.remove(credit)  # the credit came before its charge: neither stands
+                return
+        self.standing.append(one)
+
+    def _by_content(self, one: Transaction, before: list[Transaction], number: int) -> None:
+        """Only as many of one content stand as the message that has most of them: what was sent before adds nothing."""
+        alike = sum(other.content == one.content for other in before)
+        if number <= alike:
+            return
+        if any(other.service == one.service and other.content != one.content for other in before):
+            self.doubtful.append(one)
+        self.standing.append(one)
+
+    def _credit(self, credit: Transaction) -> None:
+        head = credit.group.head
+        for id_ in (credit.id, head.value(31) or ""):
+            for other in self.standing:
+                if id_ and other.id == id_ and other.service == credit.service and credit.content[3] in ("", other.content[3]):
+                    self.standing.remove(other)
+                    return
+        for other in reversed(self.standing):
+            if other.content == credit.content:
+                self.standing.remove(other)
+                return
+        self.open_credits.append(credit)

@@ -1,0 +1,129 @@
+"""A mapping's fields compiled for HL7 v2: each becomes a function from a scope to a value of our own type.
+
+The first path that gives a value wins. With a look-up table, the first path that gives a word of the table: modifiers and
+departments share a field list, and a word that is in no table is reported only when no other path helps. A null (two
+quotation marks) in the newest message that has the segment ends the search: the sender deleted the value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ptbridge.errors import ConfigError
+from ptbridge.intake.fields import Reading
+from ptbridge.intake.hl7.record import Scope
+from ptbridge.intake.values import Unreadable
+from ptbridge.model import Severity
+from ptbridge.specs.mapping import FieldSpec, LookupTable, Mapping, texts
+from ptbridge.wire.hl7_paths import PathSyntaxError, SegmentPath, compile_path
+
+Convert = Callable[[str, Reading], Any]
+
+
+class Field:
+    """A compiled field. `read` gives the first value, converted; `first` the text as it stands, and its path."""
+
+    __slots__ = ("_convert", "_grave", "_table", "name", "paths", "spec")
+
+    def __init__(self, mapping: Mapping, section: str, name: str, convert: Convert, *, grave: bool = True) -> None:
+        self.spec: FieldSpec = getattr(getattr(mapping.spec, section), name) or FieldSpec()
+        self.name = f"{section}.{name}"
+        self.paths = tuple(compile_take(mapping, section, name, text) for text in texts(self.spec.take))
+        self._table: LookupTable | None = mapping.spec.lookups.get(self.spec.lookup) if self.spec.lookup else None
+        self._convert, self._grave = convert, grave
+
+    def read(self, scope: Scope, reading: Reading) -> Any:
+        """The value; None when it is absent, deleted, unreadable (reported) or in no table (reported)."""
+        if self.spec.fixed is not None:
+            return self._converted(self.spec.fixed, reading)
+        if not self.paths:
+            return self.missing(reading) if self.spec.required else None
+        if self._table is not None:
+            return self._looked_up(scope, reading)
+        written, _ = self.first(scope)
+        if written is None:
+            return self.missing(reading) if self.spec.required else None
+        value = self._converted(written, reading)
+        return self.missing(reading) if value is None and self.spec.required else value
+
+    def first(self, scope: Scope) -> tuple[str | None, str]:
+        """(text as it stands, path that gave it); (None, '') when no path gives one."""
+        for path in self.paths:
+            for segments in scope.segments(path.segment):
+                value = path.first(segments)
+                if value is not None:
+                    return value, path.text
+                if path.is_null(segments):
+                    break
+        return None, ""
+
+    def every(self, scope: Scope) -> tuple[str, ...]:
+        """All values of the first path that gives any, from the nearest segments that have it."""
+        for path in self.paths:
+            for segments in scope.segments(path.segment):
+                found = path.every(segments)
+                if found:
+                    return found
+        return ()
+
+    def missing(self, reading: Reading) -> None:
+        """Report that a required value is absent."""
+        tried = ", ".join(path.text for path in self.paths) or "nothing: the mapping names no path"
+        reading.report("MP02", f"{self.name} is absent (looked in {tried})", where=self.name)
+
+    def refuse(self, reading: Reading, error: Unreadable) -> None:
+        """Report a value that cannot be read."""
+        severity = Severity.ERROR if self._grave else Severity.WARNING
+        reading.report("MP03", f"{self.name}: {error}", where=self.name, severity=severity)
+
+    def word(self, written: str) -> str | None:
+        """What the look-up table says of a word; None when it is not there."""
+        found = (self._table or {}).get(written)
+        return found if isinstance(found, str) else None
+
+    def unknown(self, written: str, reading: Reading) -> None:
+        """Report a word that is in no table."""
+        shown = repr(written) if len(written) <= 24 else "a longer text"
+        reading.report(
+            "MP08",
+            f"{self.name}: {shown} is not in the look-up table {self.spec.lookup!r}",
+            where=self.name,
+            fix=f"Add it under lookups.{self.spec.lookup} in {reading.mapping.place_to_edit}.",
+        )
+
+    def _looked_up(self, scope: Scope, reading: Reading) -> Any:
+        unknown = None
+        for written in self._candidates(scope):
+            word = self.word(written)
+            if word is not None:
+                return self._converted(word, reading)
+            unknown = unknown or written
+        if unknown is not None:
+            self.unknown(unknown, reading)
+        elif self.spec.required:
+            self.missing(reading)
+        return None
+
+    def _candidates(self, scope: Scope) -> Iterator[str]:
+        for path in self.paths:
+            for segments in scope.segments(path.segment):
+                found = path.every(segments)
+                yield from found
+                if found or path.is_null(segments):
+                    break
+
+    def _converted(self, written: str, reading: Reading) -> Any:
+        try:
+            return self._convert(written, reading)
+        except Unreadable as error:
+            self.refuse(reading, error)
+            return None
+
+
+def compile_take(mapping: Mapping, section: str, name: str, text: str) -> SegmentPath:
+    """Compile one path. Raises ConfigError with the file and line of the field."""
+    try:
+        return compile_path(text)
+    except PathSyntaxError as error:
+        raise ConfigError(f"{section}.{name}: {text!r}: {error}", where=mapping.where(section, name)) from None

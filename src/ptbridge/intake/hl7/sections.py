@@ -1,0 +1,235 @@
+"""The sections of a mapping compiled for HL7 v2: patient, coverages, clinicians and diagnoses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+from typing import Any
+
+from ptbridge.intake import values
+from ptbridge.intake.fields import Reading
+from ptbridge.intake.hl7 import values as hl7
+from ptbridge.intake.hl7.fields import Field, compile_take
+from ptbridge.intake.hl7.record import LineScope, Scope, SegmentScope, VisitRecord
+from ptbridge.model import Address, Coverage, Diagnosis, Patient, Provider, Severity
+from ptbridge.specs.mapping import Mapping, texts
+from ptbridge.wire.hl7_paths import SegmentPath
+from ptbridge.wire.hl7v2 import Segment
+
+
+def text(raw: str, _reading: Reading) -> str | None:
+    """A text, trimmed; None when empty."""
+    return values.text(raw)
+
+
+def count(raw: str, _reading: Reading) -> int:
+    """A whole number from 0."""
+    return values.count(raw)
+
+
+def day(raw: str, _reading: Reading) -> date:
+    """A civil day as written."""
+    return hl7.day(raw)
+
+
+def _texts(mapping: Mapping, section: str, *names: str) -> list[Field]:
+    return [Field(mapping, section, name, text, grave=False) for name in names]
+
+
+class PatientReader:
+    """Compiled `patient`, with the merges that came since."""
+
+    def __init__(self, mapping: Mapping) -> None:
+        self.id = Field(mapping, "patient", "id", text)
+        self.mrn, self.family, self.given, self.sex, self.phone = _texts(
+            mapping, "patient", "mrn", "family", "given", "sex", "phone"
+        )
+        self.birth_date = Field(mapping, "patient", "birth_date", day, grave=False)
+        self.address = Field(mapping, "patient", "address", text, grave=False)
+
+    def read(self, record: VisitRecord, reading: Reading) -> Patient | None:
+        """The patient under the record that survives; None when the messages name none."""
+        identity = self.id.read(record, reading)
+        if identity is None:
+            return None
+        identity, mrn, replaced_by = self._after_merges(record, identity, self.mrn.read(record, reading))
+        return Patient(
+            id=identity,
+            mrn=mrn,
+            family=self.family.read(record, reading),
+            given=self.given.read(record, reading),
+            birth_date=self.birth_date.read(record, reading),
+            sex=self.sex.read(record, reading),
+            address=self._address(record),
+            phone=self.phone.read(record, reading),
+            replaced_by=replaced_by,
+        )
+
+    def _after_merges(self, record: VisitRecord, identity: str, mrn: str | None) -> tuple[str, str | None, str | None]:
+        """Follow the merges, oldest first. One that came after the charges had left only names who is left (MP06)."""
+        replaced_by: str | None = None
+        for seen in record.merges():
+            gone = {value for segment in seen.message.segments("MRG") for value in _identifiers(segment)}
+            if (replaced_by or identity) not in gone:
+                continue
+            left = _first(self.id.paths, seen.message.segments("PID"))
+            if left is None or left == identity:
+                continue
+            if replaced_by is not None or seen.use == "late-merge":
+                replaced_by = left
+            else:
+                identity, mrn = left, _first(self.mrn.paths, seen.message.segments("PID"))
+        return identity, mrn, replaced_by
+
+    def _address(self, record: VisitRecord) -> Address | None:
+        """XAD: street, other designation, city, state, postal code (HL7 v2.8.2 ch. 2A.3.88)."""
+        for path in self.address.paths:
+            for segments in record.segments(path.segment):
+                for repetition in segments[0].repetitions(path.field)[:1]:
+                    street, other, city, state, postal = (segments[0].leaf(repetition, number) for number in range(1, 6))
+                    lines = tuple(line for line in (street, other) if line)
+                    return Address(lines=lines, city=city, state=state, postal_code=postal)
+        return None
+
+
+def _identifiers(segment: Segment) -> list[str]:
+    return [value for repetition in segment.repetitions(1) if (value := segment.leaf(repetition)) is not None]
+
+
+def _first(paths: Iterable[SegmentPath], segments: Sequence[Segment]) -> str | None:
+    return next((value for path in paths if (value := path.first(segments)) is not None), None)
+
+
+class CoverageReader:
+    """Compiled `coverages`: the insurances of the newest message that names any; later ones replace the whole list."""
+
+    def __init__(self, mapping: Mapping) -> None:
+        self.each = texts(mapping.spec.coverages.each)
+        names = ("status", "payer_id", "payer_name", "plan_name", "member_id", "group_number", "relationship")
+        self.texts = {name: Field(mapping, "coverages", name, text) for name in names}
+        self.id = Field(mapping, "coverages", "id", text, grave=False)
+        self.order = Field(mapping, "coverages", "order", count)
+        self.start, self.end = (Field(mapping, "coverages", name, day) for name in ("period_start", "period_end"))
+
+    def read(self, record: VisitRecord, reading: Reading, on: date | None) -> tuple[Coverage, ...]:
+        """The coverages in force on the service date, in their order."""
+        found = [self._one(scope, reading) for scope in self._items(record)]
+        valid = [one for one in found if on is None or not _outside(one, on)]
+        if len(valid) < len(found):
+            reading.report("MP14", f"{len(found) - len(valid)} of {len(found)} coverages are not in force on {on}")
+        valid.sort(key=lambda coverage: (coverage.order is None, coverage.order or 0))
+        primaries = sum(coverage.order == 1 for coverage in valid)
+        if len(valid) > 1 and primaries != 1:
+            counted = (
+                f"{primaries} coverages are both primary" if primaries else f"{len(valid)} coverages, none of them primary"
+            )
+            reading.report("MP05", f"{counted} (order 1)", where="coverages.order")
+        return tuple(valid)
+
+    def _items(self, record: VisitRecord) -> list[SegmentScope]:
+        for message in record.layers:
+            segments = [segment for name in self.each for segment in message.segments(name)]
+            if segments:
+                kept = [segment for segment in segments if not (segment.is_null(2) or segment.is_null(3))]
+                return [SegmentScope(segment, message, record) for segment in kept]
+        return []
+
+    def _one(self, scope: SegmentScope, reading: Reading) -> Coverage:
+        read = {name: field.read(scope, reading) for name, field in self.texts.items()}
+        identity = self.id.read(scope, reading) or "/".join(read[name] or "" for name in ("payer_id", "plan_name", "member_id"))
+        return Coverage(
+            id=identity,
+            order=self.order.read(scope, reading),
+            period_start=self.start.read(scope, reading),
+            period_end=self.end.read(scope, reading),
+            **read,
+        )
+
+
+def _outside(coverage: Coverage, on: date) -> bool:
+    start, end = coverage.period_start, coverage.period_end
+    return (start is not None and on < start) or (end is not None and on > end)
+
+
+class ProviderReader:
+    """A clinician in a role: an XCN field (`each: FT1-20`), its parts where the standard has them, or as the mapping says.
+
+    XCN (HL7 v2.8.2 ch. 2A.3.87): 1 id, 2 family, 3 given, 6 suffix, 7 degree, 13 identifier type.
+    """
+
+    def __init__(self, mapping: Mapping, role: str) -> None:
+        self.role = role
+        self.each = [compile_take(mapping, role, "each", path) for path in texts(getattr(mapping.spec, role).each)]
+        self.id, self.npi, self.name, self.credential, self.taxonomy = _texts(
+            mapping, role, "id", "npi", "name", "credential", "taxonomy"
+        )
+        self.severity = Severity.ERROR if role == "rendering" else Severity.WARNING
+
+    def read(self, record: VisitRecord, lines: Sequence[LineScope], reading: Reading) -> Provider | None:
+        """The one clinician whom the lines, or else the visit's messages, name in this role."""
+        for path in self.each:
+            scopes: Sequence[Scope] = lines if path.segment in ("FT1", "PR1") else [record]
+            found = list(dict.fromkeys(one for scope in scopes if (one := self._one(path, scope, reading)) is not None))
+            if len(found) > 1:
+                reading.report(
+                    "MP16", f"{len(found)} clinicians are named as {self.role}", where=self.role, severity=self.severity
+                )
+                return None
+            if found:
+                return found[0]
+        return None
+
+    def _one(self, path: SegmentPath, scope: Scope, reading: Reading) -> Provider | None:
+        for segments in scope.segments(path.segment):
+            segment = segments[0]
+            repetitions = segment.repetitions(path.field)
+            chosen = next((one for one in repetitions if segment.leaf(one, 13) == "NPI"), next(iter(repetitions), ""))
+            identity = segment.leaf(chosen)
+            if identity is None and segment.leaf(chosen, 2) is None:
+                continue
+            return Provider(
+                id=self._own(self.id, scope, reading) or identity or "",
+                npi=hl7.npi(self._own(self.npi, scope, reading) or identity or ""),
+                name=self._own(self.name, scope, reading) or _name(segment, chosen),
+                credential=values.credential(self._own(self.credential, scope, reading) or segment.leaf(chosen, 7) or ""),
+                taxonomy=self._own(self.taxonomy, scope, reading),
+            )
+        return None
+
+    @staticmethod
+    def _own(field: Field, scope: Scope, reading: Reading) -> str | None:
+        value: Any = field.read(scope, reading)
+        return value if isinstance(value, str) else None
+
+
+def _name(segment: Segment, repetition: str) -> str | None:
+    return " ".join(part for part in (segment.leaf(repetition, 3), segment.leaf(repetition, 2)) if part) or None
+
+
+class DiagnosisReader:
+    """Compiled `diagnoses`: those of the newest charge message that has any, else of the newest message; each code once."""
+
+    def __init__(self, mapping: Mapping) -> None:
+        self.each = texts(mapping.spec.diagnoses.each)
+        self.code = Field(mapping, "diagnoses", "code", text)
+        self.rank = Field(mapping, "diagnoses", "rank", count, grave=False)
+
+    def read(self, record: VisitRecord, of_lines: Iterable[str], reading: Reading) -> tuple[Diagnosis, ...]:
+        """The diagnoses in billing order, then those that only a line names."""
+        found = sorted(self._listed(record, reading), key=lambda one: (one.rank is None, one.rank or 0))
+        once = {one.code: one for one in reversed(found)}
+        ordered = list(dict.fromkeys(one.code for one in found))
+        extra = [code for code in dict.fromkeys(of_lines) if code not in once]
+        return (*(once[code] for code in ordered), *(Diagnosis(code=code) for code in extra))
+
+    def _listed(self, record: VisitRecord, reading: Reading) -> Iterator[Diagnosis]:
+        for message in record.charging_first:
+            segments = [segment for name in self.each for segment in message.segments(name)]
+            if not segments:
+                continue
+            for segment in segments:
+                scope = SegmentScope(segment, message, record)
+                code = self.code.read(scope, reading)
+                if code is not None:
+                    yield Diagnosis(code=hl7.icd10(code), system=segment.value(3, 3), rank=self.rank.read(scope, reading))
+            return
