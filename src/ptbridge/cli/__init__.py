@@ -37,6 +37,7 @@ _COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "edits": ("ptbridge.cli.edits:edits", "List the edits that every charge must pass."),
         "payer": ("ptbridge.cli.payer:payer", "List the payers' rules, show one, or show what this clinic changed."),
         "mapping": ("ptbridge.cli.mapping:mapping", "Check a mapping file, or try it on a record."),
+        "hl7": ("ptbridge.cli.hl7:hl7", "Show an HL7 v2 message, or check what a sample lacks for billing."),
         "connector": ("ptbridge.cli.connector:connector", "List the connectors, or ask an EMR what it can do."),
         "exit-codes": ("ptbridge.cli.exit_code_page:exit_code_page", "List the exit codes and what a scheduler should do."),
     },
