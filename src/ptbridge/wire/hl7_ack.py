@@ -96,7 +96,7 @@ def acknowledge(
     segments = [marks.separator.join(["MSH" + marks.separator + (marks.declared or "^~\\&"), *values])]
     segments.append(marks.separator.join(["MSA", code, field(10), marks.escaped(text)]))
     if error is not None:
-        segments.append(_err_new(error, marks) if minor >= 5 else _err_old(error, marks))
+        segments.append(_err_new(error, marks) if minor >= 5 else _err_old(error, marks, minor))
     lines = [segment.rstrip(marks.separator) for segment in segments]
     return ("\r".join(lines) + "\r").encode(message.charset, "replace")
 
@@ -161,13 +161,13 @@ def _err_new(error: AckError, marks: Delimiters) -> str:
     return marks.separator.join(["ERR", "", erl, condition, "E", "", "", "", marks.escaped(error.text)])
 
 
-def _err_old(error: AckError, marks: Delimiters) -> str:
-    """Before 2.5: ERR-1 segment, occurrence, field, condition."""
+def _err_old(error: AckError, marks: Delimiters, minor: int) -> str:
+    """Before 2.5: ERR-1 segment, occurrence, field, condition; in 2.1 only the condition's number fits."""
     mark, inner = marks.component, marks.subcomponent
-    if mark is None:
-        return "ERR"
+    condition = str(error.condition)
+    if mark is None or minor < 2:
+        return marks.separator.join(["ERR", condition])
+    if inner is not None:
+        condition = inner.join([condition, _CONDITIONS.get(error.condition, ""), "HL70357"])
     place = [*_location(error), "", "", ""][:3]
-    condition = (
-        inner.join([str(error.condition), _CONDITIONS.get(error.condition, ""), "HL70357"]) if inner else str(error.condition)
-    )
     return marks.separator.join(["ERR", mark.join([*place, condition])])

@@ -60,7 +60,8 @@ class _Reader:
         self.messages: list[BatchMessage] = []
         self.problems: list[BatchProblem] = []
         self.message: list[bytes] | None = None
-        self.start = self.batches = self.stray = self.last = 0
+        self.start = self.batches = 0
+        self.stray = -1  # the last line that stood in no message
         self.file_line = self.batch_line = 0  # of the header that is open, 0: none
         self.in_batch = 0
         self.file_batches = 0
@@ -69,7 +70,6 @@ class _Reader:
     def read(self, number: int, line: bytes) -> None:
         bare = line.strip(_EDGES)
         header = _HEADER.match(bare)
-        self.last = number
         if header is None:
             self._other(number, line, bare)
             return

@@ -107,6 +107,6 @@ def _escapes(escape: str) -> re.Pattern[str]:
 
 def _hexadecimal(digits: str, charset: str) -> str:
     try:
-        return bytes.fromhex(digits).decode(charset)
+        return bytes.fromhex(digits).decode("utf-8" if charset.startswith(("utf-16", "utf-32")) else charset)
     except (ValueError, UnicodeError):
         return ""

@@ -77,12 +77,14 @@ class Group:
     def __repr__(self) -> str:
         return f"<Group of {self.head.label} with {len(self.members)} segments>"
 
-    def segments(self, name: str) -> list[Segment]:
+    def segments(self, name: str) -> Sequence[Segment]:
         """Its own segments of that name, the head included. NTE, ROL, PRT: only those of the head and of its PR1."""
         if name == self.head.name:
             return [self.head]
-        found = [one for one in self.members if one.name == name] or [*self._order.get(name, ())]
-        return [one for one in found if self._is_of_line(one)] if name in _PASSED_BY_NOTES else found
+        found = [one for one in self.members if one.name == name]
+        if name in _PASSED_BY_NOTES:
+            return [one for one in found if self._is_of_line(one)]
+        return found or self._order.get(name, found)
 
     def in_scope(self, name: str) -> Sequence[Segment]:
         """Its own segments of that name; when it has none, those that hold for every line, such as the diagnoses of a P03."""

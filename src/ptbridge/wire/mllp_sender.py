@@ -8,6 +8,7 @@ these the next message goes out on a new connection, where nothing old can arriv
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from dataclasses import dataclass, field
 
@@ -147,6 +148,8 @@ class MllpSender:
         streams, self._streams = self._streams, None
         if streams is not None:
             streams[1].transport.abort()
+            with contextlib.suppress(OSError):
+                await streams[1].wait_closed()
 
 
 def _answer_of(raw: bytes) -> tuple[str, str]:
