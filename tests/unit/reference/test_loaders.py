@@ -98,6 +98,19 @@ def test_history_rows_speak_for_their_own_dates(tmp_path: Path) -> None:
     assert newer.pair("97140", "97530", date(2006, 1, 1)).deletion == date(2019, 12, 31)  # type: ignore[union-attr]
 
 
+def test_of_two_rows_in_force_the_newer_counts_and_of_one_age_the_stricter(tmp_path: Path) -> None:
+    reference = pairs(
+        tmp_path,
+        ("97150", "97110", "", "20200101", "*", "0"),
+        ("97150", "97110", "", "20210101", "*", "1"),
+        ("97150", "97112", "", "20200101", "*", "1"),
+        ("97150", "97112", "", "20200101", "20301231", "0"),
+    )
+    newer, stricter = reference.pair("97150", "97110", ON), reference.pair("97150", "97112", ON)
+    assert newer is not None and (newer.indicator, newer.effective) == (1, date(2021, 1, 1))
+    assert stricter is not None and stricter.indicator == 0
+
+
 def test_medicaid_files_lack_the_third_column_and_are_asked_for_by_name(tmp_path: Path) -> None:
     reference = pairs(tmp_path, ("97150", "97110", "", "20200101", "*", "0"), medicaid=True)
     assert reference.pair_between("97110", "97150", ON, program="medicaid") is not None
@@ -193,6 +206,12 @@ def test_an_add_on_edit_that_begins_later_or_has_ended_does_not_count(tmp_path: 
     assert reference.add_on("97598", date(2026, 10, 27)) and reference.add_on("97598", date(2026, 10, 28)) is None
 
 
+def test_the_earlier_of_two_deletions_ends_an_add_on_edit(tmp_path: Path) -> None:
+    text = "\r\n".join([make.add_on_text().split("\r\n")[0], "97130\t2026320\t97129\t\t2020001\t2026300\t1\tnote", ""])
+    reference = one_file(tmp_path, "AOC_V2026Q4-MCR.txt", text)
+    assert reference.add_on("97130", date(2026, 10, 27)) and reference.add_on("97130", date(2026, 10, 28)) is None
+
+
 def test_relative_values_and_both_factors(reference: Reference) -> None:
     row = reference.rvu("97110", ON)
     assert row is not None
@@ -210,14 +229,23 @@ def test_relative_values_and_both_factors(reference: Reference) -> None:
         ((".45,.41", ".44,.41"), "expected work 0.45"),
         (("0.00,0.00,0.00,5,", "0.00,0.00,0.00,0,"), "MULT PROC '0'"),
         ((",.87,.87,", ",.88,.87,"), "total 0.88"),
+        ((".45,.41,,.41,,.01,.87,.87", ".46,.41,,.41,,.01,.88,.88"), "97110 reads as work 0.46, total 0.88"),
         (("97110", "97111"), "no row of 97110"),
         (("MP,NON-FAC", "XX,NON-FAC"), "not found: malpractice"),
         ((",.45,", ",n/a,"), "not a number"),
     ],
 )
 def test_a_relative_value_file_with_moved_columns_is_refused(tmp_path: Path, change: tuple[str, str], says: str) -> None:
+    text = make.rvu_text()
+    assert change[0] in text
     with pytest.raises(ConfigError, match=says):
-        one_file(tmp_path, "PPRRVU2026_Jul_nonQPP.csv", make.rvu_text().replace(*change))
+        one_file(tmp_path, "PPRRVU2026_Jul_nonQPP.csv", text.replace(*change))
+
+
+def test_the_known_work_value_is_of_known_years_only(tmp_path: Path) -> None:
+    text = make.rvu_text().replace(".45,.41,,.41,,.01,.87,.87", ".44,.41,,.41,,.01,.86,.86")
+    reference = one_file(tmp_path, "PPRRVU2027_Jan_nonQPP.csv", text)
+    assert reference.rvu("97110", date(2027, 2, 1)).work == 44  # type: ignore[union-attr]
 
 
 def test_which_factor_a_relative_value_file_is_for() -> None:
@@ -246,6 +274,12 @@ def test_diagnosis_codes(reference: Reference, tmp_path: Path) -> None:
     assert reference.icd10("M54.50", date(2026, 9, 30)) is None  # fiscal year 2027 begins on October 1
     with pytest.raises(ConfigError, match=r"icd10cm_order_2027.txt:15: not a row of the order file"):
         one_file(tmp_path, "icd10cm_order_2027.txt", make.icd10_text() + "end\n")
+
+
+def test_an_april_release_takes_over_from_april(tmp_path: Path) -> None:
+    one_file(tmp_path, "icd10cm_order_2027.txt", make.icd10_text())
+    reference = one_file(tmp_path, "icd10cm-order-April-2027.txt", make.icd10_text([*make.ICD10, ("U999", 1)]))
+    assert reference.icd10("U99.9", date(2027, 3, 31)) is False and reference.icd10("U99.9", date(2027, 4, 1)) is True
 
 
 def test_thresholds_are_data_by_year(reference: Reference, tmp_path: Path) -> None:
