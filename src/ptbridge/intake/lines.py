@@ -10,7 +10,7 @@ from typing import Any
 from ptbridge.intake import values
 from ptbridge.intake.fhirpath import PathEvaluationError
 from ptbridge.intake.fields import Field, Reading, compile_field
-from ptbridge.intake.groups import Group, Item, count, flag, icd_codes, text
+from ptbridge.intake.groups import Group, Item, count, flag, icd_codes, instant, text
 from ptbridge.intake.services import ServiceTable
 from ptbridge.intake.values import Minutes, Unreadable
 from ptbridge.model import Intervention
@@ -42,6 +42,8 @@ class Lines:
         self.by_assistant = compiled("by_assistant", flag)
         self.diagnoses = compiled("diagnoses", as_it_stands)
         self.sequence = compiled("sequence", count).read
+        self.times = [compile_field(mapping, "interventions", name, instant, grave=False).read for name in ("start", "end")]
+        self.says_when = mapping.spec.interventions.start is not None and mapping.spec.interventions.end is not None
         self.encounter = compiled("encounter", as_it_stands).read
         self.patient = compiled("patient", as_it_stands).read
         self.bills = compiled("bills", as_it_stands)
@@ -63,6 +65,8 @@ class Lines:
         lines = [line for _, line in numbered]
         if spans:
             lines = _distrust(lines, spans, slot, reading)
+        if self.says_when:
+            lines = _own_times(lines, slot)
         if len({line.line_key for line in lines}) < len(lines):
             lines = _unique(lines, reading)
         if path is not self.group.paths[-1]:
@@ -89,6 +93,7 @@ class Lines:
             if minutes is not None and minutes.whole != total:
                 reading.report("MP17", f"{therapist.whole} + {assistant.whole} minutes against {minutes.whole} documented")
         self._check_links(item, kind, reading, patient_id)
+        start, end = [read(item, kind, reading) for read in self.times] if self.says_when else (None, None)
         return Intervention(
             line_key=key,
             documented=service.documented,
@@ -101,6 +106,8 @@ class Lines:
             modifiers=self._modifiers(item, kind, reading, service.modifiers),
             diagnosis_codes=tuple(dict.fromkeys(code for _, code in self.find_icd(self.diagnoses.every(item, kind, reading)))),
             sequence=position,
+            start=start,
+            end=end,
             not_done=status == "not-done",
             not_billable=service.not_billable,
             minutes_source=source,
@@ -210,6 +217,19 @@ def _distrust(lines: list[Intervention], spans: dict[str, Span], slot: Span | No
         return lines
     reading.report("MP07", f"{len(shared)} lines carry a period that is not their own", where="interventions.minutes")
     return [replace(line, minutes=None, minutes_source="") if line.line_key in shared else line for line in lines]
+
+
+def _own_times(lines: list[Intervention], slot: Span | None) -> list[Intervention]:
+    """Keep begin and end only where they are the line's own: not the slot, not another line's as well, not turned round."""
+    seen = [(line.start, line.end) for line in lines]
+
+    def own(line: Intervention) -> bool:
+        span = (line.start, line.end)
+        if line.start is None or line.end is None or line.start >= line.end:
+            return False
+        return seen.count(span) == 1 and (slot is None or len(lines) == 1 or span != slot)
+
+    return [line if own(line) else replace(line, start=None, end=None) for line in lines]
 
 
 def _unique(lines: list[Intervention], reading: Reading) -> list[Intervention]:

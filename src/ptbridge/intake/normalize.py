@@ -27,6 +27,7 @@ from ptbridge.intake.groups import (
     text,
 )
 from ptbridge.intake.lines import Lines
+from ptbridge.intake.papers import compile_papers
 from ptbridge.intake.record_index import RecordIndex, Resource
 from ptbridge.model import Discipline, Patient, SourceRecord, Visit, VisitStatus
 from ptbridge.specs.mapping import LookupEntry, Mapping
@@ -63,6 +64,7 @@ class FhirMapping:
         self.providers = [compile_provider(mapping, role) for role in ROLES]
         self.diagnoses = compile_diagnoses(mapping)
         self.note = compile_note(mapping)
+        self.papers = compile_papers(mapping)
         self.lines = Lines(mapping)
 
     def normalize(self, record: SourceRecord, time_zone: ZoneInfo) -> Visit:
@@ -155,6 +157,7 @@ def _visit(record: SourceRecord, compiled: FhirMapping, reading: Reading, visit_
         timed_minutes_total=timed,
         treatment_minutes_total=treatment,
         authorization_number=compiled.authorization_number(None, "", reading),
+        **compiled.papers(reading, on),
         interventions=compiled.lines.read(reading, facts.get, patient.id, slot),
         findings=tuple(reading.findings),
     )

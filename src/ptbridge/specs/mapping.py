@@ -68,6 +68,35 @@ class VisitSpec(_Written, frozen=True):
     timed_minutes_total: FieldSpec | None = None
     treatment_minutes_total: FieldSpec | None = None
     authorization_number: FieldSpec | None = None
+    episode_id: FieldSpec | None = None
+    referral_on: FieldSpec | None = None
+    abn_signed_on: FieldSpec | None = None
+    cosigned: FieldSpec | None = None
+    telehealth: FieldSpec | None = None
+    billing: FieldSpec | None = None
+
+
+class PlanOfCareSpec(_Written, frozen=True):
+    """The plan that the visit was under. Of several, the one that began last by the service date counts."""
+
+    each: Texts = ()
+    when: When = {}
+    start: FieldSpec | None = None
+    end: FieldSpec | None = None
+    certified_on: FieldSpec | None = None
+    order_signed_on: FieldSpec | None = None
+    sent_on: FieldSpec | None = None
+
+
+class AccidentSpec(_Written, frozen=True):
+    """The accident that the visit is about. `kind` is employment, auto or other."""
+
+    each: Texts = ()
+    when: When = {}
+    kind: FieldSpec | None = None
+    happened_on: FieldSpec | None = None
+    state: FieldSpec | None = None
+    claim_number: FieldSpec | None = None
 
 
 class PatientSpec(_Written, frozen=True):
@@ -147,6 +176,8 @@ class InterventionsSpec(_Written, frozen=True):
     by_assistant: FieldSpec | None = None
     diagnoses: FieldSpec | None = None
     sequence: FieldSpec | None = None
+    start: FieldSpec | None = None
+    end: FieldSpec | None = None
     encounter: FieldSpec | None = None
     patient: FieldSpec | None = None
     bills: FieldSpec | None = None
@@ -202,6 +233,8 @@ class MappingSpec(_Written, frozen=True):
     referring: ProviderSpec = ProviderSpec()
     diagnoses: DiagnosesSpec = DiagnosesSpec()
     note: NotesSpec = NotesSpec()
+    plan_of_care: PlanOfCareSpec = PlanOfCareSpec()
+    accident: AccidentSpec = AccidentSpec()
     interventions: InterventionsSpec = InterventionsSpec()
     lookups: dict[str, LookupTable] = {}
 

@@ -1,0 +1,111 @@
+"""A visit's papers by the mapping: plan of care, accident, referral, notice, co-signature, and who is to pay.
+
+Most sources give few of them. A field that no mapping names is not read at all and stays absent, so that an edit can say that
+the source does not tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+from ptbridge.intake import values
+from ptbridge.intake.fields import Read, Reading, compile_field
+from ptbridge.intake.groups import Group, Item, flag, text
+from ptbridge.model import Accident, PlanOfCare
+from ptbridge.specs.mapping import Mapping
+
+ACCIDENTS = ("employment", "auto", "other")
+TELEHEALTH = ("video", "audio")
+BILLING = ("cash", "maintenance", "no-charge")
+
+PLAN_DATES = ("start", "end", "certified_on", "order_signed_on", "sent_on")
+
+
+def compile_papers(mapping: Mapping) -> Callable[[Reading, date | None], dict[str, Any]]:
+    """What reads them: the keyword arguments of a Visit, of those fields only that the mapping names and the record has."""
+    fields = _mapped(
+        mapping,
+        "visit",
+        {
+            "episode_id": _identity,
+            "referral_on": _civil_day,
+            "abn_signed_on": _civil_day,
+            "cosigned": flag,
+            "telehealth": _one_of("telehealth", TELEHEALTH),
+            "billing": _one_of("billing", BILLING),
+        },
+    )
+    plan, accident = _compile_plan(mapping), _compile_accident(mapping)
+
+    def read(reading: Reading, on: date | None) -> dict[str, Any]:
+        found = {name: value for name, field in fields if (value := field(None, "", reading)) is not None}
+        if plan is not None and (of_visit := plan(reading, on)) is not None:
+            found["plan_of_care"] = of_visit
+        if accident is not None and (happened := accident(reading)) is not None:
+            found["accident"] = happened
+        return found
+
+    return read
+
+
+def _compile_plan(mapping: Mapping) -> Callable[[Reading, date | None], PlanOfCare | None] | None:
+    """The plan of the visit: of several, the one that began last by the service date; None without `each`."""
+    group = Group(mapping, "plan_of_care")
+    fields = _mapped(mapping, "plan_of_care", dict.fromkeys(PLAN_DATES, _civil_day))
+    if not group.paths or not fields:
+        return None
+
+    def one(item: Item, reading: Reading) -> PlanOfCare:
+        return PlanOfCare(**{name: field(*item, reading) for name, field in fields})
+
+    def read(reading: Reading, on: date | None) -> PlanOfCare | None:
+        plans = [one(item, reading) for item in group.items(reading)]
+        begun = [plan for plan in plans if plan.start is None or on is None or plan.start <= on]
+        return max(begun or plans, key=lambda plan: plan.start or date.min, default=None)
+
+    return read
+
+
+def _compile_accident(mapping: Mapping) -> Callable[[Reading], Accident | None] | None:
+    """The accident that the visit is about; None without `each`. One of unknown kind is none."""
+    group = Group(mapping, "accident")
+    converts = {"kind": _one_of("kind", ACCIDENTS), "happened_on": _civil_day, "state": text, "claim_number": text}
+    fields = _mapped(mapping, "accident", converts)
+    if not group.paths or not fields:
+        return None
+
+    def read(reading: Reading) -> Accident | None:
+        for item in group.items(reading):
+            found = {name: field(*item, reading) for name, field in fields}
+            happened_on = found.pop("happened_on", None)
+            if found.get("kind"):
+                return Accident(on=happened_on, **found)
+        return None
+
+    return read
+
+
+def _mapped(mapping: Mapping, section: str, converts: dict[str, Any]) -> list[tuple[str, Read]]:
+    """The fields of a section that the mapping names, ready to read; an unreadable value is a warning and stays absent."""
+    spec = getattr(mapping.spec, section)
+    named = [(name, convert) for name, convert in converts.items() if getattr(spec, name) is not None]
+    return [(name, compile_field(mapping, section, name, convert, grave=False).read) for name, convert in named]
+
+
+def _civil_day(raw: Any, reading: Reading) -> date:
+    return values.service_date(raw, reading.zone)
+
+
+def _identity(raw: Any, _reading: Reading) -> str | None:
+    return values.reference_id(raw) if raw.__class__ is dict else values.text(raw)
+
+
+def _one_of(what: str, words: tuple[str, ...]) -> Callable[[Any, Reading], str]:
+    def convert(raw: Any, _reading: Reading) -> str:
+        if raw.__class__ is str and raw in words:
+            return str(raw)
+        raise values.Unreadable(f"{what} is not one of {', '.join(words)}")
+
+    return convert
