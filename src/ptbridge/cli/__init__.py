@@ -23,6 +23,7 @@ _COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Every day": {
         "sync": ("ptbridge.cli.run:sync", "Pull new visits, code and check them, send the charges."),
+        "listen": ("ptbridge.cli.listen:listen", "Receive HL7 v2 messages, each stored before it is acknowledged."),
         "status": ("ptbridge.cli.run:status", "Show what was sent, what waits and what is held."),
         "held": ("ptbridge.cli.worklist:held", "List the visits that wait for a person, with the reason and the fix."),
         "release": ("ptbridge.cli.worklist:release", "Send a held visit as it is, with a reason."),

@@ -29,6 +29,10 @@ _ADVICE = {
 }
 
 
+class StoreLater(LedgerError):
+    """Nothing could be stored just now, and the inbox is sound: a full disk, a lock that is held too long."""
+
+
 class Lock:
     """A right that one process has at a time. The kernel drops it when the process ends, however it ends."""
 
@@ -74,7 +78,8 @@ def trouble(error: apsw.Error, path: Path | None = None) -> LedgerError:
     """An apsw error as a LedgerError; the text names the kind of trouble, never a value."""
     name = type(error).__name__
     advice = _ADVICE.get(name, "Check the disk, then run again.")
-    return LedgerError(f"{path or 'inbox'}: SQLite {name.removesuffix('Error')}. {advice}")
+    kind = StoreLater if name in ("FullError", "BusyError", "LockedError") else LedgerError
+    return kind(f"{path or 'inbox'}: SQLite {name.removesuffix('Error')}. {advice}")
 
 
 def _prepare(folder: Path, path: Path) -> None:

@@ -1,0 +1,51 @@
+"""`ptbridge listen`: receive HL7 v2 messages over MLLP and from drop folders."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ptbridge.cli import exit_codes, screen
+from ptbridge.cli.options import clinic_option, config_option
+
+if TYPE_CHECKING:
+    from ptbridge.jobs.listen import Heard, Listening
+
+
+@click.command()
+@config_option
+@clinic_option
+@click.option("--port", type=click.IntRange(0, 65535), help="Another port than the clinic file's; 0: any free one.")
+@click.option("--folder", metavar="DIR", help="Another drop folder than the clinic file's.")
+def listen(config_folder: Path, clinic: str | None, port: int | None, folder: str | None) -> int:
+    """Receive HL7 v2 messages, each stored before it is acknowledged.
+
+    Runs until it is stopped: as a service, beside the scheduled sync. Address, TLS files, who may send and how it is
+    answered stand in the clinic file under source.options (ptbridge connector options hl7v2). SIGTERM ends it in order,
+    within ten seconds.
+    """
+    from ptbridge.jobs.listen import listen as run
+    from ptbridge.specs.config import load_config
+
+    heard = run(load_config(config_folder), clinic, port=port, folder=folder, ready=_ready)
+    _goodbye(heard)
+    return exit_codes.DONE
+
+
+def _ready(listening: Sequence[Listening]) -> None:
+    for one in listening:
+        places = [f"{one.address} ({one.secured})" if one.address else "", f"folder {one.folder}" if one.folder else ""]
+        screen.say(f"ready: {one.clinic} on {' and '.join(place for place in places if place)}")
+    sys.stdout.flush()
+
+
+def _goodbye(heard: Heard) -> None:
+    counted = ", ".join(f"{clinic} {count}" for clinic, count in sorted(heard.received.items()) if count)
+    screen.say(f"stopped; messages received: {counted or 'none'}")
+    for code, count in sorted(heard.problems.items()):
+        if count:
+            screen.say(f"{count} {code}")

@@ -1,0 +1,279 @@
+"""Receiving HL7 v2 until told to stop: every message is durable in the inbox before its sender hears of it.
+
+One process listens for all clinics of a config folder that name an address, and watches their drop folders. `sync` runs
+beside it. SIGTERM and SIGINT end it in order: nothing new is taken, what was taken is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import msgspec
+
+from ptbridge.errors import ConfigError, LedgerError, PeerError
+from ptbridge.inbox import DAMAGED, Arrival, Envelope, Inbox, Rules, Stored, StoreLater, envelope_of
+from ptbridge.jobs.drop_folder import rules_of, take_drop_folder
+from ptbridge.jobs.log_file import log_to
+from ptbridge.plugins import connector
+from ptbridge.specs.clinic import ClinicSpec
+from ptbridge.specs.config import Config
+from ptbridge.wire.hl7_ack import AckError, AckMode, Verdict, acknowledge, acknowledge_unreadable, codes_due
+from ptbridge.wire.hl7_batch import split_batch
+from ptbridge.wire.hl7_options import Hl7Options
+from ptbridge.wire.mllp import Allowed, MllpLimits, MllpListener, Received, server_tls
+
+log = logging.getLogger(__name__)
+
+STOP_SECONDS = 8.0  # what was taken is answered within this; the rest is closed unanswered and its sender sends again
+FOLDER_SECONDS = 5.0
+_BETWEEN = b"\x1c"  # separates the answers to one message where they are stored; no message holds it
+_MODES: dict[str, AckMode] = {"auto": "as-asked", "original": "original", "enhanced": "enhanced"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listening:
+    """Where a clinic is listened for: `address` as host:port, empty for a drop folder alone."""
+
+    clinic: str
+    address: str = ""
+    secured: str = ""  # TLS, mutual TLS, plain
+    folder: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Heard:
+    """What came in while it listened, by clinic."""
+
+    received: Counter[str] = field(default_factory=Counter)
+    problems: Counter[str] = field(default_factory=Counter)
+
+
+Ready = Callable[[Sequence[Listening]], None]
+
+
+def listen(
+    config: Config, clinic: str | None = None, *, port: int | None = None, folder: str | None = None, ready: Ready
+) -> Heard:
+    """Listen until SIGTERM or SIGINT. `ready` is told where, once everything is open.
+
+    `port` and `folder` override the clinic file's address and drop folder; they need one clinic. Raises ConfigError,
+    LedgerBusy when another process listens for this state folder, LedgerError when the inbox cannot be trusted or written.
+    """
+    specs = _specs(config, clinic, port, folder)
+    with Inbox.open(config.state, listener=True) as inbox, log_to(config.logs):
+        return asyncio.run(_Service(config, specs, inbox, ready).run())
+
+
+def _specs(config: Config, clinic: str | None, port: int | None, folder: str | None) -> list[ClinicSpec]:
+    chosen = [config.clinic(clinic)] if clinic else list(config.clinics.values())
+    found = [spec for spec in chosen if connector(spec.source.connector).INFO.standard == "HL7 v2"]
+    if not found:
+        raise ConfigError("no clinic here receives HL7 v2. Set source.connector: hl7v2 in its file.", where=clinic or "clinics")
+    if (port is not None or folder is not None) and len(found) > 1:
+        raise ConfigError("--port and --folder are for one clinic. Name it with --clinic.")
+    return [_overridden(spec, port, folder) for spec in found]
+
+
+def _overridden(spec: ClinicSpec, port: int | None, folder: str | None) -> ClinicSpec:
+    options = dict(spec.source.options)
+    if port is not None:
+        options["address"] = f"{Hl7Options.of(options).host}:{port}"
+    if folder is not None:
+        options["drop_folder"] = folder
+    if not options.get("address") and not options.get("drop_folder"):
+        raise ConfigError(
+            "neither source.options.address nor drop_folder is set: there is nowhere to listen. Add address: 127.0.0.1:2575.",
+            where=f"clinics/{spec.clinic}.yaml",
+        )
+    return msgspec.structs.replace(spec, source=msgspec.structs.replace(spec.source, options=options))
+
+
+class _Service:
+    """All listeners of one process, and the folders that are looked at beside them."""
+
+    def __init__(self, config: Config, specs: Sequence[ClinicSpec], inbox: Inbox, ready: Ready) -> None:
+        self.config, self.specs, self.inbox, self.ready = config, specs, inbox, ready
+        self.heard = Heard()
+        self.writing = asyncio.Lock()  # one connection to the inbox: one store at a time, off the event loop
+        self.over = asyncio.Event()
+        self.trouble: LedgerError | None = None
+
+    async def run(self) -> Heard:
+        self._stop_on_signal()
+        listeners: list[MllpListener] = []
+        watchers: list[asyncio.Task[None]] = []
+        try:
+            told = [await self._open(spec, listeners, watchers) for spec in self.specs]
+            self.ready(told)
+            await self.over.wait()
+        finally:
+            for watcher in watchers:
+                watcher.cancel()
+            await asyncio.gather(*(one.stop(STOP_SECONDS) for one in listeners), *watchers, return_exceptions=True)
+            for one in listeners:
+                self.heard.problems.update({code: count for code, count in one.counts.items() if code not in _NOT_PROBLEMS})
+        if self.trouble is not None:
+            raise self.trouble
+        return self.heard
+
+    async def _open(self, spec: ClinicSpec, listeners: list[MllpListener], watchers: list[asyncio.Task[None]]) -> Listening:
+        options = Hl7Options.of(spec.source.options)
+        told = Listening(clinic=spec.clinic, folder=options.drop_folder)
+        if options.drop_folder:
+            watchers.append(asyncio.create_task(self._watch(spec)))
+        if options.address:
+            listener = self._listener(spec, options)
+            try:
+                await listener.start()
+            except OSError as error:
+                raise ConfigError(f"{options.address}: {error.strerror}.", where="source.options.address") from None
+            listeners.append(listener)
+            secured = "mutual TLS" if options.tls_client_ca else "TLS" if options.tls_certificate else "plain"
+            told = replace(told, address=f"{options.host}:{listener.port}", secured=secured)
+        return told
+
+    def _listener(self, spec: ClinicSpec, options: Hl7Options) -> MllpListener:
+        def path(text: str) -> str | None:
+            return str(self.config.path(text)) if text else None
+
+        tls = None
+        if options.tls_certificate:
+            tls = server_tls(
+                str(path(options.tls_certificate)), str(path(options.tls_key)), client_authority=path(options.tls_client_ca)
+            )
+        elif options.tls_client_ca:
+            raise ConfigError("tls_client_ca needs tls_certificate and tls_key beside it.", where="source.options")
+        door = _Door(spec.clinic, options, self)
+        pairs = [one.partition("|") for one in options.allow_senders]
+        return MllpListener(
+            options.host,
+            options.port,
+            door.answer,
+            store=door.store,
+            limits=MllpLimits(
+                frame_bytes=options.frame_limit,
+                idle_seconds=options.idle_seconds,
+                connections=options.connections,
+                connections_per_peer=options.connections,
+            ),
+            allowed=Allowed.of(options.allow_peers, [(sender, facility or "*") for sender, _, facility in pairs]),
+            tls=tls,
+            insecure_plaintext=options.insecure_plaintext,
+        )
+
+    async def _watch(self, spec: ClinicSpec) -> None:
+        """Look at a drop folder again and again. A folder that is away is no reason to stop listening."""
+        while True:
+            try:
+                taken = await asyncio.to_thread(take_drop_folder, self.config, spec)
+                self.heard.received[spec.clinic] += taken.messages
+                self.heard.problems["files-refused"] += len(taken.refused)
+            except PeerError as error:
+                log.warning("drop folder: %s", error)
+            except StoreLater as error:
+                log.warning("inbox: %s", error)
+            except LedgerError as error:
+                self.fail(error)
+            await asyncio.sleep(FOLDER_SECONDS)
+
+    def fail(self, error: LedgerError) -> None:
+        """The inbox cannot be trusted any more: take nothing, tell the one who started us."""
+        self.trouble = self.trouble or error
+        self.over.set()
+
+    def _stop_on_signal(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, self.over.set)
+
+
+_NOT_PROBLEMS = frozenset({"received", "answered", "silent"})
+
+
+class _Door:
+    """Where one clinic's messages come in: sorted, answered and stored together, then told."""
+
+    def __init__(self, clinic: str, options: Hl7Options, service: _Service) -> None:
+        self.clinic, self.service = clinic, service
+        self.rules: Rules = rules_of(options)
+        self.mode = _MODES[options.answer]
+        self.damaged_code = options.answer_damaged
+
+    async def store(self, batch: Sequence[Received]) -> None:
+        """Make a batch durable, then set the answers. Raises LedgerError: then nobody is answered and all send again."""
+        service = self.service
+        async with service.writing:
+            try:
+                stored = await asyncio.to_thread(self._store, batch)
+            except StoreLater as error:
+                log.warning("inbox: %s", error)
+                raise
+            except LedgerError as error:
+                service.fail(error)
+                raise
+        for received, answers in zip(batch, stored, strict=True):
+            received.answer, received.answered = answers, True
+
+    async def answer(self, _raw: bytes, _peer: object) -> None:
+        """Every message has its answer when it is stored."""
+        raise AssertionError("a message came past the store")
+
+    def _store(self, batch: Sequence[Received]) -> list[list[bytes]]:
+        now = datetime.now(UTC)
+        arrivals = [self._arrivals(received, now) for received in batch]
+        stored = iter(self.service.inbox.store([one for several in arrivals for one in several]))
+        answers = [[next(stored) for _ in several] for several in arrivals]
+        self.service.heard.received[self.clinic] += len(batch)
+        for one in (one for several in answers for one in several if one.reused_id):
+            self.service.heard.problems["control-id-reused"] += 1
+            log.warning("inbox message %d: its control id was used before for another message; taken as new", one.seq)
+        return [[part for one in several for part in _parts(one)] for several in answers]
+
+    def _arrivals(self, received: Received, now: datetime) -> list[Arrival]:
+        """The messages of a frame: one, or more where a sender forgot the framing between them."""
+        origin = f"mllp:{received.peer.host}"
+        found = []
+        for raw in _messages(received.raw):
+            envelope = envelope_of(raw, self.rules)
+            answer = _BETWEEN.join(self._answers(raw, envelope, now))
+            found.append(Arrival(clinic=self.clinic, origin=origin, received_at=now, raw=raw, envelope=envelope, answer=answer))
+        return found
+
+    def _answers(self, raw: bytes, envelope: Envelope, now: datetime) -> list[bytes]:
+        control_id = "PB" + hashlib.sha256(raw).hexdigest()[:18].upper()
+        if envelope.state == DAMAGED:
+            return self._damaged(raw, envelope, control_id, now)
+        assert envelope.message is not None
+        codes = codes_due(envelope.message, Verdict.ACCEPT, self.mode)
+        return [acknowledge(envelope.message, code, control_id=control_id, now=now) for code in codes]
+
+    def _damaged(self, raw: bytes, envelope: Envelope, control_id: str, now: datetime) -> list[bytes]:
+        """Stored and quarantined; told as the sender's profile says, because some send a refused message for ever."""
+        where, _, words = envelope.reason.partition(": ")
+        condition = 101 if envelope.message is not None else 100  # a required field, or the whole message
+        error = AckError(condition=condition, where=where, text=words) if self.damaged_code == "AE" else None
+        if envelope.message is not None:
+            return [acknowledge(envelope.message, self.damaged_code, control_id=control_id, now=now, error=error)]
+        told = error or AckError(condition=0, where=where, text="stored; needs a person")
+        return [acknowledge_unreadable(raw, self.damaged_code, control_id=control_id, now=now, error=told)]
+
+
+def _messages(raw: bytes) -> list[bytes]:
+    if b"\rMSH" not in raw and b"\nMSH" not in raw and raw.lstrip()[:3] not in (b"FHS", b"BHS"):
+        return [raw]
+    with contextlib.suppress(Exception):
+        return [one.raw for one in split_batch(raw).messages] or [raw]
+    return [raw]
+
+
+def _parts(stored: Stored) -> list[bytes]:
+    return [part for part in stored.answer.split(_BETWEEN) if part]
