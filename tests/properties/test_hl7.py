@@ -19,11 +19,10 @@ from ptbridge.wire.hl7_paths import PathSyntaxError, compile_path
 from ptbridge.wire.hl7v2 import NULL, Message
 from ptbridge.wire.mllp_frames import FrameError, FrameReader, framed
 
-TOKENS = st.sampled_from(
-    [b"MSH|^~\\&", b"MSH", b"FT1|", b"PR1|", b"OBX|", b"NTE|", b"DG1|", b"ORC|", b"IN1|", b"ZX1", b"BHS|^~\\&", b"BTS|", b"FHS|", b"FTS|1",
-     b"|", b"^", b"~", b"\\", b"&", b"\r", b"\n", b"\r\n", b"\x0b", b"\x1c", b"\x1c\r", b'""', b"\\T\\", b"\\X41", b"\\.br\\", b"DFT^P03", b"97110",
-     b"\xc3\xa9", b"\xff", b"\x00", b" "]
-)  # fmt: skip
+_SEGMENTS = b"MSH|^~\\&,MSH,FT1|,PR1|,OBX|,NTE|,DG1|,ORC|,IN1|,ZX1,BHS|^~\\&,BTS|,FHS|,FTS|1".split(b",")
+_MARKS = [b"|", b"^", b"~", b"\\", b"&", b"\r", b"\n", b"\r\n", b"\x0b", b"\x1c", b"\x1c\r"]
+_VALUES = [b'""', b"\\T\\", b"\\X41", b"\\.br\\", b"DFT^P03", b"97110", b"\xc3\xa9", b"\xff", b"\x00", b" "]
+TOKENS = st.sampled_from(_SEGMENTS + _MARKS + _VALUES)
 NOISE = st.lists(st.one_of(TOKENS, st.binary(max_size=6)), max_size=60).map(b"".join)
 ANYTHING = st.one_of(NOISE, NOISE.map(lambda rest: b"MSH|^~\\&|A|B|C|D|1||DFT^P03|1|P|2.5\r" + rest))
 PATHS = ("MSH-9.1", "FT1-7", "FT1[*]-26[*]", "FT1-19[2].1", "PID-3[authority=X]", "OBX[3=MIN]-5", "NTE-3", "DG1[*]-3")

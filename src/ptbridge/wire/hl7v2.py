@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from ptbridge.errors import RecordError
 from ptbridge.wire.hl7_charset import Remark, decode
@@ -25,9 +26,11 @@ from ptbridge.wire.hl7_segment import NULL, Segment
 
 __all__ = ["NULL", "Delimiters", "Group", "Message", "Remark", "Segment", "compile_path"]
 
+MAX_LINES = 500_000
+
 _FRAMING = "\x0b\x1c\ufeff"
 _LEAD = _FRAMING + "\r\n\t "
-_LINE_END = re.compile(r"(\r\n|\r|\n)")
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _ByName = dict[str, list[Segment]]
 _NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
 
@@ -140,7 +143,10 @@ class Message:
 def _segments(text: str, delimiters: Delimiters, remarks: list[Remark]) -> tuple[list[Segment], _ByName]:
     """The segments, in order and by name. Nearly always all lines are segments; else `_joined` sorts them out."""
     separator, made, by_name = delimiters.separator, list[Segment](), dict[str, list[Segment]]()
-    for number, line in enumerate(_line_ends_as_cr(text).split("\r"), 1):
+    with_cr = _line_ends_as_cr(text)
+    if with_cr.count("\r") > MAX_LINES:
+        raise RecordError(f"more than {MAX_LINES} lines; no sender means that", where="MSH")
+    for number, line in enumerate(with_cr.split("\r"), 1):
         name = line[:3]
         if line[3:4] != separator or (name not in by_name and _NAME.fullmatch(name) is None):
             if not line:
@@ -168,21 +174,26 @@ def _numbered(lines: list[tuple[int, str]], delimiters: Delimiters) -> tuple[lis
 def _joined(text: str, separator: str, remarks: list[Remark]) -> list[tuple[int, str]]:
     """(line number, text) of each segment, for framing bytes at the edges of lines and for line ends inside a field.
 
-    A line that is no segment keeps its line end and joins the one before. Blank lines are left out.
+    A line that is no segment joins the one before, with the line end between them. Blank lines between segments are left out.
     """
-    pieces = _LINE_END.split(text)
-    found: list[tuple[int, list[str]]] = []
-    for place in range(0, len(pieces), 2):
-        line, number = pieces[place].strip(_FRAMING), place // 2 + 1
-        if not line.strip():
+    found: list[list[int]] = []  # line number, start, end, lines that joined
+    start = 0
+    for number, end in enumerate(chain((match.span() for match in _LINE_END.finditer(text)), [(len(text), 0)]), 1):
+        line, begin, start = text[start : end[0]].rstrip(_FRAMING), start, end[1]
+        bare = line.lstrip(_FRAMING if found else _LEAD)
+        if not bare.strip():
             continue
-        line = line if found else line.lstrip(_LEAD)
-        if not found or ((line[3:4] == separator or len(line) == 3) and _NAME.fullmatch(line[:3])):
-            found.append((number, [line]))
+        if not found or ((bare[3:4] == separator or len(bare) == 3) and _NAME.fullmatch(bare[:3])):
+            found.append([number, begin + len(line) - len(bare), begin + len(line), 0])
         else:
-            found[-1][1].extend((pieces[place - 1], line))
-            remarks.append(Remark("line-joined", found[-1][1][0][:3], f"line {number} is no segment: it joins the one before"))
-    return [(number, "".join(parts)) for number, parts in found]
+            found[-1][2:] = [begin + len(line), found[-1][3] + 1]
+    for number, begin, _, joined in found:
+        if joined:
+            name = text[begin : begin + 3]
+            remarks.append(
+                Remark("line-joined", name, f"{joined} lines after line {number} are no segments: read as part of it")
+            )
+    return [(number, text[begin:end]) for number, begin, end, _ in found]
 
 
 def _line_ends_as_cr(text: str) -> str:

@@ -163,8 +163,13 @@ def test_a_configured_charset_that_does_not_exist_is_a_mistake_of_the_caller():
 def test_a_line_end_inside_a_field_joins_the_segment_before():
     message = Message.parse(lines(HEADER, "OBX|1|TX|N||first\nsecond line\n\nthird", PATIENT))
     assert message.names == ("MSH", "OBX", "PID")
-    assert message.get("OBX-5") == "first\nsecond line\nthird"
-    assert [(one.code, one.where) for one in message.remarks] == [("line-joined", "OBX")] * 2
+    assert message.get("OBX-5") == "first\nsecond line\n\nthird"
+    assert [(one.code, one.where) for one in message.remarks] == [("line-joined", "OBX")]
+
+
+def test_lines_without_end_are_refused():
+    with pytest.raises(RecordError, match="more than 500000 lines"):
+        Message.parse(HEADER.encode() + b"\r" * 500_001)
 
 
 def test_mixed_line_ends_are_read_and_remarked():
