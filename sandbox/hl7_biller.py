@@ -68,7 +68,6 @@ class Hl7Biller:
         self.received: list[bytes] = []
         self.happened: Counter[str] = Counter()
         self.connections = 0
-        self.most_at_once = 0  # messages that waited for their answer on one connection
         self.address = ""
         self._port = port
         self._tls = tls

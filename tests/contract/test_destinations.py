@@ -206,7 +206,31 @@ async def csv_drop_rig(folder: Path) -> AsyncIterator[Rig]:
     await destination.close()
 
 
-RIGS = {"charge_api": charge_api_rig, "csv_drop": csv_drop_rig}
+@asynccontextmanager
+async def hl7v2_dft_rig(folder: Path) -> AsyncIterator[Rig]:
+    """Into files; over MLLP nothing can be looked up, and tests/unit/destinations/test_hl7v2_dft.py holds that way to its word."""
+    destination = plugins.destination("hl7v2_dft").build(
+        DestinationSpec(platform="hl7v2_dft", folder=str(folder), options={"profile": "full_day"}),
+        clinic="oak",
+        http=None,
+        billing=BILLING,
+        folder=folder,
+        run_id="run-1",
+    )
+    drop = destination._files._folder
+    give_name = drop.give_name
+
+    def fail(receipt: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    def lose(on: bool) -> None:
+        drop.give_name = fail if on else give_name
+
+    yield Rig(destination, lose)
+    await destination.close()
+
+
+RIGS = {"charge_api": charge_api_rig, "csv_drop": csv_drop_rig, "hl7v2_dft": hl7v2_dft_rig}
 
 
 def against(name: str, tmp_path: Path, scene) -> None:

@@ -21,6 +21,7 @@ class Er7:
     separators: str
     spaces: bool = False
     _signs: dict[int, str] = field(init=False, repr=False, compare=False)
+    _quote: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         field_sign, component, repetition, escape, subcomponent, *truncation = list(self.separators)
@@ -28,10 +29,15 @@ class Er7:
         names |= dict.fromkeys(truncation, "P") | _CONTROLS
         signs = {sign: " " if self.spaces else f"{escape}{name}{escape}" for sign, name in names.items()}
         object.__setattr__(self, "_signs", str.maketrans(signs))
+        object.__setattr__(self, "_quote", " " if self.spaces else f"{escape}X22{escape}")
 
     def text(self, value: object) -> str:
-        """One value; None and empty stay empty. Separators and control characters, framing bytes among them, are escaped."""
-        return "" if value is None else str(value).translate(self._signs)
+        """One value; None and empty stay empty. Separators and control characters, framing bytes among them, are escaped.
+
+        A text of two quotation marks would be the order to delete the field (HL7 v2, chapter 2.5.3), so it is escaped too.
+        """
+        written = "" if value is None else str(value).translate(self._signs)
+        return written.replace('"', self._quote, 1) if written == '""' else written
 
     def components(self, *parts: object) -> str:
         """A field of several components, each escaped; trailing empty ones are left out."""

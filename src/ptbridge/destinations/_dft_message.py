@@ -30,6 +30,7 @@ _DIAGNOSIS_FINAL = "F"  # DG1-6, HL7 table 0052
 ANCILLARY = ("DG1", "GT1", "IN1")
 _PHONE_UNFORMATTED = "2.6"  # withdrew XTN-1; XTN-12 holds the number as it is written
 
+_NUMBER_SIGNS = frozenset("0123456789 ().+-")
 _SEX = {"male": "M", "female": "F", "other": "O", "unknown": "U"}  # HL7 table 0001
 _RELATIONSHIP = {"self": "SEL", "spouse": "SPO", "child": "CHD", "other": "OTH"}  # HL7 table 0063
 
@@ -169,8 +170,11 @@ class DayWriter:
         return self._er7.components(first, second, address.get("city"), address.get("state"), address.get("postal_code"))
 
     def _phone(self, phone: str | None) -> str:
-        place = 12 if self._spec.message.version == _PHONE_UNFORMATTED else 1
-        return self._er7.components(*[None] * (place - 1), phone)
+        """XTN-1 takes numbers of one shape only; what does not fit stands in XTN-9, any text. From 2.6 on it is XTN-12."""
+        if self._spec.message.version == _PHONE_UNFORMATTED:
+            return self._er7.components(*[None] * 11, phone)
+        number = _telephone_number(phone or "")
+        return self._er7.components(number) if number else self._er7.components(*[None] * 8, phone)
 
     def _visit(self) -> dict[int, str]:
         return {
@@ -332,3 +336,12 @@ class DayWriter:
         }
         written = {name: self._er7.text(value) for name, value in words.items()}
         return {**written, "diagnosis_pointers": self._er7.repeats(map(str, line.get("diagnosis_pointers", ())))}
+
+
+def _telephone_number(text: str) -> str:
+    """`937.555.0100` as a TN, `(937)555-0100`; empty for what is no North American number."""
+    digits = "".join(char for char in text if char in "0123456789")
+    if not _NUMBER_SIGNS.issuperset(text) or len(digits) not in (7, 10, 11) or (len(digits) == 11 and digits[0] != "1"):
+        return ""
+    area = f"({digits[-10:-7]})" if len(digits) > 7 else ""
+    return f"{area}{digits[-7:-4]}-{digits[-4:]}"

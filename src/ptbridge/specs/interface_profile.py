@@ -249,8 +249,8 @@ def _z_problems(index: int, one: ZSegmentSpec) -> Iterator[Problem]:
 
 def _number_problems(spec: InterfaceSpec) -> Iterator[Problem]:
     answer = spec.acknowledgement
-    if not 1 <= answer.timeout_seconds <= 300:
-        text = f"acknowledgement.timeout_seconds: {answer.timeout_seconds:g} is not between 1 and 300."
+    if not 0.1 <= answer.timeout_seconds <= 300:
+        text = f"acknowledgement.timeout_seconds: {answer.timeout_seconds:g} is not between 0.1 and 300."
         yield Problem(("acknowledgement", "timeout_seconds"), text)
     if answer.resend_safe_days < 0:
         yield Problem(("acknowledgement", "resend_safe_days"), "acknowledgement.resend_safe_days: below 0. Write 0 for never.")
