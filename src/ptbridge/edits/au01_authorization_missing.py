@@ -13,6 +13,8 @@ Cases (commercial_midpoint)
     97110-GP x1 @15                                        -> ok
     97110-GP x1 @15 | terms=authorization=required         -> the authorization number is missing
     97110-GP x1 @15 | terms=authorization=required | authorization=A1 -> ok
+    97110-GP x1 @15 | terms=authorization=required | authorizations=A1 visits=12 payer=medicaid
+        -> the authorization number is missing
     97110-GP x1 @15 | terms=authorization=required | authorizations=A1 visits=12 to=2026-06-30
         -> the authorization number is missing; one on file covers 2026-03-02
     97110-GP x1 @15 | terms=authorization=required | authorizations=A1 visits=12 to=2026-02-28

@@ -14,6 +14,7 @@ Source
 Cases (medicare_part_b)
     97110-GP x1 @15                                        -> ok
     97110-GP x1 @15 | treatment_days=8 | reports=none      -> ok
+    97110-GP x1 @15 | treatment_days=10 | reports=2026-03-02 -> warning: treatment day 11 without a progress report
     97110-GP x1 @15 | treatment_days=9 | reports=none -> information: this is treatment day 10 without a progress report
     97110-GP x1 @15 | treatment_days=10 | reports=none     -> warning: treatment day 11 without a progress report
     97110-GP x1 @15 | treatment_days=10 | reports=none | terms=progress_report=hold -> treatment day 11 without

@@ -12,6 +12,8 @@ Source
 Cases (medicare_part_b)
     97110-GP x1 @15                                        -> ok
     97110-GP x1 @15 | started_at=2026-03-02T09:00 | signed_at=2026-03-02T09:15 -> ok
+    97110-GP x1 @15 | started_at=2026-03-02T09:00 | signed_at=2026-03-02T09:00
+        -> warning: the note was signed 0 minutes after the visit began
     97110-GP x1 @15 | started_at=2026-03-02T09:00 | signed_at=2026-03-02T08:59
         -> warning: the note was signed before the visit began
     97110-GP x1 @15 | started_at=2026-03-02T09:00 | signed_at=2026-03-02T09:14

@@ -12,6 +12,7 @@ Source
 Cases (medicare_part_b)
     97110-GP x1 @15, 97140-GP x1 @15 | second_visit=11     -> ok
     97110-GP x1 @15, 97110-GP x1 @20 | second_visit=11     -> ok
+    97110-GP x1, 97110-GP x1 | second_visit=11             -> warning: two visits of the day document the same 1 line
     97110-GP x1 @15, 97110-GP x1 @15 | second_visit=11     -> warning: two visits of the day document the same 1 line
     97110-GP x1 @15                                        -> ok
 """

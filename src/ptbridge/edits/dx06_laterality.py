@@ -18,6 +18,8 @@ Cases (medicare_part_b)
     97110-GP x1 @15 | diagnoses=M17.10, M17.11             -> warning: M17.10 leaves open the side that M17.11 names
     97110-GP x1 @15 | diagnoses=M54.50, M54.51             -> ok
     97110-GP x1 @15 | diagnoses=M25.569                    -> ok
+    97110-GP x1 @15 | diagnoses=S42.001A, S42.009A         -> warning: S42.009A leaves open the side that S42.001A names
+    97110-GP x1 @15 | diagnoses=S06.0X1A, S06.0X9A         -> ok
 """
 
 from __future__ import annotations

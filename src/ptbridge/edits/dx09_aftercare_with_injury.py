@@ -13,6 +13,7 @@ Source
 Cases (medicare_part_b)
     97110-GP x1 @15 | diagnoses=S83.511D                   -> ok
     97110-GP x1 @15 | diagnoses=Z47.1, M17.11              -> ok
+    97110-GP x1 @15 | diagnoses=Z47.1, M80.051D            -> ok
     97110-GP x1 @15 | diagnoses=S83.511D, Z47.89
         -> warning: Z47.89 beside S83.511D: aftercare of an injury is coded as the injury
     97110-GP x1 @15 | diagnoses=S83.511A, S83.511D -> warning: S83.511A and S83.511D are one injury in two phases

@@ -11,6 +11,7 @@ Source
     CMS Pub. 100-04, ch. 30, section 50; Palmetto, GZ (automatic denial)
 Cases (medicare_part_b)
     97110-GP-GZ x1 @15                                     -> ok
+    97110-GP-GZ x1 @15 | abn=2026-03-02                    -> 97110-GP-GZ x1: GZ says that there is no notice
     97110-GP-GZ x1 @15 | abn=2026-03-03                    -> ok
     97110-GP-GZ x1 @15 | abn=2026-03-01 -> 97110-GP-GZ x1: GZ says that there is no notice; one was signed on 2026-03-01
 """

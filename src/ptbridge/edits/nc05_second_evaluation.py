@@ -13,6 +13,9 @@ Source
 Cases (medicare_part_b)
     97161-GP x1 @40                                        -> ok
     97161-GP x1 @40 | evaluations=none                     -> ok
+    97161-GP x1 @40 | evaluations=2026-01-01 97161         -> warning: 97161-GP x1: 97161 was billed on 2026-01-01
+    97161-GP x1 @40 | evaluations=2025-12-31 97161         -> ok
+    97161-GP x1 @40 | evaluations=2026-03-02 97161         -> ok
     97162-GP x1 @40 | evaluations=2026-02-16 97161 | treatment_days=2026-02-16 2026-02-23
         -> warning: 97162-GP x1: 97161 was billed on 2026-02-16
     97161-GP x1 @40 | evaluations=2025-06-02 97161 | treatment_days=2025-06-02 2025-07-01 -> ok

@@ -15,6 +15,14 @@ Cases (medicare_part_b)
     97110-GP x1 @15                                        -> ok
     97110-GP x1 @15 | plan=2026-01-31.. | certified=none -> warning: the plan that began on 2026-01-31 is not certified
     97110-GP x1 @15 | plan=2026-02-01.. | certified=none   -> ok
+    97110-GP x1 @15 | plan=2026-01-31.. | certified=2026-03-02 -> ok
+    97110-GP x1 @15 | on=2025-01-02 | today=2025-02-03 | plan=2025-01-01.. | certified=none
+        | order_signed=2025-02-03 | plan_sent=2025-01-31
+        -> ok
+    97110-GP x1 @15 | on=2025-01-02 | today=2025-02-03 | plan=2025-01-01.. | certified=none
+        | order_signed=2025-02-04 | plan_sent=2025-01-31
+        -> warning: the plan that began on 2025-01-01 is not certified
+    97110-GP x1 @15 | certified=none | on=none             -> ok
     97110-GP x1 @15 | plan=2026-01-31.. | certified=none | terms=certification=hold
         -> the plan that began on 2026-01-31 is not
     97110-GP x1 @15 | plan=2026-01-31.. | certified=2026-03-03

@@ -13,6 +13,7 @@ Cases (medicare_part_b)
     97110-GP x1 @15 | plan=2026-03-02..                    -> ok
     97110-GP x1 @15 | plan=2026-03-03.. -> warning: treatment on 2026-03-02; the plan of care begins on 2026-03-03
     97161-GP x1 @40 | plan=2026-03-03..                    -> ok
+    97110-GP x1 @15 | plan=2026-03-02..2026-03-02          -> ok
     97110-GP x1 @15 | plan=2026-03-02..2026-03-01 -> warning: the plan of care ends on 2026-03-01, before it begins
     97110-GP x1 @15 | plan=2026-03-03.. | terms=plan_of_care=hold -> treatment on 2026-03-02
 """

@@ -12,6 +12,7 @@ Source
 Cases (medicare_part_b)
     97110-GP x4 @60                                        -> ok
     97535-GP x32 @480                                      -> ok
+    97535-GP x32 @481                                      -> warning: 481 timed minutes on one day
     97535-GP x33 @490                                      -> warning: 490 timed minutes on one day
     97535-GP x20 @300, 97110-GP x14 @210                   -> warning: 510 timed minutes on one day
     97535-GP x33                                           -> warning: 33 timed units on one day
