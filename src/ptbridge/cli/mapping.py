@@ -54,7 +54,8 @@ def check(file: str, json_wanted: bool) -> int:
 def try_mapping(file: str, record: Path, time_zone: str, show_patient: bool, json_wanted: bool) -> int:
     """Read one record with a mapping: each field, the path that gave it, and what is missing.
 
-    RECORD is a FHIR Bundle as JSON: the Encounter and what belongs to it. Exit code 3 if it cannot be read or would be held.
+    RECORD is a FHIR Bundle as JSON (the Encounter and what belongs to it), an HL7 v2 message (.hl7), or the heading and the
+    rows of one visit of an extract (.csv, .tsv). Exit code 3 if it cannot be read or would be held.
     """
     from ptbridge.errors import RecordError
     from ptbridge.intake.normalize import compile_mapping
@@ -74,6 +75,9 @@ def try_mapping(file: str, record: Path, time_zone: str, show_patient: bool, jso
     return exit_codes.HELD if any(_holds(row) for row in rows) else exit_codes.DONE
 
 
+_MEDIA_TYPES = {".csv": "text/csv", ".tsv": "text/tab-separated-values", ".hl7": "x-application/hl7-v2+er7-batch"}
+
+
 def _record(path: Path) -> SourceRecord:
     """A file's bytes as a source record, untouched."""
     from datetime import UTC, datetime
@@ -84,7 +88,7 @@ def _record(path: Path) -> SourceRecord:
         clinic="trial",
         source="file",
         record_key=path.name,
-        media_type="application/fhir+json",
+        media_type=_MEDIA_TYPES.get(path.suffix.lower(), "application/fhir+json"),
         payload=path.read_bytes(),
         received_at=datetime.now(UTC),
     )

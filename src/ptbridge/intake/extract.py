@@ -55,7 +55,6 @@ class ExtractRows:
     def __init__(self, mapping: Mapping) -> None:
         self._profile = profile_of(mapping) if mapping.spec.extract else None
         self._file = mapping.file
-        self._in_order = mapping.spec.interventions.sequence is not None
         self._words: dict[str, bool] = {}  # column -> may be shown
         self._of_visit: set[str] = set()
         self._exists: set[str] = set()
@@ -88,8 +87,8 @@ class ExtractRows:
             }
             for row in body
         ]
-        if not self._in_order:  # a database gives rows in any order, and an order that changes by itself is no change
-            found.sort(key=lambda cells: _natural(cells.get(self._charge_column, "")))
+        # A database gives rows in any order, and an order that changes by itself is no change.
+        found.sort(key=lambda cells: _natural(cells.get(self._charge_column, "")))
         visit, disagreements = self._agreed(found, record)
         if not any(visit.get(column) for column in self._patient):
             raise RecordError("the rows name no patient.", where=" or ".join(self._patient), fix="Export the patient's id.")

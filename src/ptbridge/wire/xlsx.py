@@ -1,6 +1,6 @@
 """One sheet of an .xlsx workbook as CSV lines: what stands in the file, number for number, with nothing computed.
 
-Read with the standard library's zip and expat (why: docs/decisions/0008). A number keeps the digits that the file holds, a
+Read with the standard library's zip and expat (why: docs/decisions/0001). A number keeps the digits that the file holds, a
 date-styled number becomes ISO 8601, a formula becomes the text `=…` (its remembered result may be stale). Line n is the
 sheet's row n. Bounded: parts, inflated bytes, rows, columns; a DOCTYPE is refused, so no entity can grow.
 """
@@ -11,6 +11,7 @@ import csv
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,10 +37,12 @@ def csv_of_sheet(data: bytes, *, sheet: str | None, delimiter: str) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return _Workbook(archive).csv(sheet, delimiter)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, KeyError, NotImplementedError, RuntimeError, EOFError) as error:
-        raise BrokenFile(f"is not a readable .xlsx workbook ({type(error).__name__}). Save it again, or as CSV.") from None
+    except BrokenFile:
+        raise
     except expat.ExpatError as error:
         raise BrokenFile(f"holds XML that cannot be read (line {error.lineno}). Save it again, or as CSV.") from None
+    except (zipfile.BadZipFile, zlib.error, LookupError, ValueError, NotImplementedError, RuntimeError, OSError) as error:
+        raise BrokenFile(f"is not a readable .xlsx workbook ({type(error).__name__}). Save it again, or as CSV.") from None
 
 
 class _Workbook:
