@@ -1,0 +1,168 @@
+"""The pretend clinic's day as its EMR tells it over HL7 v2: booked, arrived, charged, signed; later a correction and a merge.
+
+The visits are those of `day.DAY`. This EMR credits a charge by its FT1-2 and charges it anew, and registers one patient twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from random import Random
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from .day import STAFF, Clinician, plans
+from .maker import CHICAGO, DAY, SEED
+from .people import Person, person
+from .plan import Line, VisitPlan, emr_units
+
+MODIFIERS = {"PT": "GP", "OT": "GO", "SLP": "GN"}
+_AUTHORITY = "SANDBOX"
+_SPECIAL = {"|": "\\F\\", "^": "\\S\\", "~": "\\R\\", "\\": "\\E\\", "&": "\\T\\"}
+_BY_ID = {who.id: who for who in STAFF}
+
+
+class Told(NamedTuple):
+    """One message, when the EMR sends it, and which visit it is about."""
+
+    at: datetime
+    kind: str
+    visit: str
+    raw: bytes
+
+
+def hl7_day(day: date = DAY, time_zone: ZoneInfo = CHICAGO, seed: int = SEED) -> list[Told]:
+    """The day's messages in the order in which they are sent. The same arguments give the same bytes."""
+    random = Random(seed)
+    found: list[VisitPlan] = list(plans(day, time_zone, random))
+    people = {plan.patient_id: person(random, over_65=plan.payer == "MCR-B") for plan in found}
+    finished = [plan for plan in found if plan.status == "finished" and plan.kept_lines]
+    twice, corrected = finished[-1], finished[0]
+    told: list[tuple[datetime, str, VisitPlan, list[str]]] = []
+    for plan in found:
+        mrn = f"{plan.patient_id}-B" if plan is twice else plan.patient_id
+        told += _visit(plan, people[plan.patient_id], mrn)
+    evening = datetime.combine(day, datetime.min.time(), tzinfo=time_zone) + timedelta(hours=21)
+    told.append((evening, "DFT^P03^DFT_P03", corrected, _correction(corrected, people[corrected.patient_id])))
+    told.append((evening, "ADT^A40^ADT_A39", twice, _merge(twice, people[twice.patient_id])))
+    told.sort(key=lambda one: one[0])
+    return [Told(at, kind, plan.id, _message(number, at, kind, body)) for number, (at, kind, plan, body) in enumerate(told, 1)]
+
+
+def _visit(plan: VisitPlan, who: Person, mrn: str) -> Iterator[tuple[datetime, str, VisitPlan, list[str]]]:
+    """The life of one visit: booked before the day, then what became of it."""
+    start, end = plan.start, plan.start + timedelta(minutes=plan.treatment_minutes_total or 45)
+    patient, visit = _patient(who, mrn), _encounter(plan)
+    yield start - timedelta(days=7), "SIU^S12^SIU_S12", plan, [_schedule(plan, "Booked"), patient, visit]
+    if plan.appointment == "noshow":
+        yield end, "SIU^S26^SIU_S12", plan, [_schedule(plan, "Noshow"), patient, visit]
+    elif plan.appointment == "cancelled":
+        yield start, "SIU^S15^SIU_S12", plan, [_schedule(plan, "Cancelled"), patient, visit]
+    else:
+        yield start, "ADT^A04^ADT_A01", plan, [patient, visit, _insurance(plan, who)]
+    if plan.status == "entered-in-error" and plan.appointment not in ("noshow", "cancelled"):
+        yield end, "ADT^A11^ADT_A09", plan, [patient, visit]
+    elif plan.status == "finished":
+        yield end, "DFT^P03^DFT_P03", plan, [patient, visit, *_charges(plan), *_diagnoses(plan), _insurance(plan, who)]
+        if plan.note is not None:
+            yield end + timedelta(minutes=10), "MDM^T02^MDM_T02", plan, [patient, visit, _note(plan, end)]
+
+
+def _charges(plan: VisitPlan) -> list[str]:
+    units = emr_units(plan.kept_lines, plan.payer)
+    shown = [units.pop(line.code, 0) if line.timed else 1 for line in plan.kept_lines]
+    found = []
+    for number, (line, count) in enumerate(zip(plan.kept_lines, shown, strict=True), 1):
+        found += _charge(plan, number, line, "CG", count if plan.shows_units else None)
+    return found
+
+
+def _correction(plan: VisitPlan, who: Person) -> list[str]:
+    """The first charge is taken back and written anew with five minutes less."""
+    line = plan.kept_lines[0]
+    units = emr_units(plan.kept_lines, plan.payer).get(line.code, 1) if line.timed else 1
+    changed = Line(line.code, max((line.minutes or 0) - 5, 1))
+    body = [_patient(who, plan.patient_id), _encounter(plan)]
+    return [
+        *body,
+        *_charge(plan, 1, line, "CD", units),
+        *_charge(plan, 2, changed, "CG", units, key=f"{plan.id}-1-again"),
+        *_diagnoses(plan),
+        _insurance(plan, who),
+    ]
+
+
+def _merge(plan: VisitPlan, who: Person) -> list[str]:
+    return [_patient(who, plan.patient_id), _segment("MRG", {1: f"{plan.patient_id}-B^^^{_AUTHORITY}^MR"})]
+
+
+def _charge(plan: VisitPlan, number: int, line: Line, kind: str, units: int | None, *, key: str = "") -> list[str]:
+    """FT1 with the procedure in FT1-25, and PR1 with its minutes; a word of the clinic's own stands in FT1-7 alone."""
+    on = plan.start.strftime("%Y%m%d")
+    ft1 = {
+        1: str(number), 2: key or f"{plan.id}-{number}", 4: on, 5: on, 6: kind,
+        7: f"{_text(line.code)}^^{'L' if line.local else 'C4'}",
+        10: "" if units is None else str(units), 19: "~".join(f"{code}^^I10" for code in plan.diagnoses),
+        20: _clinician(_BY_ID[plan.clinician]), 21: _clinician(_BY_ID[plan.referring]),
+        25: "" if line.local else f"{line.code}^^C4", 26: MODIFIERS[plan.discipline],
+    }  # fmt: skip
+    if line.minutes is None:
+        return [_segment("FT1", ft1)]
+    return [_segment("FT1", ft1), _segment("PR1", {1: "1", 3: f"{_text(line.code)}^^C4", 5: on, 7: str(line.minutes)})]
+
+
+def _diagnoses(plan: VisitPlan) -> list[str]:
+    return [_segment("DG1", {1: str(n), 3: f"{code}^^I10", 6: "F", 15: str(n)}) for n, code in enumerate(plan.diagnoses, 1)]
+
+
+def _patient(who: Person, mrn: str) -> str:
+    name = f"{_text(who.family)}^{_text(who.given)}"
+    address = f"{_text(who.street)}^^Chicago^IL^{who.postal_code}"
+    born, sex = who.birth_date.replace("-", ""), who.gender[:1].upper()
+    return _segment("PID", {1: "1", 3: f"{mrn}^^^{_AUTHORITY}^MR", 5: name, 7: born, 8: sex, 11: address, 13: who.phone})
+
+
+def _encounter(plan: VisitPlan) -> str:
+    doctor, referring = _clinician(_BY_ID[plan.clinician]), _clinician(_BY_ID[plan.referring])
+    start = plan.start.strftime("%Y%m%d%H%M")
+    return _segment(
+        "PV1", {1: "1", 2: "O", 7: doctor, 8: referring, 10: plan.discipline, 19: f"{plan.id}^^^{_AUTHORITY}^VN", 44: start}
+    )
+
+
+def _insurance(plan: VisitPlan, who: Person) -> str:
+    member = f"{plan.payer[:3]}X{plan.patient_id[-4:]}000"
+    name = f"{_text(who.family)}^{_text(who.given)}"
+    fields = {1: "1", 2: plan.payer, 3: f"{plan.payer}^^^{_AUTHORITY}", 4: plan.payer, 14: plan.authorization or ""}
+    return _segment("IN1", {**fields, 16: name, 17: "SEL", 36: member})
+
+
+def _schedule(plan: VisitPlan, status: str) -> str:
+    start = plan.start.strftime("%Y%m%d%H%M%S")
+    return _segment(
+        "SCH", {1: f"A-{plan.id}", 2: f"A-{plan.id}", 6: "ROUTINE", 7: plan.visit_type, 11: f"^^^{start}", 25: status}
+    )
+
+
+def _note(plan: VisitPlan, at: datetime) -> str:
+    state = "AU" if plan.note == "final" else "PA"
+    return _segment("TXA", {1: "1", 2: "PN", 3: "TX", 4: at.strftime("%Y%m%d%H%M%S"), 12: f"N-{plan.id}", 17: state})
+
+
+def _clinician(who: Clinician) -> str:
+    return f"{who.npi}^{_text(who.family)}^{_text(who.given)}^^^^{who.credential}^^NPI^L^^^NPI"
+
+
+def _message(number: int, at: datetime, kind: str, body: list[str]) -> bytes:
+    stamp = at.strftime("%Y%m%d%H%M%S%z")
+    header = f"MSH|^~\\&|SANDBOX-EMR|SANDBOX-CLINIC|PTBRIDGE|HUB|{stamp}||{kind}|SBX{number:06d}|P|2.5.1||||||UNICODE UTF-8"
+    event = [] if kind.startswith("SIU") else [_segment("EVN", {1: kind.split("^")[1], 2: stamp})]
+    return "".join(f"{line}\r" for line in (header, *event, *body)).encode()
+
+
+def _segment(name: str, fields: dict[int, str]) -> str:
+    return "|".join([name, *(fields.get(place, "") for place in range(1, max(fields) + 1))]).rstrip("|")
+
+
+def _text(text: str) -> str:
+    return "".join(_SPECIAL.get(char, char) for char in text)
