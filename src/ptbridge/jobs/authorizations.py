@@ -13,7 +13,7 @@ from ptbridge.errors import ConfigError
 from ptbridge.jobs.authorization_files import Imported, read_file
 from ptbridge.jobs.kit import policies_of
 from ptbridge.jobs.standing import clinic_names
-from ptbridge.ledger import Ledger, Use, patient_key, shares, use_of
+from ptbridge.ledger import Ledger, Use, patient_key, shares
 from ptbridge.policy.history import Authorization
 from ptbridge.specs.config import Config
 
@@ -60,7 +60,7 @@ def _of_clinic(ledger: Ledger, clinic: str, today: date, show_patients: bool) ->
     for key, rows in groupby(ledger.authorizations.all(clinic), key=lambda row: row[0]):
         theirs = [one for _, one in rows]
         days = ledger.patients.days(clinic, key, today - timedelta(days=_LOOK_BACK_DAYS))
-        parts = shares(theirs, [use_of(day) for day in days])
+        parts = shares(theirs, ledger.patients.uses(theirs, days))
         for one, taken in zip(theirs, parts, strict=True):
             if one.valid_to is None or one.valid_to >= today:
                 patient = names[key][0] if key in names else None

@@ -4,7 +4,7 @@ from ptbridge.ledger.authorizations import COUNTS, Opening, Use, shares
 from ptbridge.ledger.database import patient_key, patient_key_of
 from ptbridge.ledger.days import BilledLine, DayRow, Decision, Verdict
 from ptbridge.ledger.ledger import Ledger
-from ptbridge.ledger.patients import OtherDay, Whose, use_of
+from ptbridge.ledger.patients import OtherDay, Whose
 from ptbridge.ledger.visits import KnownVisit, StoredVisit
 
 __all__ = [
@@ -23,5 +23,4 @@ __all__ = [
     "patient_key",
     "patient_key_of",
     "shares",
-    "use_of",
 ]

@@ -128,10 +128,6 @@ class Authorizations:
         for row in rows:
             yield str(row[0]), _authorization(row[1:])
 
-    def used(self, clinic: str, patient_key: str, days: Sequence[Use]) -> list[Authorization]:
-        """A patient's authorizations with what these treatment days use: taken by the biller, and on their way or held."""
-        return spread(self.of(clinic, patient_key), days)
-
 
 def spread(authorizations: Sequence[Authorization], days: Iterable[Use]) -> list[Authorization]:
     """Count each day to the authorization that it names, else to the first that covers it and is not used up.

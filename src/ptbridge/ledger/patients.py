@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
-from itertools import groupby
+from datetime import date, datetime, timedelta
 
 import apsw
 import msgspec
 
-from ptbridge.ledger.authorizations import Authorizations, Opening, Use
+from ptbridge.ledger.authorizations import Authorizations, Opening, Use, spread
 from ptbridge.ledger.database import unpack
 from ptbridge.ledger.days import BilledLine
 from ptbridge.model import Patient
 from ptbridge.policy.codes import CodeTable
-from ptbridge.policy.history import OtherLine, PatientHistory
+from ptbridge.policy.history import Authorization, OtherLine, PatientHistory
 from ptbridge.policy.thresholds import kx_group
 
 LOOK_BACK_DAYS = 731  # two years: no authorization, plan of care or reporting period that still counts is older
@@ -33,11 +32,15 @@ _decode = msgspec.json.Decoder(_OnlyPatient).decode
 
 _DAYS = """
 SELECT d.id, d.service_date, d.discipline, d.state, d.payer, d.reference, d.visit_types, d.authorization_number,
-       b.procedure, b.modifiers, b.units, b.amount_cents, b.allowed_cents, b.started_at, b.ended_at
-FROM treatment_day d LEFT JOIN billed_line b ON b.day_id = d.id
+       (SELECT group_concat(b.procedure, ' ') FROM billed_line b WHERE b.day_id = d.id),
+       (SELECT sum(b.allowed_cents) FROM billed_line b WHERE b.day_id = d.id)
+FROM treatment_day d
 WHERE d.clinic = ?1 AND d.patient_key = ?2 AND d.service_date >= ?3 AND d.state IN ('held', 'queued', 'sent') AND d.id <> ?4
-ORDER BY d.service_date, d.id, b.place
+ORDER BY d.service_date, d.id
 """
+_LINES = (
+    "SELECT procedure, modifiers, units, amount_cents, allowed_cents, started_at, ended_at FROM billed_line WHERE day_id = ?"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,8 @@ class OtherDay:
     reference: str
     visit_types: frozenset[str]
     authorization_number: str | None
-    lines: tuple[BilledLine, ...]
+    procedures: tuple[str, ...]
+    allowed_cents: int  # the sum of its lines
 
 
 class Patients:
@@ -89,23 +93,59 @@ class Patients:
         earlier = [other for other in others if other.on < on and other.discipline == whose.discipline]
         group = kx_group(whose.discipline)
         opening = self._authorizations.opening(clinic, key, group, on.year) if group else None
+        known = self._authorizations.of(clinic, key)
         return PatientHistory(
             treatment_days=tuple(sorted({other.on for other in earlier})),
             progress_reports=tuple(sorted({other.on for other in earlier if _is_progress(other, codes)})),
-            evaluations=tuple(
-                (other.on, line.procedure) for other in earlier for line in other.lines if _evaluates(line, codes)
-            ),
+            evaluations=tuple((other.on, code) for other in earlier for code in other.procedures if _evaluates(code, codes)),
             accrued_cents=_beyond(opening, list(_allowed(counted, on.year, group))),
             opening_cents=opening.amount_cents if opening else None,
-            authorizations=tuple(self._authorizations.used(clinic, key, [use_of(other) for other in counted])),
+            authorizations=tuple(spread(known, self.uses(known, counted))) if known else (),
             visits_in_plan_year=_visits_by_pool(counted, whose),
-            other_lines=tuple(_lines_of_the_same_date(others, on)),
+            other_lines=tuple(self._lines_of_the_same_date(others, on)),
         )
+
+    def uses(self, authorizations: Sequence[Authorization], days: Iterable[OtherDay]) -> list[Use]:
+        """The days as authorizations see them; their lines are read only where units or cents count."""
+        measured = any(one.counts in ("units", "cents") for one in authorizations)
+        return [self._use(day, measured) for day in days]
+
+    def _use(self, day: OtherDay, measured: bool) -> Use:
+        if measured:
+            lines = tuple((line.procedure, line.units, line.amount_cents or 0) for line in self.lines(day))
+        else:
+            lines = tuple((code, 0, 0) for code in day.procedures)
+        return Use(
+            on=day.on,
+            discipline=day.discipline,
+            payer=day.payer,
+            sent=day.state == "sent",
+            number=day.authorization_number,
+            lines=lines,
+        )
+
+    def lines(self, day: OtherDay) -> list[BilledLine]:
+        """What the day bills or would bill."""
+        return [_line(row) for row in self._connection.execute(f"{_LINES} ORDER BY place", (day.id,))]
+
+    def _lines_of_the_same_date(self, days: Iterable[OtherDay], on: date) -> Iterator[OtherLine]:
+        for day in days:
+            if day.on == on:
+                for line in self.lines(day):
+                    yield OtherLine(
+                        procedure=line.procedure,
+                        modifiers=line.modifiers,
+                        units=line.units,
+                        discipline=day.discipline,
+                        reference=day.reference,
+                        start=datetime.fromisoformat(line.start) if line.start else None,
+                        end=datetime.fromisoformat(line.end) if line.end else None,
+                    )
 
     def days(self, clinic: str, key: str, since: date, *, but: int = 0) -> list[OtherDay]:
         """The patient's days that bill or would bill, from a service date on, ascending; never the one with row id `but`."""
         rows = self._connection.execute(_DAYS, (clinic, key, since.isoformat(), but))
-        return [_day(list(lines)) for _, lines in groupby(rows, key=lambda row: row[0])]
+        return [_day(row) for row in rows]
 
     def ids(self, clinic: str) -> dict[str, tuple[str, str | None]]:
         """Patient key -> the source's patient id and record number, from one visit of each patient."""
@@ -122,8 +162,8 @@ class Patients:
         return found
 
 
-def _day(rows: list[tuple[apsw.SQLiteValue, ...]]) -> OtherDay:
-    id_, on, discipline, state, payer, reference, types, authorization = rows[0][:8]
+def _day(row: tuple[apsw.SQLiteValue, ...]) -> OtherDay:
+    id_, on, discipline, state, payer, reference, types, authorization, procedures, allowed = row
     return OtherDay(
         id=int(str(id_)),
         on=date.fromisoformat(str(on)),
@@ -133,7 +173,8 @@ def _day(rows: list[tuple[apsw.SQLiteValue, ...]]) -> OtherDay:
         reference=str(reference),
         visit_types=frozenset(str(types).split(",")),
         authorization_number=_text(authorization),
-        lines=tuple(_line(row[8:]) for row in rows if row[8] is not None),
+        procedures=tuple(str(procedures).split()) if procedures else (),
+        allowed_cents=_cents(allowed) or 0,
     )
 
 
@@ -162,21 +203,21 @@ def _before(other: OtherDay, whose: Whose) -> bool:
     return (other.on, other.id) < (whose.on, whose.day_id)
 
 
-def _evaluates(line: BilledLine, codes: CodeTable) -> bool:
-    row = codes.get(line.procedure)
+def _evaluates(code: str, codes: CodeTable) -> bool:
+    row = codes.get(code)
     return row is not None and row.evaluation
 
 
 def _is_progress(other: OtherDay, codes: CodeTable) -> bool:
     """An evaluation or re-evaluation reports progress too, whether the visit's type or its code says so."""
-    return not _PROGRESS.isdisjoint(other.visit_types) or any(_evaluates(line, codes) for line in other.lines)
+    return not _PROGRESS.isdisjoint(other.visit_types) or any(_evaluates(code, codes) for code in other.procedures)
 
 
 def _allowed(days: Iterable[OtherDay], year: int, group: str | None) -> Iterator[tuple[date, int]]:
     """Allowed cents of what was sent or queued in the calendar year; what is held may never be billed."""
     for day in days:
         if day.state != "held" and day.on.year == year and kx_group(day.discipline) == group:
-            yield day.on, sum(line.allowed_cents or 0 for line in day.lines)
+            yield day.on, day.allowed_cents
 
 
 def _beyond(opening: Opening | None, allowed: list[tuple[date, int]]) -> int:
@@ -195,28 +236,3 @@ def _visits_by_pool(days: Iterable[OtherDay], whose: Whose) -> dict[str, int]:
     """Treatment days of the calendar year that the same payer's limits count: one discipline on one date is one visit."""
     visits = Counter(day.discipline for day in days if day.on.year == whose.on.year and day.payer == whose.payer)
     return {pool: sum(visits[discipline] for discipline in members) for pool, members in whose.pools.items()}
-
-
-def _lines_of_the_same_date(days: Iterable[OtherDay], on: date) -> Iterator[OtherLine]:
-    for day in days:
-        if day.on == on:
-            for line in day.lines:
-                yield OtherLine(
-                    procedure=line.procedure,
-                    modifiers=line.modifiers,
-                    units=line.units,
-                    discipline=day.discipline,
-                    reference=day.reference,
-                )
-
-
-def use_of(day: OtherDay) -> Use:
-    """The day as an authorization sees it."""
-    return Use(
-        on=day.on,
-        discipline=day.discipline,
-        payer=day.payer,
-        sent=day.state == "sent",
-        number=day.authorization_number,
-        lines=tuple((line.procedure, line.units, line.amount_cents or 0) for line in day.lines),
-    )

@@ -274,7 +274,7 @@ def test_an_older_ledger_is_brought_up_with_what_it_already_has(tmp_path: Path) 
     connection.close()
     with Ledger.open(tmp_path) as ledger:
         (day,) = ledger.patients.days(CLINIC, KEY, date(2026, 1, 1))
-        assert [(one.procedure, one.modifiers, one.units, one.amount_cents) for one in day.lines] == [
+        assert [(one.procedure, one.modifiers, one.units, one.amount_cents) for one in ledger.patients.lines(day)] == [
             ("97161", ("GP", "KX"), 1, 12500)
         ]
         assert day.visit_types == {"evaluation", "daily"}
