@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,14 +10,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from ptbridge_sandbox import demo
 from ptbridge_sandbox.day import BILLING_NPI
 
 from ptbridge import jobs
-from ptbridge.inbox import Arrival, Inbox, Rules, Stored, envelope_of
+from ptbridge.inbox import Arrival, ClinicInbox, Inbox, Rules, Stored, envelope_of
+from ptbridge.intake import compile_mapping, normalize
 from ptbridge.jobs import RunReport
+from ptbridge.model import SourceRecord, Visit
+from ptbridge.plugins import connector
+from ptbridge.sdk import SourceClient
 from ptbridge.specs.config import Config, load_config
+from ptbridge.specs.mapping_files import load_mapping
+from ptbridge.wire.source_client import no_server
 from tests.world import World, running
 
 CLINIC = "lakeside-pt"
@@ -176,3 +184,23 @@ def lakeside(folder: Path) -> Iterator[Hl7World]:
         (folder / "mappings" / f"{CLINIC}.yaml").write_text(MAPPING_FILE.format(**values), "utf-8")
         shutil.copyfile(folder / "fees" / f"{demo.CLINIC}.csv", folder / "fees" / f"{CLINIC}.csv")
         yield Hl7World(world)
+
+
+def read_one(folder: Path, raw: bytes) -> Visit | None:
+    """One message through inbox and connector into a visit; None when it makes no record."""
+
+    async def pulled() -> list[SourceRecord]:
+        with ClinicInbox.open(folder, CLINIC) as inbox:
+            client = SourceClient(
+                fhir=no_server(), clinic=CLINIC, source="hl7v2", time_zone=ZoneInfo("America/Chicago"), inbox=inbox
+            )
+            batches = [batch async for batch in connector("hl7v2").pull(client, {})]
+        return [record for batch in batches for record in batch.records]
+
+    with Inbox.open(folder) as inbox:
+        envelope = envelope_of(raw, Rules())
+        inbox.store([Arrival(clinic=CLINIC, origin="test", received_at=datetime.now(UTC), raw=raw, envelope=envelope)])
+    records = asyncio.run(pulled())
+    assert len(records) <= 1
+    mapping = compile_mapping(load_mapping("emrs/hl7v2_generic"))
+    return normalize(records[0], mapping, time_zone=ZoneInfo("America/Chicago")) if records else None

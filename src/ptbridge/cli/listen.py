@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ptbridge.cli import exit_codes, screen
-from ptbridge.cli.options import clinic_option, config_option
+from ptbridge.cli.options import clinic_option, config_option, json_option
 
 if TYPE_CHECKING:
     from ptbridge.jobs.listen import Heard, Listening
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 @clinic_option
 @click.option("--port", type=click.IntRange(0, 65535), help="Another port than the clinic file's; 0: any free one.")
 @click.option("--folder", metavar="DIR", help="Another drop folder than the clinic file's.")
-def listen(config_folder: Path, clinic: str | None, port: int | None, folder: str | None) -> int:
+@json_option
+def listen(config_folder: Path, clinic: str | None, port: int | None, folder: str | None, json_wanted: bool) -> int:
     """Receive HL7 v2 messages, each stored before it is acknowledged.
 
     Runs until it is stopped: as a service, beside the scheduled sync. Address, TLS files, who may send and how it is
@@ -31,19 +33,25 @@ def listen(config_folder: Path, clinic: str | None, port: int | None, folder: st
     from ptbridge.jobs.listen import listen as run
     from ptbridge.specs.config import load_config
 
-    heard = run(load_config(config_folder), clinic, port=port, folder=folder, ready=_ready)
-    _goodbye(heard)
+    heard = run(load_config(config_folder), clinic, port=port, folder=folder, ready=partial(_ready, json_wanted))
+    _goodbye(heard, json_wanted)
     return exit_codes.DONE
 
 
-def _ready(listening: Sequence[Listening]) -> None:
-    for one in listening:
+def _ready(json_wanted: bool, listening: Sequence[Listening]) -> None:
+    """One line for each clinic, or one JSON document: whoever started us waits for it."""
+    if json_wanted:
+        screen.put_json(listening)
+    for one in () if json_wanted else listening:
         places = [f"{one.address} ({one.secured})" if one.address else "", f"folder {one.folder}" if one.folder else ""]
         screen.say(f"ready: {one.clinic} on {' and '.join(place for place in places if place)}")
     sys.stdout.flush()
 
 
-def _goodbye(heard: Heard) -> None:
+def _goodbye(heard: Heard, json_wanted: bool) -> None:
+    if json_wanted:
+        screen.put_json(heard)
+        return
     counted = ", ".join(f"{clinic} {count}" for clinic, count in sorted(heard.received.items()) if count)
     screen.say(f"stopped; messages received: {counted or 'none'}")
     for code, count in sorted(heard.problems.items()):

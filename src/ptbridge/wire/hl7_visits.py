@@ -38,12 +38,13 @@ class Key(NamedTuple):
 
     @property
     def record_key(self) -> str:
-        """The visit's identity for the ledger."""
+        """The visit's identity for the ledger. No slash: that stands between a visit and its lines."""
         if self.kind == "visit":
-            return f"{self.value}/{self.day}" if self.day else self.value
+            number = self.value.replace("%", "%25").replace("/", "%2F")
+            return f"{number}@{self.day}" if self.day else number
         if self.kind == "patient-day":
             return "day-" + hashlib.sha256(f"{self.value}\n{self.day}".encode()).hexdigest()[:16]
-        return f"{self.kind}-{self.value}"
+        return f"{self.kind}-{self.value}".replace("/", "%2F")
 
 
 async def walk_messages(client: SourceClient, cursor: Mapping[str, str]) -> AsyncIterator[Pulled]:
@@ -51,8 +52,12 @@ async def walk_messages(client: SourceClient, cursor: Mapping[str, str]) -> Asyn
 
     The cursor is the number of the last message, and the last civil day that was looked at for bookings. Raises ConfigError.
     """
-    inbox = _inbox(client)
-    book = VisitBook(client, inbox, Hl7Options.of(client.options))
+    options, inbox = Hl7Options.of(client.options), client.inbox
+    if inbox is None:
+        if not options.address and not options.drop_folder:
+            raise ConfigError("names neither address nor drop_folder, so nothing can arrive. Add one.", where="source.options")
+        return
+    book = VisitBook(client, inbox, options)
     after, upto, done = int(cursor.get("message", "0")), inbox.last(), set[Key]()
     while entries := inbox.arrived(after=after, upto=upto, limit=BATCH):
         wanted = dict.fromkeys(key for entry in entries for key in book.keys(entry) if key not in done)
@@ -60,6 +65,9 @@ async def walk_messages(client: SourceClient, cursor: Mapping[str, str]) -> Asyn
         after = entries[-1].seq
         yield Pulled(
             records=tuple(record for key in wanted if (record := book.record(key)) is not None),
+            gone=tuple(
+                dict.fromkeys(Key("visit", key.value).record_key for key in wanted if key.kind == "visit" and key.day)
+            ),  # its days stand now
             unreadable=tuple((book.damaged(entry), entry.reason) for entry in entries if entry.state == "damaged"),
             cursor={"message": str(after)},
         )
@@ -91,12 +99,6 @@ async def describe_messages(client: SourceClient) -> list[str]:
 
 
 _WHOLE = {"delta": "new charges", "snapshot": "all charges of the visit so far"}
-
-
-def _inbox(client: SourceClient) -> Inbox:
-    if client.inbox is None:
-        raise ConfigError("there is no inbox yet: nothing was received. Start `ptbridge listen`, or name a drop_folder.")
-    return client.inbox
 
 
 class VisitBook:
