@@ -19,7 +19,7 @@ from ptbridge.destinations._dft_er7 import control_id_of, stamped
 from ptbridge.destinations._dft_files import ENDING, DftFiles, plain
 from ptbridge.destinations._dft_link import Link, link_to
 from ptbridge.destinations._dft_message import DayWriter, dft_bytes, withheld_as, withheld_reason
-from ptbridge.destinations._dft_sample import compare_samples
+from ptbridge.destinations._dft_sample import compare_samples, samples
 from ptbridge.destinations._drop_folder import DropFolder
 from ptbridge.errors import ConfigError
 from ptbridge.model import Acknowledgement, Disposition, Frequency, PricedDay, Submission
@@ -71,6 +71,15 @@ def build(
         files = DftFiles(DropFolder(folder, plain(clinic), ending=ENDING), interface.spec, plain(clinic), plain(run_id))
         return Hl7DftFiles(interface, billing, files)
     return Hl7DftLink(interface, billing, link_to(spec, interface.spec))
+
+
+def sample_text(profile: str) -> str:
+    """The sample day's messages as the YAML of a profile writes them, to show to a partner. Raises ConfigError."""
+    quoted = {
+        key: ["  - '" + segment.replace("'", "''") + "'" for segment in segments]
+        for key, segments in samples(load_interface(profile).spec).items()
+    }
+    return "\n".join(line for key, lines in quoted.items() for line in (f"{key}:", *lines)) + "\n"
 
 
 def _check_options(options: Mapping[str, str]) -> None:

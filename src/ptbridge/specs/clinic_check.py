@@ -80,7 +80,8 @@ def _destination_address_problems(spec: DestinationSpec) -> Iterator[Problem]:
     secured = address.startswith("mllps://") or spec.options.get("insecure_plaintext") == "yes"
     twin = f"{'https' if secured else 'http'}://{address.partition('://')[2]}"
     for problem in _address_problems(key, twin):
-        yield Problem(key, problem.text.replace("http", "mllp"))
+        example = problem.text.replace("https://emr.example/fhir", "mllps://biller.example:2575")
+        yield Problem(key, example.replace("http", "mllp"))
 
 
 def _is_this_machine(host: str) -> bool:

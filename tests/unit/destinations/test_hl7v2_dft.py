@@ -5,9 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from ptbridge_sandbox.hl7_biller import Hl7Biller
 from ptbridge_sandbox.hl7_books import Hl7Books
 
@@ -18,6 +24,7 @@ from ptbridge.errors import ConfigError, PeerUnavailable
 from ptbridge.model import Charge, Disposition, Frequency, PricedDay, Submission
 from ptbridge.specs.clinic import DestinationSpec
 from ptbridge.wire.hl7v2 import Message
+from ptbridge.wire.mllp import server_tls
 from tests.contract.test_destinations import BILLING, MARKERS, a_day, submission
 from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
 from tests.unit.destinations.profiles import profile
@@ -444,3 +451,42 @@ def test_more_in_flight_than_agreed_connections_is_refused():
 
 def test_plain_mllp_elsewhere_needs_the_words():
     assert link("mllp://biller.example:2575", insecure_plaintext="yes").capabilities.void
+
+
+# ---------------------------------------------------------------- TLS
+
+
+def certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """A self-signed certificate for 127.0.0.1 and its key, as PEM files."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    shown, secret = folder / f"{name}.pem", folder / f"{name}.key"
+    shown.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    secret.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return shown, secret
+
+
+def test_over_tls_only_the_right_biller_is_spoken_to(tmp_path):
+    (right, key), (wrong, _) = certificate(tmp_path, "biller"), certificate(tmp_path, "stranger")
+
+    async def scene():
+        async with Hl7Biller(tls=server_tls(str(right), str(key))) as biller:
+            assert biller.address.startswith("mllps://")
+            trusting, doubting = (link(biller.address, tls_ca_file=str(file)) for file in (right, wrong))
+            assert (await trusting.submit(submission(trusting))).disposition is Disposition.ACCEPTED
+            with pytest.raises(PeerUnavailable):
+                await doubting.submit(submission(doubting))
+            assert len(biller.received) == 1
+            for one in (trusting, doubting):
+                await one.close()
+
+    asyncio.run(scene())

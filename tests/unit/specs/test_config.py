@@ -101,3 +101,31 @@ def test_problems_of_all_clinics_are_told_at_once(tmp_path: Path) -> None:
         load_config(folder(tmp_path, CLINIC, name="southside"))
     assert "northside.yaml:3" in str(caught.value)
     assert "southside.yaml:1" in str(caught.value)
+
+
+def mllp(tmp_path: Path, address: str, options: str = "") -> None:
+    old = "  platform: charge_api\n  base_url: http://127.0.0.1:8080\n"
+    new = f"  platform: hl7v2_dft\n  base_url: {address}\n{options}"
+    assert old in CLINIC
+    load_config(folder(tmp_path, CLINIC.replace(old, new)))
+
+
+def test_mllp_is_an_address_of_a_biller(tmp_path: Path) -> None:
+    mllp(tmp_path, "mllps://biller.example:2575")
+    mllp(tmp_path, "mllp://127.0.0.1:2575")
+    mllp(tmp_path, "mllp://biller.example:2575", "  options: {insecure_plaintext: 'yes'}\n")
+
+
+@pytest.mark.parametrize(
+    ("address", "what"),
+    [
+        ("mllp://biller.example:2575", "is not encrypted. Use mllps; mllp is taken for this machine only"),
+        ("mllps://user:pass@biller.example:2575", "holds a user name or password"),
+        ("mllps://", "is not an address. Write it as mllps://biller.example:2575."),
+    ],
+)
+def test_an_mllp_address_that_cannot_be_used(tmp_path: Path, address: str, what: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        mllp(tmp_path, address)
+    assert what in str(caught.value) and "user:pass" not in str(caught.value)
+    assert "northside.yaml:12: destination.base_url" in str(caught.value)

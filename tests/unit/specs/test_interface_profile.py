@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ptbridge.destinations._dft_sample import compare_samples, samples
+from ptbridge.destinations.hl7v2_dft import sample_text
 from ptbridge.errors import ConfigError
 from ptbridge.specs.interface_profile import load_interface, shipped_interfaces
 from tests.unit.destinations.profiles import SHIPPED
@@ -137,3 +138,8 @@ def test_a_sample_that_is_too_short_or_too_long(tmp_path):
         compare_samples(load_interface(edited(tmp_path, f"  - '{last}'\n", "", "full_day")))
     with pytest.raises(ConfigError, match=r"sample\[\d+\]: 'ZZZ\|1' is not written by ptbridge"):
         compare_samples(load_interface(edited(tmp_path, f"  - '{last}'\n", f"  - '{last}'\n  - 'ZZZ|1'\n", "full_day")))
+
+
+@pytest.mark.parametrize("name", shipped_interfaces())
+def test_the_text_of_the_samples_is_what_the_file_says(name):
+    assert (SHIPPED / f"{name}.yaml").read_text("utf-8").endswith("\n" + sample_text(name))
