@@ -33,7 +33,24 @@ from ptbridge.specs.clinic import ClinicSpec, PayerRouteSpec
 
 # What a person cannot release, because there would be nothing right to send: it must be mended or excluded.
 MUST_BE_MENDED = frozenset(
-    {"MP01", "MP02", "MP05", "MP20", "MP90", "CV01", "UN10", "UN11", "UN14", "PX01", "DC03", "DC10", "DC12", "SB01", "SB02"}
+    {
+        "MP01",
+        "MP02",
+        "MP05",
+        "MP20",
+        "MP90",
+        "CV01",
+        "UN10",
+        "UN11",
+        "UN14",
+        "PX01",
+        "DC03",
+        "DC10",
+        "DC12",
+        "ED90",
+        "SB01",
+        "SB02",
+    }
 )
 NEVER_BILLED = {
     VisitStatus.CANCELLED: "cancelled",
@@ -141,7 +158,7 @@ def judge(
     the day, because what it would bill is no longer what the source says.
     """
     billable = [stored.visit for stored in visits if stored.visit.status not in NEVER_BILLED]
-    fingerprint = hashlib.sha256(b"".join(stored.content_sha256 for stored in visits)).digest()
+    fingerprint = _content(visits)
     priced: PricedDay | None = None
     findings = [_unreadable(reason) for reason in unreadable]
     if billable:
@@ -163,6 +180,26 @@ def judge(
         visits_sha256=fingerprint,
     )
     return verdict_of(judgement, NEVER_BILLED)
+
+
+def unjudged(row: DayRow, visits: Sequence[StoredVisit], kind: str) -> Verdict:
+    """The verdict on a day that could not be judged, because of a fault of ours of this kind: held, nothing is sent."""
+    finding = Finding(
+        code="ED90",
+        severity=Severity.ERROR,
+        message=f"judging this day stopped with {kind}",
+        fix="Report it with the visit id. The day is judged again at the next sync after an update or an edit.",
+    )
+    held = Plan(state="held", action="a person must decide")
+    judgement = Judgement(
+        row=row, visits=visits, priced=None, findings=[finding], plan=held, decision=None, visits_sha256=_content(visits)
+    )
+    return verdict_of(judgement, NEVER_BILLED)
+
+
+def _content(visits: Sequence[StoredVisit]) -> bytes:
+    """Names the content of a day's visits."""
+    return hashlib.sha256(b"".join(stored.content_sha256 for stored in visits)).digest()
 
 
 def _choose(

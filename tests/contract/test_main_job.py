@@ -357,3 +357,37 @@ def test_a_payer_is_known_by_its_id_or_its_name_and_never_by_two_policies(world:
     world.clinic_file.write_text(text.replace("ids: [ACME]", "ids: [ACME, MCR-B]"))
     with pytest.raises(ConfigError, match="is already in payers"):
         world.sync()
+
+
+def test_a_fault_of_ours_holds_one_day_and_the_others_go_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ptbridge import pipeline
+
+    price = pipeline.price
+
+    def failing(coded: Any, fees: Any) -> Any:
+        if any(line.procedure == "97150" for line in coded.lines):
+            raise ZeroDivisionError("Testerly")
+        return price(coded, fees)
+
+    monkeypatch.setattr(pipeline, "price", failing)
+    report = world.sync()
+    assert report.visits["sent"] == 57 - 3
+    assert sorted(codes for codes in map(sorted, held_by_visit(world).values()) if codes == ["ED90"]) == [["ED90"]] * 3
+    said = "".join(path.read_text() for path in (world.folder / "state" / "logs").iterdir())
+    assert "ZeroDivisionError" in said and "Testerly" not in said
+
+
+def test_a_fault_of_ours_in_reading_quarantines_one_record(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ptbridge.jobs import run
+
+    normalize = run.normalize
+
+    def failing(record: Any, kit: Any) -> Any:
+        if record.record_key == "enc-0002":
+            raise KeyError("Testerly")
+        return normalize(record, kit)
+
+    monkeypatch.setattr(run, "normalize", failing)
+    report = world.sync()
+    assert report.visits["quarantined"] == 1 and report.visits["sent"] == 56
+    assert "KeyError" in report.quarantined[0]["reason"] and "Testerly" not in report.quarantined[0]["reason"]

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from ptbridge.delivery import DeliveryReport, RetryPolicy, SystemClock, deliver
-from ptbridge.errors import PeerError, PtbridgeError, RecordError
+from ptbridge.errors import LedgerError, PeerError, PtbridgeError, RecordError
 from ptbridge.jobs import settle
 from ptbridge.jobs.agreement import agreement_after
 from ptbridge.jobs.extracts import LedgerKnows
@@ -28,12 +28,12 @@ from ptbridge.jobs.report_data import RunReport
 from ptbridge.jobs.worklist import reopen
 from ptbridge.ledger import DayRow, KnownVisit, Ledger, Verdict, Whose, patient_key_of
 from ptbridge.model import SourceRecord, TreatmentDay
-from ptbridge.pipeline import Kit, day_key, judge, normalize
+from ptbridge.pipeline import Kit, day_key, judge, normalize, unjudged
 from ptbridge.plan import reference_of
 from ptbridge.plugins import connector
-from ptbridge.ports import Destination, Pulled
 from ptbridge.policy import Policy
 from ptbridge.policy.history import PatientHistory
+from ptbridge.ports import Destination, Pulled
 from ptbridge.specs.config import Config
 
 log = logging.getLogger(__name__)
@@ -201,8 +201,8 @@ class Run:
         ledger = self.ledger
         try:
             visit = normalize(record, kit)
-        except RecordError as error:
-            ledger.visits.quarantine(record, digest, record_id, str(error), known)
+        except Exception as error:  # also a fault of ours: one record must not stop a clinic's night
+            ledger.visits.quarantine(record, digest, record_id, _unreadable(error), known)
             if known and known.day_id is not None:
                 ledger.days.mark([known.day_id])
             return
@@ -278,23 +278,22 @@ class Run:
 
     def _verdict(self, row: DayRow, kit: Kit) -> Verdict:
         ledger = self.ledger
-        return judge(
-            row,
-            ledger.visits.of_day(row.id),
-            kit,
-            decision=ledger.days.decision(row.id),
-            unreadable=ledger.visits.unreadable_of_day(row.id),
-            live=ledger.days.live_bytes(row) if row.live_sha256 is not None else None,
-        )
-
-
-def _stop_on_signal(stop: asyncio.Event) -> None:
-    """SIGTERM and SIGINT end the run in order: what is in flight is finished or left in doubt, the rest waits (D29)."""
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-            history=partial(self._history, row, kit),
-        )
+        visits = ledger.visits.of_day(row.id)
+        try:
+            return judge(
+                row,
+                visits,
+                kit,
+                decision=ledger.days.decision(row.id),
+                unreadable=ledger.visits.unreadable_of_day(row.id),
+                live=ledger.days.live_bytes(row) if row.live_sha256 is not None else None,
+                history=partial(self._history, row, kit),
+            )
+        except LedgerError:
+            raise
+        except Exception as error:  # a fault of ours: this day waits for a person, the others go on (contract D16)
+            log.error("a treatment day could not be judged", exc_info=error)
+            return unjudged(row, visits, type(error).__name__)
 
     def _history(self, row: DayRow, kit: Kit, day: TreatmentDay, policy: Policy | None) -> PatientHistory | None:
         """What the ledger knows of the patient of this day, as its payer counts; None when it cannot be told whose it is."""
@@ -310,8 +309,24 @@ def _stop_on_signal(stop: asyncio.Event) -> None:
             live=row.live_sha256 is not None,
             payer=policy.name if policy else None,
             pools={pool.name: pool.disciplines for pool in limits},
-
+        )
         return self.ledger.patients.history(whose, kit.codes)
+
+
+def _stop_on_signal(stop: asyncio.Event) -> None:
+    """SIGTERM and SIGINT end the run in order: what is in flight is finished or left in doubt, the rest waits (D29)."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+
+def _unreadable(error: Exception) -> str:
+    """Why a record cannot be read; only our own errors have words that are safe to keep."""
+    if isinstance(error, RecordError):
+        return str(error)
+    log.error("a record could not be read", exc_info=error)
+    return f"reading it stopped with {type(error).__name__}. Report it with the visit id."
+
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
