@@ -26,7 +26,7 @@ from ptbridge.wire.hl7_segment import NULL, Segment
 
 __all__ = ["NULL", "Delimiters", "Group", "Message", "Remark", "Segment", "compile_path"]
 
-MAX_LINES = 500_000
+MAX_LINES = 200_000  # keeps the worst message under 300 MB of memory
 
 _FRAMING = "\x0b\x1c\ufeff"
 _LEAD = _FRAMING + "\r\n\t "
