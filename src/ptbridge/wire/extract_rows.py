@@ -10,6 +10,7 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 MAX_LINES = 50  # of one row: more is a quote that nobody closed
@@ -120,7 +121,8 @@ def mangled(cell: str) -> bool:
     return cell[:1].isdigit() and (_FLOAT.fullmatch(cell) or _POWER.fullmatch(cell)) is not None
 
 
-def iso_date(cell: str, formats: Sequence[str]) -> str:
+@lru_cache(maxsize=4096)  # one day's date stands on every row of the day
+def iso_date(cell: str, formats: tuple[str, ...]) -> str:
     """A date as ISO 8601 text, by the first format that fits; the cell as it stands when none does."""
     for name in formats:
         try:

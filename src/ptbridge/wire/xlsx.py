@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -24,12 +25,16 @@ MAX_PARTS = 4096
 MAX_ROWS = 1_048_576  # what a sheet can hold
 MAX_COLUMNS = 1024
 
-_REFERENCE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
 _NOT_FORMAT = re.compile(r'"[^"]*"|\\.|_.|\*.|\[[^\]]*\]')
 _DATE_STYLES = frozenset({*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)})
-_RELATION = "http://schemas.openxmlformats.org/officeDocument/2006/relationships id"
 
+# All that the standard library raises for a damaged archive, by where the damage is.
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
+    *(LookupError, ValueError, RuntimeError, OverflowError),
+)
 Attributes = Mapping[str, str]
+Start = Callable[[str, Attributes], None]
 
 
 def csv_of_sheet(data: bytes, *, sheet: str | None, delimiter: str) -> bytes:
@@ -41,7 +46,7 @@ def csv_of_sheet(data: bytes, *, sheet: str | None, delimiter: str) -> bytes:
         raise
     except expat.ExpatError as error:
         raise BrokenFile(f"holds XML that cannot be read (line {error.lineno}). Save it again, or as CSV.") from None
-    except (zipfile.BadZipFile, zlib.error, LookupError, ValueError, NotImplementedError, RuntimeError, OSError) as error:
+    except _DAMAGE as error:
         raise BrokenFile(f"is not a readable .xlsx workbook ({type(error).__name__}). Save it again, or as CSV.") from None
 
 
@@ -79,7 +84,8 @@ class _Workbook:
 
         def start(name: str, attributes: Attributes) -> None:
             if name == "sheet":
-                sheets.append((attributes.get("name", ""), attributes.get(_RELATION, "")))
+                relation = next((value for key, value in attributes.items() if key.endswith(":id")), "")
+                sheets.append((attributes.get("name", ""), relation))
             elif name == "workbookPr" and attributes.get("date1904") in ("1", "true"):
                 self.epoch = datetime(1904, 1, 1)  # noqa: DTZ001
             elif name == "Relationship":
@@ -95,19 +101,17 @@ class _Workbook:
 
 
 def _parse(
-    xml: bytes,
-    start: Callable[[str, Attributes], None],
-    end: Callable[[str], None] | None = None,
-    text: Callable[[str], None] | None = None,
+    xml: bytes, start: Start, end: Callable[[str], None] | None = None, text: Callable[[str], None] | None = None
 ) -> None:
-    """Run expat over a part; names come without their namespace, attributes of a namespace as `uri name`."""
-    parser = expat.ParserCreate(namespace_separator=" ")
+    """Run expat over a part. A prefix is taken off the names of its elements; nearly no writer uses one."""
+    parser = expat.ParserCreate()
     parser.buffer_text = True
     parser.StartDoctypeDeclHandler = _refuse_doctype
-    parser.StartElementHandler = lambda name, attributes: start(name.rpartition(" ")[2], attributes)
+    prefixed = b":row" in xml or b":sheet" in xml or b":si" in xml or b":xf" in xml or b":Relationship" in xml
+    parser.StartElementHandler = (lambda name, attributes: start(name.rpartition(":")[2], attributes)) if prefixed else start
     if end:
         finish = end
-        parser.EndElementHandler = lambda name: finish(name.rpartition(" ")[2])
+        parser.EndElementHandler = (lambda name: finish(name.rpartition(":")[2])) if prefixed else end
     if text:
         parser.CharacterDataHandler = text
     parser.Parse(xml, True)
@@ -174,20 +178,22 @@ class _Cells:
         self._workbook = workbook
         self._column = 0
         self._kind = self._value = self._formula = ""
-        self._style = 0
+        self._style = "0"
         self._into = ""
+        self._places: dict[str, int] = {}
 
     def start(self, name: str, attributes: Attributes) -> None:
         """A row, a cell, or what stands in one."""
-        if name == "row":
-            self._row(attributes.get("r"))
-        elif name == "c":
+        if name == "c":
             self._column = self._place(attributes.get("r"))
-            self._kind, self._style = attributes.get("t", "n"), int(attributes.get("s", "0") or 0)
+            self._kind, self._style = attributes.get("t", "n"), attributes.get("s", "0")
             self._value = self._formula = ""
-        elif name in ("v", "t", "f"):
+        elif name == "v" or name == "t":
             self._into = name
-            self._formula = self._formula or ("=" if name == "f" else "")
+        elif name == "f":
+            self._into, self._formula = name, self._formula or "="
+        elif name == "row":
+            self._row(attributes.get("r"))
 
     def _row(self, written: str | None) -> None:
         number = int(written) if written and written.isdigit() else len(self.rows) + 1
@@ -197,15 +203,11 @@ class _Cells:
         self._column = 0
 
     def _place(self, written: str | None) -> int:
-        match = _REFERENCE.fullmatch(written or "")
-        if match is None:
-            return self._column + 1
-        place = 0
-        for letter in match[1]:
-            place = place * 26 + ord(letter) - 64
-        if place > MAX_COLUMNS:
-            raise BrokenFile(f"has more than {MAX_COLUMNS} columns.")
-        return place
+        letters = (written or "").rstrip("0123456789")
+        place = self._places.get(letters)
+        if place is None:
+            place = self._places[letters] = _column_number(letters)
+        return place or self._column + 1
 
     def text(self, data: str) -> None:
         """Character data of the value or the formula."""
@@ -217,11 +219,11 @@ class _Cells:
     def end(self, name: str) -> None:
         """A finished cell goes to its place."""
         self._into = ""
-        if name != "c" or not self.rows:
-            return
-        row = self.rows[-1]
-        row += [""] * (self._column - len(row))
-        row[self._column - 1] = " ".join((self._formula or self._shown()).split())
+        if name == "c" and self.rows:
+            row = self.rows[-1]
+            if len(row) < self._column:
+                row += [""] * (self._column - len(row))
+            row[self._column - 1] = " ".join((self._formula or self._shown()).split())
 
     def _shown(self) -> str:
         if self._kind == "s":
@@ -231,8 +233,19 @@ class _Cells:
             return "true" if self._value == "1" else "false"
         if self._kind != "n" or not self._value:
             return self._value
-        is_date = self._style < len(self._workbook.dates) and self._workbook.dates[self._style]
+        style = int(self._style) if self._style.isdigit() else 0
+        is_date = style < len(self._workbook.dates) and self._workbook.dates[style]
         return _day(self._value, self._workbook.epoch) if is_date else _number(self._value)
+
+
+def _column_number(letters: str) -> int:
+    """`A` is 1; 0 for what is no column, which then counts on from the cell before."""
+    place = 0
+    for letter in letters:
+        place = place * 26 + ord(letter) - 64 if "A" <= letter <= "Z" else MAX_COLUMNS + 1
+    if place > MAX_COLUMNS:
+        raise BrokenFile(f"has more than {MAX_COLUMNS} columns.")
+    return place
 
 
 def _number(written: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 from ptbridge.errors import ConfigError, PeerError
 from ptbridge.plugins import connector, connectors
 
-CONNECTORS = sorted(connectors())
+CONNECTORS = sorted(name for name, module in connectors().items() if module.INFO.standard.startswith("FHIR"))
 
 
 @pytest.fixture(params=CONNECTORS)

@@ -62,6 +62,12 @@ def test_line_numbers_are_row_numbers_and_the_sheet_is_chosen_by_name() -> None:
         read(workbook([["x"]]), "Payments")
 
 
+def test_elements_with_a_prefix_are_the_same_elements() -> None:
+    rows = '<x:row r="1"><x:c r="A1"><x:v>97110</x:v></x:c></x:row>'
+    sheet = f"<x:worksheet {MAIN.replace('xmlns', 'xmlns:x')}><x:sheetData>{rows}</x:sheetData></x:worksheet>"
+    assert read(workbook([], parts={"xl/worksheets/sheet1.xml": sheet})) == ["97110"]
+
+
 def test_a_workbook_that_counts_from_1904() -> None:
     book = (
         f'<workbook {MAIN} xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships">'
