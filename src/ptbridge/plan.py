@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ptbridge.ledger import DayRow
 from ptbridge.model import Finding, Frequency, PricedDay, Severity, Submission
-from ptbridge.ports import Destination
+from ptbridge.ports import CorrectingDestination, Destination
 
 SB01 = "SB01"  # changed after sending, and the destination takes no replacement
 SB02 = "SB02"  # nothing left to bill after sending, and the destination takes no void
@@ -48,10 +48,17 @@ def plan(day: DayRow, priced: PricedDay | None, destination: Destination, platfo
         if not destination.capabilities.replace:
             return _late(SB01, "changed after it was sent", f"{platform} takes no replacement", "correct it with the biller")
         frequency = Frequency.REPLACEMENT
-        body, media_type = destination.encode(priced, reference=day.reference, frequency=frequency, original_id=day.live_id)
+        body, media_type = _replacement(day, priced, destination, live)
     submission = _submission(day, platform, frequency, content, body, media_type, priced)
     action = "send as original" if frequency is Frequency.ORIGINAL else "replace what the biller has (frequency 7)"
     return Plan(state="queued", action=action, submission=submission, content_sha256=content)
+
+
+def _replacement(day: DayRow, priced: PricedDay, destination: Destination, live: bytes | None) -> tuple[bytes, str]:
+    """What turns the live charge into this day; some platforms need to see what they were sent (contract D17)."""
+    if isinstance(destination, CorrectingDestination) and live is not None:
+        return destination.encode_replacement(priced, live, reference=day.reference, original_id=day.live_id)
+    return destination.encode(priced, reference=day.reference, frequency=Frequency.REPLACEMENT, original_id=day.live_id)
 
 
 def _withdraw(day: DayRow, destination: Destination, platform: str, live: bytes | None) -> Plan:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ptbridge.model import Acknowledgement, Finding, PricedDay, Severity, SourceRecord, Submission
 
@@ -204,6 +204,16 @@ class Destination(Protocol):
 
     async def close(self) -> None:
         """Finish files, close connections."""
+
+
+@runtime_checkable
+class CorrectingDestination(Destination, Protocol):
+    """A destination that takes a correction as credits of what it has beside the new charges, in one submission."""
+
+    def encode_replacement(
+        self, priced: PricedDay, live: bytes, *, reference: str, original_id: str | None
+    ) -> tuple[bytes, str]:
+        """The exact bytes that turn `live`, the bytes that were accepted, into this day, and their media type. Pure."""
 
 
 class BatchDestination(Destination, Protocol):

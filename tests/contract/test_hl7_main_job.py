@@ -91,6 +91,21 @@ def test_a_day_that_changed_is_sent_whole_again_where_the_newest_message_stands(
         assert after["violations"] == [] and after["lines"] == before["lines"] and after["units"] > before["units"]
 
 
+def test_a_day_that_changed_is_credited_and_charged_again_in_one_message(world: World) -> None:
+    with receiving(Hl7Books()) as biller:
+        point_to(world, base_url=biller.address, in_flight="1", options={"profile": "sandbox_biller"})
+        world.sync()
+        before, count = biller.books.totals(), len(biller.received)
+        world.store.edit_visit("enc-0002", {"97112": 40}, bump_encounter=False)
+        world.sync()
+        after = biller.books.totals()
+        assert after["violations"] == [] and after["lines"] == before["lines"] and after["units"] > before["units"]
+        assert len(biller.received) == count + 1
+        world.store.edit("Encounter", "enc-0002", lambda encounter: encounter.update(status="entered-in-error"))
+        world.sync()
+        assert biller.books.violations == [] and biller.books.totals()["lines"] < before["lines"]
+
+
 def test_files_and_a_profile_of_the_config_folder(world: World) -> None:
     profile = (SHIPPED / "full_day.yaml").read_text("utf-8").replace("interface: full_day", "interface: ours")
     (world.folder / "interfaces").mkdir()
