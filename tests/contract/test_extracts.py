@@ -274,5 +274,5 @@ def test_the_connector_says_what_lies_in_the_folder(clinic: Clinic) -> None:
     from ptbridge.cli.peer_checks import emr
 
     said = [what for _, what, _ in emr(clinic.world.config, clinic.world.config.clinics[demo.CLINIC])]
-    assert "1 complete files and 1 that are not complete yet" in said[0]
+    assert "files complete 1, not complete yet 1" in said[0]
     assert any("taken as deleted" in sentence for sentence in said)

@@ -73,7 +73,8 @@ def check(name: str, config_folder: Path, json_wanted: bool) -> None:
         screen.put_json(answers)
         return
     for clinic, sentences in answers.items():
-        screen.say(f"{clinic}: {config.clinics[clinic].source.base_url}", bold=True)
+        source = config.clinics[clinic].source
+        screen.say(f"{clinic}: {source.base_url or source.connector}", bold=True)
         for sentence in sentences:
             screen.say(screen.wrapped(sentence, indent="  - ", then="    "))
 

@@ -43,7 +43,7 @@ async def describe_extracts(client: SourceClient) -> list[str]:
     folder = _folder(client, profile)
     now = client.now()
     return [
-        f"{folder.path}: {len(folder.arrivals(now))} complete files and {folder.unfinished(now)} that are not complete yet.",
+        f"{folder.path}: files complete {len(folder.arrivals(now))}, not complete yet {folder.unfinished(now)}.",
         f"A visit is told by {profile.visit_column}, its charges by {profile.charge_column}.",
         _MEANINGS[profile.holds],
         "A visit that a file does not hold is taken as deleted."
