@@ -89,12 +89,17 @@ def _reason(judgement: Judgement, excluded: Mapping[int, tuple[int, str | None]]
     if judgement.plan.state == "held":
         return " ".join(sorted({finding.code for finding in judgement.findings if finding.holds}))
     if judgement.plan.state in ("excluded", "voided"):
-        decision = judgement.decision
-        if decision and decision.kind == "exclude":
+        if _by_person(judgement):
             return "excluded-by-person"
         rules = {rule for _, rule in excluded.values() if rule}
         return " ".join(sorted(rules)) or "nothing-to-bill"
     return None
+
+
+def _by_person(judgement: Judgement) -> bool:
+    """True when a person said never to bill exactly this content."""
+    decision = judgement.decision
+    return decision is not None and decision.kind == "exclude" and decision.visits_sha256 == judgement.visits_sha256
 
 
 def _discipline(judgement: Judgement) -> str | None:
@@ -104,7 +109,7 @@ def _discipline(judgement: Judgement) -> str | None:
 
 def _excluded_lines(judgement: Judgement, never_billed: Mapping[VisitStatus, str]) -> dict[int, tuple[int, str | None]]:
     """For each visit: how many of its lines are not billed, and the rule when that is all of them."""
-    by_person = judgement.plan.state in ("excluded", "voided") and judgement.decision is not None
+    by_person = _by_person(judgement)
     by_visit: Counter[str] = Counter()
     rules: dict[str, str] = {}
     if judgement.priced:
@@ -168,8 +173,40 @@ def _page(judgement: Judgement) -> dict[str, Any]:
         "findings": judgement.findings,
         "units": priced.units if priced else 0,
         "amount_cents": priced.amount_cents if priced else 0,
+        "emr_differs": _emr_differs(judgement),
         "decision": {"kind": decision.kind, "reason": decision.reason, "actor": decision.actor} if decision else None,
     }
+
+
+def _emr_differs(judgement: Judgement) -> list[dict[str, Any]]:
+    """Procedures whose units in the EMR are not those billed: both counts, and billed less EMR in cents where priced.
+
+    The EMR's units are kept and compared, never silently changed. A code with a line that has none is left out.
+    """
+    emr: Counter[str] = Counter()
+    silent: set[str | None] = set()
+    for stored in judgement.visits:
+        for line in stored.visit.interventions:
+            if line.units_documented is None or line.code is None:
+                silent.add(line.code)
+            elif not line.not_done:
+                emr[line.code] += line.units_documented
+    ours: Counter[str] = Counter()
+    prices: dict[str, int] = {}
+    for charge in judgement.priced.charges if judgement.priced else ():
+        ours[charge.line.procedure] += charge.line.units
+        if charge.unit_price_cents is not None:
+            prices[charge.line.procedure] = charge.unit_price_cents
+    return [
+        {
+            "procedure": code,
+            "billed": ours[code],
+            "emr": emr[code],
+            "difference_cents": (ours[code] - emr[code]) * prices[code] if code in prices else None,
+        }
+        for code in sorted(emr)
+        if code not in silent and code in ours and ours[code] != emr[code]
+    ]
 
 
 def _line(charge: Charge) -> dict[str, Any]:

@@ -391,3 +391,23 @@ def test_a_fault_of_ours_in_reading_quarantines_one_record(world: World, monkeyp
     report = world.sync()
     assert report.visits["quarantined"] == 1 and report.visits["sent"] == 56
     assert "KeyError" in report.quarantined[0]["reason"] and "Testerly" not in report.quarantined[0]["reason"]
+
+
+def test_the_emrs_own_units_are_kept_beside_ours_with_the_difference_in_dollars(world: World) -> None:
+    world.sync()
+    (day,) = jobs.explain(world.config, PLANTED["units-disagree"])["days"]
+    assert day["emr_differs"] == [{"procedure": "97530", "billed": 2, "emr": 3, "difference_cents": -5275}]
+    said = ptbridge(world, "explain", PLANTED["units-disagree"]).stdout
+    assert "97530: 2 units here, 3 in the EMR, -$52.75 against the EMR" in said
+    (day,) = jobs.explain(world.config, "enc-0002")["days"]
+    assert day["emr_differs"] == []
+
+
+def test_an_old_decision_does_not_name_a_later_exclusion(world: World) -> None:
+    world.sync()
+    visit = PLANTED["unsigned-note"]
+    jobs.exclude(world.config, visit, "not ours")
+    world.store.edit("Encounter", visit, lambda encounter: encounter.update(status="cancelled"))
+    world.sync()
+    (day,) = jobs.explain(world.config, visit)["days"]
+    assert (day["state"], day["reason"]) == ("excluded", "cancelled")

@@ -60,6 +60,9 @@ def _billed(day: Mapping[str, Any]) -> None:
         screen.say(screen.wrapped(exclusion["because"], indent="      ", then="        "))
     if day["lines"]:
         screen.say(f"    {screen.count(day['units'], 'unit')}, {dollars(day['amount_cents'])} for the treatment day")
+    for row in day.get("emr_differs") or ():
+        less = "" if row["difference_cents"] is None else f", {dollars(row['difference_cents'])} against the EMR"
+        screen.say(f"    {row['procedure']}: {row['billed']} units here, {row['emr']} in the EMR{less}")
     for reason in day.get("because") or ():
         screen.say(screen.wrapped(reason, indent="    ", then="      "))
 
