@@ -20,6 +20,7 @@ from ptbridge.delivery import DeliveryReport, RetryPolicy, SystemClock, deliver
 from ptbridge.errors import LedgerError, PeerError, PtbridgeError, RecordError
 from ptbridge.jobs import settle
 from ptbridge.jobs.agreement import agreement_after
+from ptbridge.jobs.collector import rare_collections
 from ptbridge.jobs.extracts import LedgerKnows
 from ptbridge.jobs.kit import build_kit, fingerprint
 from ptbridge.jobs.log_file import log_to
@@ -58,7 +59,7 @@ def sync(
     Raises LedgerBusy when another process runs on this state folder, LedgerError when the ledger cannot be trusted.
     """
     names = [config.clinic(clinic).clinic] if clinic else list(config.clinics)
-    with Ledger.open(config.state) as ledger, log_to(config.logs):
+    with Ledger.open(config.state) as ledger, log_to(config.logs), rare_collections():
         run = Run(config=config, ledger=ledger, since=since, dry_run=dry_run, progress=progress or _silent)
         return [run.clinic(name) for name in names]
 
@@ -76,7 +77,7 @@ def retry(
     What is in doubt is looked up at the biller, never resent blindly. Raises as `sync` does, ConfigError for an unknown `name`.
     """
     names = [config.clinic(clinic).clinic] if clinic else list(config.clinics)
-    with Ledger.open(config.state) as ledger, log_to(config.logs):
+    with Ledger.open(config.state) as ledger, log_to(config.logs), rare_collections():
         reopen(ledger, names, name, reason, actor)
         run = Run(config=config, ledger=ledger, pull=False, progress=progress or _silent)
         return [run.clinic(one) for one in names]
