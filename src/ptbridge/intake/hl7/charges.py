@@ -13,7 +13,7 @@ HL7 v2.8.2 ch. 6.5.1 (FT1), table 0017.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ptbridge.errors import RecordError
@@ -25,22 +25,24 @@ from ptbridge.wire.hl7v2 import Group, Segment
 
 CHARGE, CREDIT, NO_CHARGE = "charge", "credit", "not-a-charge"
 KINDS = (CHARGE, CREDIT, NO_CHARGE)
+Content = tuple[str, ...]
 
 
 @dataclass(slots=True, eq=False)
 class Transaction:
     """One FT1: `id` is FT1-2 where that is a key, `content` what it charges without its sign."""
 
-    group: Group
+    scope: LineScope
     seen: Seen
     kind: str
     id: str
-    content: tuple[str, ...]
+    content: Content
+    service: Content  # day, code and modifiers: the content without the quantity
 
     @property
-    def service(self) -> tuple[str, ...]:
-        """Day, code and modifiers: the content without the quantity."""
-        return self.content[:3]
+    def group(self) -> Group:
+        """The FT1 and what belongs to it."""
+        return self.scope.group
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,7 @@ def charge_lines(record: VisitRecord, kind: Field, line_key: Field, reading: Rea
                 transaction.id = ""
     book = _Book()
     for seen, batch in batches:
-        if seen.use == "snapshot":
-            book.clear()
+        book = _Book() if seen.use == "snapshot" else book  # a snapshot holds all charges so far
         book.apply(batch)
     book.report(reading)
     if any(seen.use == "early" for seen, _ in batches):
@@ -108,17 +109,23 @@ def _transaction(
     quantity = (head.value(10) or "").strip()
     if quantity.startswith("-"):
         meaning, quantity = (CREDIT if meaning == CHARGE else meaning), quantity[1:]
-    code = head.value(25) or head.value(7) or ""
     key = (line_key.first(scope)[0] or "") if line_key.paths else ""
-    return Transaction(group, seen, meaning, key, (on, code, head.field(26), quantity.removesuffix(".00").lstrip("0+")))
+    service = (on, head.value(25) or head.value(7) or "", head.field(26))
+    return Transaction(scope, seen, meaning, key, (*service, _whole(quantity)), service)
+
+
+def _whole(quantity: str) -> str:
+    """`2.00` and `02` are 2, so that a credit finds its charge."""
+    whole, _, fraction = quantity.lstrip("0+").partition(".")
+    return f"{whole}.{fraction.rstrip('0')}".rstrip(".")
 
 
 def _ids_are_keys(batches: Sequence[list[Transaction]]) -> bool:
     """FT1-2 is a key when every charge has one, none stands twice in a message, and it is not just a line number."""
     for batch in batches:
         charges = [one for one in batch if one.kind == CHARGE]
-        ids = Counter(one.id for one in charges)
-        if "" in ids or any(count > 1 for count in ids.values()):
+        ids = {one.id for one in charges}
+        if "" in ids or len(ids) < len(charges):
             return False
         if any(_is_line_number(one.group.head, one.id) for one in charges):
             return False
@@ -131,20 +138,25 @@ def _is_line_number(head: Segment, id_: str) -> bool:
 
 
 class _Book:
-    """The lines that stand so far, and the credits that found no charge."""
+    """The lines that stand so far, and the credits that found no charge. Each step is one look-up, however long the visit."""
 
     def __init__(self) -> None:
-        self.standing: list[Transaction] = []
+        self._lines: dict[int, Transaction] = {}  # by a running number, in order
+        self._ids: dict[str, int] = {}
+        self._contents: dict[Content, list[int]] = {}
+        self._services: Counter[Content] = Counter()
+        self._next = 0
         self.open_credits: list[Transaction] = []
-        self.doubtful: list[Transaction] = []
+        self._doubtful: list[Transaction] = []
 
-    def clear(self) -> None:
-        """A message that holds all charges so far replaces what was before it."""
-        self.standing, self.open_credits, self.doubtful = [], [], []
+    @property
+    def standing(self) -> list[Transaction]:
+        """The lines that stand, oldest first."""
+        return list(self._lines.values())
 
-    def apply(self, batch: Iterable[Transaction]) -> None:
+    def apply(self, batch: Sequence[Transaction]) -> None:
         """One message's transactions, in their order."""
-        before, met = list(self.standing), Counter[tuple[str, ...]]()
+        met, added, of_service = Counter[Content](), Counter[Content](), Counter[Content]()
         for one in batch:
             if one.kind == CREDIT:
                 self._credit(one)
@@ -152,52 +164,68 @@ class _Book:
                 self._by_id(one)
             else:
                 met[one.content] += 1
-                self._by_content(one, before, met[one.content])
+                alike = len(self._contents.get(one.content, ())) - added[one.content]  # from messages before this one
+                if met[one.content] > alike:  # what was sent before adds nothing
+                    if self._services[one.service] - of_service[one.service] > alike:
+                        self._doubtful.append(one)
+                    self._add(one)
+                    added[one.content] += 1
+                    of_service[one.service] += 1
 
     def report(self, reading: Reading) -> None:
         """Say what cannot be decided."""
         for credit in self.open_credits:
+            what = f"{credit.content[1] or 'no code'} on {credit.content[0]}"
+            reading.report("MP30", f"a credit for {what} takes back no known charge", where="FT1-6")
+        for one in self._doubtful:
+            what = f"{one.content[1]} on {one.content[0]}"
             reading.report(
-                "MP30",
-                f"a credit for {credit.content[1] or 'no code'} on {credit.content[0]} takes back no known charge",
-                where="FT1-6",
-            )
-        for one in self.doubtful:
-            reading.report(
-                "MP32",
-                f"a later message charges {one.content[1]} on {one.content[0]} otherwise; FT1-2 does not say if it corrects",
-                where="FT1-2",
+                "MP32", f"a later message charges {what} otherwise; FT1-2 does not say if it corrects", where="FT1-2"
             )
 
+    def _add(self, one: Transaction) -> None:
+        number = self._next = self._next + 1
+        self._lines[number] = one
+        if one.id:
+            self._ids[one.id] = number
+        self._contents.setdefault(one.content, []).append(number)
+        self._services[one.service] += 1
+
+    def _remove(self, number: int) -> None:
+        one = self._lines.pop(number)
+        self._ids.pop(one.id, None)
+        self._contents[one.content].remove(number)
+        self._services[one.service] -= 1
+
     def _by_id(self, one: Transaction) -> None:
-        for place, other in enumerate(self.standing):
-            if other.id == one.id:
-                self.standing[place] = one
-                return
+        known = self._ids.get(one.id)
+        if known is not None:  # a correction keeps its place
+            old = self._lines[known]
+            self._contents[old.content].remove(known)
+            self._services[old.service] -= 1
+            self._lines[known] = one
+            self._contents.setdefault(one.content, []).append(known)
+            self._services[one.service] += 1
+            return
         for credit in self.open_credits:
             if credit.id == one.id and credit.content == one.content and credit.seen is not one.seen:
                 self.open_credits.remove(credit)  # the credit came before its charge: neither stands
                 return
-        self.standing.append(one)
-
-    def _by_content(self, one: Transaction, before: list[Transaction], number: int) -> None:
-        """Only as many of one content stand as the message that has most of them: what was sent before adds nothing."""
-        alike = sum(other.content == one.content for other in before)
-        if number <= alike:
-            return
-        if any(other.service == one.service and other.content != one.content for other in before):
-            self.doubtful.append(one)
-        self.standing.append(one)
+        self._add(one)
 
     def _credit(self, credit: Transaction) -> None:
-        head = credit.group.head
-        for id_ in (credit.id, head.value(31) or ""):
-            for other in self.standing:
-                if id_ and other.id == id_ and other.service == credit.service and credit.content[3] in ("", other.content[3]):
-                    self.standing.remove(other)
-                    return
-        for other in reversed(self.standing):
-            if other.content == credit.content:
-                self.standing.remove(other)
+        for id_ in (credit.id, credit.group.head.value(31) or ""):
+            known = self._ids.get(id_) if id_ else None
+            if known is not None and self._takes_back(credit, self._lines[known]):
+                self._remove(known)
                 return
-        self.open_credits.append(credit)
+        same = self._contents.get(credit.content)
+        if same:
+            self._remove(same[-1])
+        else:
+            self.open_credits.append(credit)
+
+    @staticmethod
+    def _takes_back(credit: Transaction, charge: Transaction) -> bool:
+        """The credit names the charge's id: it must also be of its service, and of all its units if it says how many."""
+        return charge.service == credit.service and credit.content[3] in ("", charge.content[3])

@@ -7,12 +7,12 @@ quotation marks) in the newest message that has the segment ends the search: the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from ptbridge.errors import ConfigError
 from ptbridge.intake.fields import Reading
-from ptbridge.intake.hl7.record import Scope
+from ptbridge.intake.hl7.record import LineScope, Scope
 from ptbridge.intake.values import Unreadable
 from ptbridge.model import Severity
 from ptbridge.specs.mapping import FieldSpec, LookupTable, Mapping, texts
@@ -24,7 +24,7 @@ Convert = Callable[[str, Reading], Any]
 class Field:
     """A compiled field. `read` gives the first value, converted; `first` the text as it stands, and its path."""
 
-    __slots__ = ("_convert", "_grave", "_table", "name", "paths", "spec")
+    __slots__ = ("_convert", "_grave", "_known", "_own", "_table", "name", "paths", "spec")
 
     def __init__(self, mapping: Mapping, section: str, name: str, convert: Convert, *, grave: bool = True) -> None:
         self.spec: FieldSpec = getattr(getattr(mapping.spec, section), name) or FieldSpec()
@@ -32,31 +32,29 @@ class Field:
         self.paths = tuple(compile_take(mapping, section, name, text) for text in texts(self.spec.take))
         self._table: LookupTable | None = mapping.spec.lookups.get(self.spec.lookup) if self.spec.lookup else None
         self._convert, self._grave = convert, grave
+        own = self.paths[0] if self.paths else None
+        self._own = own.field if own is not None and own.segment == "FT1" and not own.which else 0
+        self._known: dict[tuple[str, str], Any] = {}
 
     def read(self, scope: Scope, reading: Reading) -> Any:
         """The value; None when it is absent, deleted, unreadable (reported) or in no table (reported)."""
-        if self.spec.fixed is not None:
-            return self._converted(self.spec.fixed, reading)
         if not self.paths:
-            return self.missing(reading) if self.spec.required else None
-        if self._table is not None:
-            return self._looked_up(scope, reading)
-        written, _ = self.first(scope)
-        if written is None:
-            return self.missing(reading) if self.spec.required else None
-        value = self._converted(written, reading)
-        return self.missing(reading) if value is None and self.spec.required else value
+            return self._without_path(reading)
+        if not self._own or scope.__class__ is not LineScope:
+            return self._read(scope, reading)[0]
+        head = scope.group.head  # the same text in the line's own field means the same again
+        key = (head.field(self._own), head.delimiters.declared)
+        value = self._known.get(key)
+        if value is None:
+            value, path = self._read(scope, reading)
+            if value is not None and path is self.paths[0]:
+                remember(self._known, key, value)
+        return value
 
     def first(self, scope: Scope) -> tuple[str | None, str]:
         """(text as it stands, path that gave it); (None, '') when no path gives one."""
-        for path in self.paths:
-            for segments in scope.segments(path.segment):
-                value = path.first(segments)
-                if value is not None:
-                    return value, path.text
-                if path.is_null(segments):
-                    break
-        return None, ""
+        value, path = self._first(scope)
+        return value, path.text if path is not None else ""
 
     def every(self, scope: Scope) -> tuple[str, ...]:
         """All values of the first path that gives any, from the nearest segments that have it."""
@@ -77,13 +75,58 @@ class Field:
         severity = Severity.ERROR if self._grave else Severity.WARNING
         reading.report("MP03", f"{self.name}: {error}", where=self.name, severity=severity)
 
+    def looks_only_at(self, *names: str) -> bool:
+        """True when every path starts at one of these segments."""
+        return all(path.segment in names for path in self.paths)
+
     def word(self, written: str) -> str | None:
         """What the look-up table says of a word; None when it is not there."""
         found = (self._table or {}).get(written)
         return found if isinstance(found, str) else None
 
-    def unknown(self, written: str, reading: Reading) -> None:
-        """Report a word that is in no table."""
+    def _without_path(self, reading: Reading) -> Any:
+        if self.spec.fixed is not None:
+            return self._converted(self.spec.fixed, reading)
+        return self.missing(reading) if self.spec.required else None
+
+    def _read(self, scope: Scope, reading: Reading) -> tuple[Any, SegmentPath | None]:
+        """The value, and the path that decided it."""
+        written, path = self._first(scope) if self._table is None else self._looked_up(scope, reading)
+        if written is None:
+            if self.spec.required and path is None:
+                self.missing(reading)
+            return None, path
+        return self._converted(written, reading), path
+
+    def _first(self, scope: Scope) -> tuple[str | None, SegmentPath | None]:
+        for path in self.paths:
+            for segments in scope.segments(path.segment):
+                value = path.first(segments)
+                if value is not None:
+                    return value, path
+                if path.is_null(segments):
+                    break
+        return None, None
+
+    def _looked_up(self, scope: Scope, reading: Reading) -> tuple[str | None, SegmentPath | None]:
+        """Our word for the first one that the table knows, else None with the path of the first that it does not."""
+        unknown: tuple[str, SegmentPath] | None = None
+        for path in self.paths:
+            for segments in scope.segments(path.segment):
+                found = path.every(segments)
+                for written in found:
+                    word = self.word(written)
+                    if word is not None:
+                        return word, path
+                    unknown = unknown or (written, path)
+                if found or path.is_null(segments):
+                    break
+        if unknown is None:
+            return None, None
+        self._unknown(unknown[0], reading)
+        return None, unknown[1]
+
+    def _unknown(self, written: str, reading: Reading) -> None:
         shown = repr(written) if len(written) <= 24 else "a longer text"
         reading.report(
             "MP08",
@@ -92,33 +135,22 @@ class Field:
             fix=f"Add it under lookups.{self.spec.lookup} in {reading.mapping.place_to_edit}.",
         )
 
-    def _looked_up(self, scope: Scope, reading: Reading) -> Any:
-        unknown = None
-        for written in self._candidates(scope):
-            word = self.word(written)
-            if word is not None:
-                return self._converted(word, reading)
-            unknown = unknown or written
-        if unknown is not None:
-            self.unknown(unknown, reading)
-        elif self.spec.required:
-            self.missing(reading)
-        return None
-
-    def _candidates(self, scope: Scope) -> Iterator[str]:
-        for path in self.paths:
-            for segments in scope.segments(path.segment):
-                found = path.every(segments)
-                yield from found
-                if found or path.is_null(segments):
-                    break
-
     def _converted(self, written: str, reading: Reading) -> Any:
         try:
             return self._convert(written, reading)
         except Unreadable as error:
             self.refuse(reading, error)
             return None
+
+
+_MOST = 5_000
+
+
+def remember(known: dict[Any, Any], key: Any, value: Any) -> None:
+    """Keep what was worked out, for as many as are worth it."""
+    if len(known) >= _MOST:
+        known.clear()
+    known[key] = value
 
 
 def compile_take(mapping: Mapping, section: str, name: str, text: str) -> SegmentPath:

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ptbridge.intake import values
 from ptbridge.intake.fields import Reading
 from ptbridge.intake.hl7 import values as hl7
 from ptbridge.intake.hl7.charges import Transaction
-from ptbridge.intake.hl7.fields import Field
-from ptbridge.intake.hl7.record import LineScope, VisitRecord
-from ptbridge.intake.services import ServiceTable
+from ptbridge.intake.hl7.fields import Field, remember
+from ptbridge.intake.hl7.record import LineScope
+from ptbridge.intake.services import Service, ServiceTable
 from ptbridge.intake.values import Unreadable
 from ptbridge.model import Intervention
-from ptbridge.specs.mapping import Mapping
+from ptbridge.specs.mapping import LookupEntry, LookupTable, LookupValue, Mapping
 from ptbridge.wire.hl7_paths import SegmentPath
 from ptbridge.wire.hl7v2 import Segment
 
 Facts = Callable[[str], str | None]
+
+
+class Said(NamedTuple):
+    """What the line's own fields say, whoever the patient is: remembered by their text."""
+
+    service: Service
+    modifiers: tuple[str, ...]
+    units: int | None
+    diagnoses: tuple[str, ...]
+    by_assistant: bool | None
 
 
 class Lines:
@@ -39,43 +49,75 @@ class Lines:
         self.modifiers = compiled("modifiers")
         self.by_assistant = compiled("by_assistant", lambda raw, _reading: values.flag(raw))
         self.diagnoses = compiled("diagnoses")
+        self.units_source = self.units.paths[0].text if self.units.paths else ""
+        self._said: dict[tuple[Any, ...], Said] = {}
+        self._own, self._of_procedures, self._lasting = _looked_at(
+            self.code, self.modifiers, self.units, self.diagnoses, self.by_assistant
+        )
+        self._lasting = self._lasting and not any(_depends(value) for value in self._table(mapping).values())
 
-    def read(
-        self, transactions: Sequence[Transaction], record: VisitRecord, reading: Reading, facts: Facts
-    ) -> tuple[Intervention, ...]:
+    @staticmethod
+    def _table(mapping: Mapping) -> LookupTable:
+        code = mapping.spec.interventions.code
+        return mapping.spec.lookups.get(code.lookup or "", {}) if code is not None else {}
+
+    def read(self, transactions: Sequence[Transaction], reading: Reading, facts: Facts) -> tuple[Intervention, ...]:
         """One line for each charge that stands, in the order in which they came."""
         used: Counter[str] = Counter()
-        found = []
-        for position, transaction in enumerate(transactions, start=1):
-            found.append(self._line(position, transaction, LineScope(transaction.group, record), reading, facts, used))
+        found = [self._line(position, one, reading, facts, used) for position, one in enumerate(transactions, start=1)]
         reading.line_key = None
         return tuple(found)
 
     def _line(
-        self, position: int, transaction: Transaction, scope: LineScope, reading: Reading, facts: Facts, used: Counter[str]
+        self, position: int, transaction: Transaction, reading: Reading, facts: Facts, used: Counter[str]
     ) -> Intervention:
-        reading.line_key = key = _key(transaction, used)
-        service = self.services.read(self._coding(scope), facts, reading)
-        (minutes, source), (therapist, _), (assistant, _) = [self._minutes(field, scope, reading) for field in self.minutes]
+        scope = transaction.scope
+        reading.line_key = key = transaction.id or _key(transaction, used)
+        said = self._what(scope, reading, facts)
+        minutes, source = self._minutes(self.minutes[0], scope, reading)
+        therapist, assistant = [self._minutes(field, scope, reading)[0] for field in self.minutes[1:]]
         if therapist is not None and assistant is not None and minutes not in (None, therapist + assistant):
             reading.report("MP17", f"{therapist} + {assistant} minutes against {minutes} documented")
-        units = self.units.read(scope, reading)
         return Intervention(
             line_key=key,
-            documented=service.documented,
-            code=service.code,
+            documented=said.service.documented,
+            code=said.service.code,
             minutes=minutes,
             therapist_minutes=therapist,
             assistant_minutes=assistant,
-            by_assistant=self.by_assistant.read(scope, reading),
-            units_documented=units,
-            modifiers=self._modifiers(scope, reading, service.modifiers),
-            diagnosis_codes=self._diagnoses(scope),
+            by_assistant=said.by_assistant,
+            units_documented=said.units,
+            modifiers=said.modifiers,
+            diagnosis_codes=said.diagnoses,
             sequence=position,
-            not_billable=service.not_billable,
+            not_billable=said.service.not_billable,
             minutes_source=source,
-            units_source=self.units.paths[0].text if units is not None and self.units.paths else "",
+            units_source=self.units_source if said.units is not None else "",
         )
+
+    def _what(self, scope: LineScope, reading: Reading, facts: Facts) -> Said:
+        """What the line's own fields say. Remembered unless something was reported or the visit decides with it."""
+        group = scope.group
+        key = (
+            group.head.delimiters.declared,
+            *[group.head.field(position) for position in self._own],
+            *[one.field(position) for position in self._of_procedures for one in group.segments("PR1")],
+        )
+        said = self._said.get(key)
+        if said is None:
+            before = len(reading.findings)
+            service = self.services.read(self._coding(scope), facts, reading)
+            said = Said(
+                service,
+                self._modifiers(scope, reading, service.modifiers),
+                self.units.read(scope, reading),
+                self._diagnoses(scope),
+                self.by_assistant.read(scope, reading),
+            )
+            pointed = any(code.isdecimal() and len(code) <= 2 for code in self.diagnoses.every(scope))
+            if self._lasting and not pointed and len(reading.findings) == before:
+                remember(self._said, key, said)
+        return said
 
     def _coding(self, scope: LineScope) -> Any:
         """The procedure as code and system. Without a system the field is one: `FT1-25` is CPT or HCPCS by definition."""
@@ -125,10 +167,25 @@ class Lines:
         return ()
 
 
+def _depends(value: LookupValue) -> bool:
+    """True when a look-up entry asks for facts of the visit."""
+    entries = value if isinstance(value, tuple) else (value,)
+    return any(isinstance(entry, LookupEntry) and bool(entry.when) for entry in entries)
+
+
+def _looked_at(*fields: Field) -> tuple[tuple[int, ...], tuple[int, ...], bool]:
+    """The FT1 and PR1 fields that these paths look at, and whether they look at nothing else.
+
+    What lies beyond them (a PV1, an OBX that is picked by its code) may differ where these are the same.
+    """
+    paths = [path for field in fields for path in field.paths]
+    own = sorted({path.field for path in paths if path.segment == "FT1"})
+    procedures = sorted({path.field for path in paths if path.segment == "PR1"})
+    return tuple(own), tuple(procedures), all(path.segment in ("FT1", "PR1") for path in paths)
+
+
 def _key(transaction: Transaction, used: Counter[str]) -> str:
-    """FT1-2 where it is a key; else code and modifiers with a running number, which survive a change of units."""
-    if transaction.id:
-        return transaction.id
+    """Code and modifiers with a running number, which survive a change of units: for a line whose FT1-2 is no key."""
     head = transaction.group.head
     written = [head.leaf(repetition) for repetition in head.repetitions(26)]
     name = "-".join(part for part in (head.value(25) or head.value(7) or "line", *written) if part)
@@ -153,7 +210,7 @@ def _codes(segment: Segment, path: SegmentPath) -> list[str]:
 def _pointed(code: str, scope: LineScope) -> str:
     """A number of one or two digits names the DG1 with that set id, if there is one."""
     if code.isdecimal() and len(code) <= 2:
-        for segment in next(scope.segments("DG1"), ()):
+        for segment in next(iter(scope.segments("DG1")), ()):
             if (segment.value(1) or "").lstrip("0") == code.lstrip("0"):
                 return hl7.icd10(segment.value(3) or code)
     return code

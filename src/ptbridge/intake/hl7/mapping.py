@@ -78,7 +78,7 @@ class Hl7Mapping:
     def _visit(self, record: SourceRecord, messages: VisitRecord, patient: Patient, reading: Reading) -> Visit:
         standing = charge_lines(messages, self.lines.kind, self.lines.line_key, reading)
         transactions = standing.lines
-        scopes = [LineScope(one.group, messages) for one in transactions]
+        scopes = [one.scope for one in transactions]
         on = self._service_date(messages, scopes, reading)
         facts = {
             "visit_type": self.visit_type.read(messages, reading),
@@ -87,7 +87,7 @@ class Hl7Mapping:
             "discipline": self._discipline(messages, scopes, reading),
         }
         timed, treatment = [field.read(messages, reading) for field in self.totals]
-        lines = self.lines.read(transactions, messages, reading, facts.get)
+        lines = self.lines.read(transactions, reading, facts.get)
         rendering, assistant, supervising, referring = [reader.read(messages, scopes, reading) for reader in self.providers]
         return Visit(
             clinic=record.clinic,

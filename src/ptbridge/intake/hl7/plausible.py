@@ -6,6 +6,7 @@ Seen (public samples): a date in FT1-2 and the type in FT1-4; a code in FT1-5; a
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ptbridge.errors import RecordError
 from ptbridge.intake.hl7 import values
@@ -20,34 +21,45 @@ _FIX = "The sender's fields are shifted or wrong: have its interface corrected a
 
 def check(charge: Segment) -> None:
     """Raise RecordError that names the first field which cannot be what the standard puts there; never its content."""
-    problem = _problem(charge)
-    if problem is not None:
-        position, words = problem
-        raise RecordError(f"{words}.", where=f"{charge.label}-{position}", fix=_FIX)
+    for position, problem in _FIELDS:
+        written = charge.value(position)
+        words = problem(written)
+        if words:
+            raise RecordError(f"{words}.", where=f"{charge.label}-{position}", fix=_FIX)
 
 
-def _problem(charge: Segment) -> tuple[int, str] | None:
-    written = charge.value(4)
+@lru_cache(maxsize=2048)
+def _date(written: str | None) -> str:
     if written is None:
-        return 4, "the transaction date is absent"
+        return "the transaction date is absent"
     try:
         values.day(written)
     except Unreadable:
-        return 4, "the transaction date is not a date"
-    kind = charge.value(6) or ""
-    if _DATE.fullmatch(kind):
-        return 6, "a date stands where the transaction type belongs"
-    if _CODE.fullmatch(kind):
-        return 6, "a code stands where the transaction type belongs"
-    quantity = charge.value(10)
-    if quantity is not None and _CODE.fullmatch(quantity):
-        return 10, "a code stands where the quantity belongs"
-    if quantity is not None and _DATE.fullmatch(quantity):
-        return 10, "a date stands where the quantity belongs"
-    if quantity is not None and not _NUMBER.fullmatch(quantity.strip()):
-        return 10, "the quantity is not a number"
-    for position in (25, 7):
-        code = charge.value(position)
-        if code is not None and _DATE.fullmatch(code):
-            return position, "a date stands where the procedure belongs"
-    return None
+        return "the transaction date is not a date"
+    return ""
+
+
+@lru_cache(maxsize=2048)
+def _type(written: str | None) -> str:
+    if written is not None and _DATE.fullmatch(written):
+        return "a date stands where the transaction type belongs"
+    return "a code stands where the transaction type belongs" if written is not None and _CODE.fullmatch(written) else ""
+
+
+@lru_cache(maxsize=2048)
+def _quantity(written: str | None) -> str:
+    if written is None:
+        return ""
+    if _CODE.fullmatch(written):
+        return "a code stands where the quantity belongs"
+    if _DATE.fullmatch(written):
+        return "a date stands where the quantity belongs"
+    return "" if _NUMBER.fullmatch(written.strip()) else "the quantity is not a number"
+
+
+@lru_cache(maxsize=2048)
+def _procedure(written: str | None) -> str:
+    return "a date stands where the procedure belongs" if written is not None and _DATE.fullmatch(written) else ""
+
+
+_FIELDS = ((4, _date), (6, _type), (10, _quantity), (25, _procedure), (7, _procedure))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -51,15 +51,30 @@ class VisitRecord:
         newest = found[::-1]
         own = [seen.message for seen in newest if seen.use in ("facts", "charges", "snapshot", "early")]
         self.layers = own + [seen.message for seen in newest if seen.use == "person"]
+        self._found: dict[str, list[Sequence[Segment]]] = {}
         self.charging_only = [seen.message for seen in newest if seen.charges]
         self.charging_first = self.charging_only + [message for message in self.layers if message not in self.charging_only]
 
-    def segments(self, name: str) -> Iterator[Sequence[Segment]]:
+    def segments(self, name: str) -> Sequence[Sequence[Segment]]:
         """The segments of that name of each message that has any, newest first, the visit's own before the patient's."""
-        for message in self.charging_only if name == "FT1" else self.layers:
-            found = message.segments(name)
-            if found:
-                yield found
+        found = self._found.get(name)
+        if found is None:
+            messages = self.charging_only if name == "FT1" else self.layers
+            found = self._found[name] = [one for message in messages if (one := message.segments(name))]
+        return found
+
+    def texts(self, names: Iterable[str]) -> tuple[tuple[object, ...], ...]:
+        """The segments of those names as they stand, message by message: what a memory of their meaning goes by."""
+        return tuple(
+            [
+                (
+                    message in self.charging_only,
+                    message.delimiters.declared,
+                    *[one.text for name in names for one in message.segments(name)],
+                )
+                for message in self.layers
+            ]
+        )
 
     def merges(self) -> list[Seen]:
         """Messages that say that one patient's record went into another's, oldest first."""
@@ -74,13 +89,10 @@ class LineScope:
     def __init__(self, group: Group, record: VisitRecord) -> None:
         self.group, self.record = group, record
 
-    def segments(self, name: str) -> Iterator[Sequence[Segment]]:
+    def segments(self, name: str) -> Sequence[Sequence[Segment]]:
         """The segments of that name, nearest first."""
         own = self.group.in_scope(name)
-        if own:
-            yield own
-        elif name in _SHARED:
-            yield from self.record.segments(name)
+        return [own] if own else self.record.segments(name) if name in _SHARED else ()
 
 
 class SegmentScope:
@@ -91,16 +103,12 @@ class SegmentScope:
     def __init__(self, segment: Segment, message: Message, record: VisitRecord) -> None:
         self.segment, self.message, self.record = segment, message, record
 
-    def segments(self, name: str) -> Iterator[Sequence[Segment]]:
+    def segments(self, name: str) -> Sequence[Sequence[Segment]]:
         """The segments of that name, nearest first."""
         if name == self.segment.name:
-            yield [self.segment]
-            return
+            return [[self.segment]]
         under = [one for one in self.message.segments(name) if self.message.owner(one) is self.segment]
-        if under:
-            yield under
-        elif name not in ("IN2", "IN3"):
-            yield from self.record.segments(name)
+        return [under] if under else () if name in ("IN2", "IN3") else self.record.segments(name)
 
 
 Scope = VisitRecord | LineScope | SegmentScope

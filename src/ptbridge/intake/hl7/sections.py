@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from typing import Any
 
 from ptbridge.intake import values
 from ptbridge.intake.fields import Reading
 from ptbridge.intake.hl7 import values as hl7
-from ptbridge.intake.hl7.fields import Field, compile_take
+from ptbridge.intake.hl7.fields import Field, compile_take, remember
 from ptbridge.intake.hl7.record import LineScope, Scope, SegmentScope, VisitRecord
 from ptbridge.model import Address, Coverage, Diagnosis, Patient, Provider, Severity
 from ptbridge.specs.mapping import Mapping, texts
@@ -36,6 +36,32 @@ def _texts(mapping: Mapping, section: str, *names: str) -> list[Field]:
     return [Field(mapping, section, name, text, grave=False) for name in names]
 
 
+class Memory:
+    """What a section said of the same segments before: a patient comes again with each visit, an insurance with each message.
+
+    Only for sections whose paths stay inside the segments that they name, and only where nothing was reported.
+    """
+
+    def __init__(self, *fields: Field, names: Iterable[str] = ()) -> None:
+        segments = {path.segment for field in fields for path in field.paths}
+        self._names = tuple(dict.fromkeys([*names, *sorted(segments)]))
+        self._lasting = not segments & {"FT1", "PR1", "OBX", "NTE"}
+        self._known: dict[tuple[Any, ...], Any] = {}
+
+    def of(self, record: VisitRecord, reading: Reading, read: Callable[[VisitRecord, Reading], Any]) -> Any:
+        """What `read` gives for this record."""
+        if not self._lasting:
+            return read(record, reading)
+        key = record.texts(self._names)
+        value = self._known.get(key)
+        if value is None:
+            before = len(reading.findings)
+            value = read(record, reading)
+            if value is not None and len(reading.findings) == before:
+                remember(self._known, key, value)
+        return value
+
+
 class PatientReader:
     """Compiled `patient`, with the merges that came since."""
 
@@ -47,8 +73,17 @@ class PatientReader:
         self.birth_date = Field(mapping, "patient", "birth_date", day, grave=False)
         self.address = Field(mapping, "patient", "address", text, grave=False)
 
+        fields = (self.id, self.mrn, self.family, self.given, self.sex, self.phone, self.birth_date, self.address)
+        self._memory = Memory(*fields)
+
     def read(self, record: VisitRecord, reading: Reading) -> Patient | None:
         """The patient under the record that survives; None when the messages name none."""
+        if record.merges():
+            return self._read(record, reading)
+        found: Patient | None = self._memory.of(record, reading, self._read)
+        return found
+
+    def _read(self, record: VisitRecord, reading: Reading) -> Patient | None:
         identity = self.id.read(record, reading)
         if identity is None:
             return None
@@ -110,10 +145,11 @@ class CoverageReader:
         self.id = Field(mapping, "coverages", "id", text, grave=False)
         self.order = Field(mapping, "coverages", "order", count)
         self.start, self.end = (Field(mapping, "coverages", name, day) for name in ("period_start", "period_end"))
+        self._memory = Memory(*self.texts.values(), self.id, self.order, self.start, self.end, names=self.each)
 
     def read(self, record: VisitRecord, reading: Reading, on: date | None) -> tuple[Coverage, ...]:
         """The coverages in force on the service date, in their order."""
-        found = [self._one(scope, reading) for scope in self._items(record)]
+        found: list[Coverage] = self._memory.of(record, reading, self._all)
         valid = [one for one in found if on is None or not _outside(one, on)]
         if len(valid) < len(found):
             reading.report("MP14", f"{len(found) - len(valid)} of {len(found)} coverages are not in force on {on}")
@@ -125,6 +161,9 @@ class CoverageReader:
             )
             reading.report("MP05", f"{counted} (order 1)", where="coverages.order")
         return tuple(valid)
+
+    def _all(self, record: VisitRecord, reading: Reading) -> list[Coverage]:
+        return [self._one(scope, reading) for scope in self._items(record)]
 
     def _items(self, record: VisitRecord) -> list[SegmentScope]:
         for message in record.layers:
@@ -164,12 +203,16 @@ class ProviderReader:
             mapping, role, "id", "npi", "name", "credential", "taxonomy"
         )
         self.severity = Severity.ERROR if role == "rendering" else Severity.WARNING
+        own = (self.id, self.npi, self.name, self.credential, self.taxonomy)
+        self._own_fields = sorted({path.field for field in own for path in field.paths})
+        self._lasting = all(field.looks_only_at("FT1") for field in own)
+        self._known: dict[tuple[str, ...], Provider] = {}
 
     def read(self, record: VisitRecord, lines: Sequence[LineScope], reading: Reading) -> Provider | None:
         """The one clinician whom the lines, or else the visit's messages, name in this role."""
         for path in self.each:
             scopes: Sequence[Scope] = lines if path.segment in ("FT1", "PR1") else [record]
-            found = list(dict.fromkeys(one for scope in scopes if (one := self._one(path, scope, reading)) is not None))
+            found = list(dict.fromkeys(one for scope in scopes if (one := self._of(path, scope, reading)) is not None))
             if len(found) > 1:
                 reading.report(
                     "MP16", f"{len(found)} clinicians are named as {self.role}", where=self.role, severity=self.severity
@@ -178,6 +221,20 @@ class ProviderReader:
             if found:
                 return found[0]
         return None
+
+    def _of(self, path: SegmentPath, scope: Scope, reading: Reading) -> Provider | None:
+        """The clinician of a line; the same text in its fields is the same clinician."""
+        if not self._lasting or not isinstance(scope, LineScope) or path.segment != "FT1" or path.which:
+            return self._one(path, scope, reading)
+        head = scope.group.head
+        key = (head.delimiters.declared, head.field(path.field), *[head.field(position) for position in self._own_fields])
+        found = self._known.get(key)
+        if found is None:
+            before = len(reading.findings)
+            found = self._one(path, scope, reading)
+            if found is not None and len(reading.findings) == before:
+                remember(self._known, key, found)
+        return found
 
     def _one(self, path: SegmentPath, scope: Scope, reading: Reading) -> Provider | None:
         for segments in scope.segments(path.segment):
@@ -213,14 +270,20 @@ class DiagnosisReader:
         self.each = texts(mapping.spec.diagnoses.each)
         self.code = Field(mapping, "diagnoses", "code", text)
         self.rank = Field(mapping, "diagnoses", "rank", count, grave=False)
+        self._memory = Memory(self.code, self.rank, names=self.each)
 
     def read(self, record: VisitRecord, of_lines: Iterable[str], reading: Reading) -> tuple[Diagnosis, ...]:
         """The diagnoses in billing order, then those that only a line names."""
-        found = sorted(self._listed(record, reading), key=lambda one: (one.rank is None, one.rank or 0))
-        once = {one.code: one for one in reversed(found)}
-        ordered = list(dict.fromkeys(one.code for one in found))
+        once: dict[str, Diagnosis] = self._memory.of(record, reading, self._ordered)
         extra = [code for code in dict.fromkeys(of_lines) if code not in once]
-        return (*(once[code] for code in ordered), *(Diagnosis(code=code) for code in extra))
+        return (*once.values(), *(Diagnosis(code=code) for code in extra))
+
+    def _ordered(self, record: VisitRecord, reading: Reading) -> dict[str, Diagnosis]:
+        """Each code once, in billing order."""
+        once: dict[str, Diagnosis] = {}
+        for one in sorted(self._listed(record, reading), key=lambda one: (one.rank is None, one.rank or 0)):
+            once.setdefault(one.code, one)
+        return once
 
     def _listed(self, record: VisitRecord, reading: Reading) -> Iterator[Diagnosis]:
         for message in record.charging_first:

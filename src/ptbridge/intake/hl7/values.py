@@ -21,6 +21,7 @@ _ICD = re.compile(r"[A-TV-Z]\d[0-9A-Z](?:\.?[0-9A-Z]{1,4})?")
 _NPI = re.compile(r"\d{10}")
 
 
+@lru_cache(maxsize=4096)
 def day(written: str) -> date:
     """`20260304…` as the civil day that is written: no zone moves it. A year or a month alone is no day."""
     found = _STAMP.fullmatch(written.strip())
@@ -56,6 +57,7 @@ def _offset(written: str) -> timezone:
     return timezone(timedelta(minutes=-minutes if written[0] == "-" else minutes))
 
 
+@lru_cache(maxsize=4096)
 def minutes(written: str, unit: str, zone: ZoneInfo) -> Minutes:
     """Whole minutes from a number, also with a label or a unit of its own. A stated unit beats the mapping's."""
     found = _MINUTES.fullmatch(written.strip())
@@ -64,6 +66,7 @@ def minutes(written: str, unit: str, zone: ZoneInfo) -> Minutes:
     return values.minutes(found[1], "min" if found[2] else unit, zone)
 
 
+@lru_cache(maxsize=4096)
 def icd10(written: str) -> str:
     """An ICD-10-CM code in capitals with its dot, which many senders leave out; anything else as it stands."""
     code = written.strip().upper()
