@@ -194,14 +194,18 @@ def _key(transaction: Transaction, used: Counter[str]) -> str:
 
 
 def _codes(segment: Segment, path: SegmentPath) -> list[str]:
-    """Every repetition's code. Codes that a sender joined as components (`M54.5^M25.561`) are taken apart."""
+    """Every repetition's code. Codes that a sender joined as components (`M54.5^M25.561`) are taken apart.
+
+    Only where a code stands in component 2, which is a text by the standard: `I10` in component 3 names ICD-10-CM in table
+    0396, and would be read as hypertension.
+    """
     found = []
     for repetition in segment.repetitions(path.field):
         first = segment.leaf(repetition, path.component, path.subcomponent)
         if first is None:
             continue
         found.append(hl7.icd10(first))
-        if hl7.looks_like_icd10(first) and not path.names_component:
+        if hl7.looks_like_icd10(segment.leaf(repetition, 2) or "") and not path.names_component:
             parts = [leaf for number, inner, leaf in segment.parts(repetition) if number > 1 and inner == 1]
             found += [hl7.icd10(part) for part in parts if hl7.looks_like_icd10(part)]
     return found
