@@ -240,6 +240,8 @@ def _simple_equality(condition: Condition) -> tuple[str, str] | None:
 
 def _test(condition: Condition) -> Test:
     if condition.exists:
+        if coded := _coded(condition.steps):
+            return _has(*coded)
         exists = _chain(condition.steps, _found)
         return lambda node, index: exists(node, index, _NOWHERE) is not None
     every, literal = _chain(condition.steps, _collect), condition.literal
@@ -250,6 +252,31 @@ def _test(condition: Condition) -> Test:
         return len(out) == 1 and out[0] == literal and (out[0].__class__ is bool) is (literal.__class__ is bool)
 
     return equal
+
+
+def _coded(steps: tuple[Step, ...]) -> tuple[str, str, str, str] | None:
+    """The parts of `type.coding.where(code = 'x')`, which mappings ask of every participant, identifier and category."""
+    if len(steps) != 3 or steps[2].kind != "where" or len(steps[2].argument) != 1:
+        return None
+    fields, _ = shape(steps[:2])
+    simple = _simple_equality(steps[2].argument[0])
+    return (fields[0], fields[1], *simple) if fields and simple else None
+
+
+def _has(outer: str, inner: str, name: str, literal: str) -> Test:
+    """Whether any node at `outer.inner` has this text as `name`: two loops instead of a call for each step."""
+    one = [literal]
+
+    def has(node: Any, _index: RecordIndex) -> bool:
+        concepts = node.get(outer) if node.__class__ is dict else None
+        for concept in concepts if concepts.__class__ is list else (concepts,):
+            codings = concept.get(inner) if concept.__class__ is dict else None
+            for coding in codings if codings.__class__ is list else (codings,):
+                if coding.__class__ is dict and ((value := coding.get(name)) == literal or value == one):
+                    return True
+        return False
+
+    return has
 
 
 def _indexed(before: Run, position: int, then: Run) -> Run:

@@ -104,7 +104,7 @@ class Lines:
             by_assistant=by_assistant,
             units_documented=units,
             modifiers=self._modifiers(item, kind, reading, service.modifiers),
-            diagnosis_codes=tuple(dict.fromkeys(code for _, code in self.find_icd(self.diagnoses.every(item, kind, reading)))),
+            diagnosis_codes=self._diagnosis_codes(item, kind, reading),
             sequence=position,
             start=start,
             end=end,
