@@ -138,7 +138,6 @@ def _visit(record: SourceRecord, compiled: FhirMapping, reading: Reading, visit_
         source=record.source,
         visit_id=visit_id,
         version=record.version or compiled.version(None, "", reading) or "",
-        record_sha256=record.sha256,
         status=facts["status"],
         service_date=on,
         started_at=started_at,

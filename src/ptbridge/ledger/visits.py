@@ -40,7 +40,7 @@ class StoredVisit:
 
 def content_of(visit: Visit) -> bytes:
     """The visit's own content as canonical JSON: what it says, not which version of the source said it."""
-    return _encode(replace(visit, version="", record_sha256=""))
+    return _encode(replace(visit, version=""))
 
 
 class Visits:

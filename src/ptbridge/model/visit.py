@@ -99,7 +99,6 @@ class Visit:
     source: str
     visit_id: str
     version: str = ""
-    record_sha256: str = ""
     status: VisitStatus = VisitStatus.UNKNOWN
     service_date: date | None = None
     started_at: datetime | None = None  # orders the visits of a day; the service date does not come from here

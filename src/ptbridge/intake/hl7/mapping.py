@@ -94,7 +94,6 @@ class Hl7Mapping:
             source=record.source,
             visit_id=record.record_key,
             version=record.version,
-            record_sha256=record.sha256,
             status=facts["status"],
             service_date=on,
             started_at=self.started_at.read(messages, reading),

@@ -350,6 +350,7 @@ def test_a_word_of_a_status_table_that_the_reader_does_not_know_is_refused_with_
     )
     with pytest.raises(ConfigError, match=r"own\.yaml:6: .*'bill' is not one of charge, credit, not-a-charge"):
         compile_mapping(load_mapping(path))
+    start = "mapping: own\nextends: emrs/hl7v2_generic\nstandard: hl7v2\n"
     path.write_text(start + "visit:\n  service_date: {take: FT1.4}\n")
     with pytest.raises(ConfigError, match=r"own\.yaml:5"):
         compile_mapping(load_mapping(path))
