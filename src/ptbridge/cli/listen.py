@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -39,9 +40,9 @@ def listen(config_folder: Path, clinic: str | None, port: int | None, folder: st
 
 
 def _ready(json_wanted: bool, listening: Sequence[Listening]) -> None:
-    """One line for each clinic, or one JSON document: whoever started us waits for it."""
+    """One line for each clinic, or one line of JSON for all: whoever started us waits for it."""
     if json_wanted:
-        screen.put_json(listening)
+        _put(listening)
     for one in () if json_wanted else listening:
         places = [f"{one.address} ({one.secured})" if one.address else "", f"folder {one.folder}" if one.folder else ""]
         screen.say(f"ready: {one.clinic} on {' and '.join(place for place in places if place)}")
@@ -50,10 +51,15 @@ def _ready(json_wanted: bool, listening: Sequence[Listening]) -> None:
 
 def _goodbye(heard: Heard, json_wanted: bool) -> None:
     if json_wanted:
-        screen.put_json(heard)
+        _put(heard)
         return
     counted = ", ".join(f"{clinic} {count}" for clinic, count in sorted(heard.received.items()) if count)
     screen.say(f"stopped; messages received: {counted or 'none'}")
     for code, count in sorted(heard.problems.items()):
         if count:
             screen.say(f"{count} {code}")
+
+
+def _put(answer: object) -> None:
+    """JSON on one line: a service's output is read line by line."""
+    screen.say(json.dumps(screen.plain(answer), ensure_ascii=False))

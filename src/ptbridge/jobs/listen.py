@@ -85,8 +85,9 @@ def _specs(config: Config, clinic: str | None, port: int | None, folder: str | N
 
 def _overridden(spec: ClinicSpec, port: int | None, folder: str | None) -> ClinicSpec:
     options = dict(spec.source.options)
+    host = Hl7Options.of(options).host
     if port is not None:
-        options["address"] = f"{Hl7Options.of(options).host}:{port}"
+        options["address"] = f"{host}:{port}"
     if folder is not None:
         options["drop_folder"] = folder
     if not options.get("address") and not options.get("drop_folder"):
