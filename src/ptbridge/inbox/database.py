@@ -63,7 +63,7 @@ def connect(folder: Path, *, write: bool) -> apsw.Connection:
         raise LedgerError(f"{path}: no inbox yet. Run `ptbridge listen` first.")
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        connection.set_busy_timeout(10_000)
+        connection.set_busy_timeout(3_000)  # other writers only add a file's messages at a time
         connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY")
         connection.execute("PRAGMA wal_autocheckpoint=4000; PRAGMA trusted_schema=OFF")
         _bring_up(connection, write=write)

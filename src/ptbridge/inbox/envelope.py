@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from ptbridge.errors import RecordError
-from ptbridge.wire.hl7v2 import Message
+from ptbridge.wire.hl7v2 import Message, Segment
 
 TAKEN, IGNORED, DAMAGED = "taken", "ignored", "damaged"
 
@@ -21,7 +22,6 @@ _HANDLED = frozenset(
 )
 _OF_A_VISIT = frozenset({"MDM", "ORU", "BAR"})  # nothing can be done with one that names no visit
 _TEST_IDS = frozenset({"T", "D"})  # MSH-11: training and debugging (table 0103)
-_PLAIN_KEYS = ("PV1-19", "PID-18", "PV1-50", "SCH-1", "SCH-2", "MRG-3", "MRG-5")
 VISIT_KEYS = frozenset({"PV1-19", "PID-18", "PV1-50"})
 
 
@@ -55,12 +55,13 @@ def envelope_of(raw: bytes, rules: Rules) -> Envelope:
     except RecordError as error:
         return Envelope(state=DAMAGED, reason=str(error))
     header = message.header
-    kind = f"{message.code}^{message.trigger}"
-    keys = tuple(dict.fromkeys(_keys(message)))
+    code, trigger = message.code, message.trigger
+    kind = f"{code}^{trigger}"
+    keys = tuple(dict.fromkeys(_keys(message, code, trigger)))
     reason = _ignored(message, kind, keys, rules)
     damage = "" if message.control_id else "MSH-10: the control id is absent. Ask the sender to give every message one."
     remarks = [remark.code for remark in message.remarks]
-    if not reason and message.segments("FT1") and message.code not in CHARGES | rules.charges_from:
+    if not reason and message.segments("FT1") and code not in CHARGES and code not in rules.charges_from:
         remarks.append("charges-not-enabled")
     return Envelope(
         sender=header.value(3) or "",
@@ -78,7 +79,7 @@ def envelope_of(raw: bytes, rules: Rules) -> Envelope:
 def _ignored(message: Message, kind: str, keys: tuple[tuple[str, str], ...], rules: Rules) -> str:
     """Why a whole message is only recorded and counted; empty when it is taken. Never patient data."""
     code = message.code
-    processing = (message.get("MSH-11") or "").upper()
+    processing = (message.header.value(11) or "").upper()
     if processing in _TEST_IDS:
         return f"processing id {processing}"
     if code in MAY_CHARGE and code in rules.charges_from and message.segments("FT1"):
@@ -90,55 +91,68 @@ def _ignored(message: Message, kind: str, keys: tuple[tuple[str, str], ...], rul
     return ""
 
 
-def _keys(message: Message) -> Iterator[tuple[str, str]]:
-    for path in _PLAIN_KEYS:
-        segments = message.segments(path[:3])
-        value = segments[0].value(int(path[4:])) if segments else None
-        if value is not None:
-            yield path, value
-    for name in ("PID", "MRG"):
-        for segment in message.segments(name):
-            yield from _patient_keys(message, name, 3 if name == "PID" else 1, segment.number)
-    if message.code == "ADT":
-        yield from _person_keys(message)
-    for charge in message.segments("FT1"):
-        if day := civil_day(charge.value(4)):
+def _keys(message: Message, code: str, trigger: str) -> Iterator[tuple[str, str]]:
+    """Every (path, value) under which the message is looked for; each segment is asked once."""
+    patients: list[str] = []
+    for segment in message.segments("PID")[:1]:
+        patients = _identifiers(segment, 3)
+        yield from (("PID-3", value) for value in patients)
+        yield from _plain(segment, 18)
+    visits = message.segments("PV1")[:1]
+    for segment in visits:
+        yield from _plain(segment, 19, 50)
+    for segment in message.segments("SCH")[:1]:
+        yield from _plain(segment, 1, 2)
+    for segment in message.segments("FT1"):
+        if day := civil_day(segment.field(4)):
             yield "FT1-4", day
-    if day := due_day(message):
+    if code == "ADT":
+        yield from _of_person(message, trigger, patients, bool(visits) and visits[0].value(19) is not None)
+    if code in ("ADT", "SIU") and (day := due_day(message, code, trigger)):
         yield "due", day
 
 
-def _person_keys(message: Message) -> Iterator[tuple[str, str]]:
-    """Who is left after a merge (`survivor`); whose own facts it brings, of no one visit (`person`)."""
-    if not message.segments("PID"):
-        return
-    about_patient = [value for _, value in _patient_keys(message, "PID", 3, 1)]
-    if message.segments("MRG"):
-        yield from (("survivor", value) for value in about_patient)
-    elif message.trigger in ("A28", "A31") or message.get("PV1-19") is None:
-        yield from (("person", value) for value in about_patient)
-
-
-def _patient_keys(message: Message, name: str, position: int, number: int) -> Iterator[tuple[str, str]]:
-    """Each identifier with its assigning authority, which keeps patient 7 of one clinic apart from patient 7 of another."""
-    segment = message.segments(name)[number - 1]
-    for repetition in segment.repetitions(position):
-        value = segment.leaf(repetition, 1)
+def _plain(segment: Segment, *positions: int) -> Iterator[tuple[str, str]]:
+    for position in positions:
+        value = segment.value(position)
         if value is not None:
-            yield f"{name}-{position}", f"{value}|{segment.leaf(repetition, 4) or ''}"
+            yield f"{segment.name}-{position}", value
 
 
-def due_day(message: Message) -> str:
+def _of_person(message: Message, trigger: str, patients: list[str], of_visit: bool) -> Iterator[tuple[str, str]]:
+    """Who is left after a merge (`survivor`), and whose own facts it brings, of no one visit (`person`)."""
+    merged = message.segments("MRG")
+    for segment in merged:
+        yield from (("MRG-1", value) for value in _identifiers(segment, 1))
+        yield from _plain(segment, 3, 5)
+    if merged:
+        yield from (("survivor", value) for value in patients)
+    elif trigger in ("A28", "A31") or not of_visit:
+        yield from (("person", value) for value in patients)
+
+
+def _identifiers(segment: Segment, position: int) -> list[str]:
+    """Each identifier with its assigning authority, which keeps patient 7 of one clinic apart from patient 7 of another."""
+    leaf = segment.leaf
+    return [
+        f"{value}|{leaf(repetition, 4) or ''}"
+        for repetition in segment.repetitions(position)
+        if (value := leaf(repetition)) is not None
+    ]
+
+
+def due_day(message: Message, code: str, trigger: str) -> str:
     """The civil day (`2026-03-04`) on which a booked or registered visit takes place; empty for other messages."""
-    if message.code == "SIU":
+    if code == "SIU":
         paths: tuple[str, ...] = ("SCH-11.4", "TQ1-7", "AIS-4", "AIL-6", "AIP-6", "AIG-8")
-    elif message.code == "ADT" and message.trigger in ("A01", "A04", "A05"):
+    elif trigger in ("A01", "A04", "A05"):
         paths = ("PV1-44", "EVN-2", "MSH-7")
     else:
         return ""
     return next((day for path in paths if (day := civil_day(message.get(path)))), "")
 
 
+@lru_cache(maxsize=4096)
 def civil_day(written: str | None) -> str:
     """`20260304…` as `2026-03-04`, the day as written, without any shift of zone; empty when it is no such day."""
     digits = (written or "")[:8]

@@ -50,7 +50,7 @@ async def open_source(
 ) -> AsyncIterator[SourceClient]:
     """What a connector's `pull` and `check` are handed. Raises ConfigError for a secret that cannot be had."""
     source = spec.source
-    async with _server(config, spec) as fhir, _inbox(config, spec, rehearsal=rehearsal) as inbox:
+    async with _server(config, spec) as fhir, _inbox(config, spec, take=known is not None and not rehearsal) as inbox:
         yield SourceClient(
             fhir=fhir,
             clinic=spec.clinic,
@@ -69,12 +69,12 @@ async def open_source(
 
 
 @asynccontextmanager
-async def _inbox(config: Config, spec: ClinicSpec, *, rehearsal: bool) -> AsyncIterator[Inbox | None]:
-    """What `ptbridge listen` received for this clinic, and the complete files of its drop folder; None without any."""
+async def _inbox(config: Config, spec: ClinicSpec, *, take: bool) -> AsyncIterator[Inbox | None]:
+    """What `ptbridge listen` received for this clinic, with its drop folder's files where `take`; None without any."""
     if connector(spec.source.connector).INFO.standard != "HL7 v2":
         yield None
         return
-    if not rehearsal:  # a rehearsal moves no file
+    if take:  # a run; a rehearsal and a check move no file
         await asyncio.to_thread(take_drop_folder, config, spec)
     if not (config.state / INBOX_FILE).exists():
         yield None
