@@ -115,6 +115,9 @@ def show_status(name: str, standing: Mapping[str, Any]) -> None:
         words = ", ".join(f"{number:,} {screen.clean(state)}" for state, number in states.items())
         oldest = min(row["queued_at"] for row in standing["waiting"])
         screen.say(f"  waiting for the biller: {words}; the oldest since {_when(oldest)}")
+    if standing.get("messages"):
+        screen.say("  messages received")
+        screen.say(screen.table([(label, f"{number:,}") for label, number in standing["messages"].items()], right=(1,)))
     for key, value in (standing.get("cursor") or {}).items():
         screen.say(f"  read up to {screen.clean(key)} {screen.clean(value)}", dim=True)
     last = standing.get("last_run")

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ptbridge.errors import ConfigError, LedgerError
+from ptbridge.inbox import INBOX_FILE, ClinicInbox
 from ptbridge.ledger import DayRow, Ledger
 from ptbridge.specs.config import Config
 
@@ -31,8 +32,17 @@ def status(config: Config, clinic: str | None = None) -> dict[str, Any]:
                 "waiting": ledger.accounts.waiting(name),
                 "cursor": ledger.cursor(name, config.clinics[name].source.connector),
                 "last_run": last,
+                "messages": _messages(config, name),
             }
     return found
+
+
+def _messages(config: Config, clinic: str) -> dict[str, int]:
+    """HL7 messages received, by state and kind; what is not handled is counted, never dropped. Empty without an inbox."""
+    if not (config.state / INBOX_FILE).exists():
+        return {}
+    with ClinicInbox.open(config.state, clinic) as inbox:
+        return inbox.counts()
 
 
 def held(config: Config, clinic: str | None = None) -> list[dict[str, Any]]:
