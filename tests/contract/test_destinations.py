@@ -208,7 +208,7 @@ async def csv_drop_rig(folder: Path) -> AsyncIterator[Rig]:
 
 @asynccontextmanager
 async def hl7v2_dft_rig(folder: Path) -> AsyncIterator[Rig]:
-    """Into files; over MLLP nothing can be looked up, and tests/unit/destinations/test_hl7v2_dft.py holds that way to its word."""
+    """Into files; over MLLP nothing can be looked up: tests/unit/destinations/test_hl7v2_dft.py holds that way to its word."""
     destination = plugins.destination("hl7v2_dft").build(
         DestinationSpec(platform="hl7v2_dft", folder=str(folder), options={"profile": "full_day"}),
         clinic="oak",
