@@ -182,8 +182,7 @@ class _Coder:
         """One line for the units without and one for those with the modifier; no units is an exclusion with its rule."""
         because = self.counted.because.get(name, "")
         if not split.with_modifier and not split.without:
-            if procedure.row.code == name:
-                _exclude(self.documented, procedure, "zero-units", because)
+            _exclude(self.documented, procedure, "zero-units", because)
             return
         base, finding = with_discipline(procedure, self.day.discipline, self.terms)
         if finding is not None:
