@@ -1,6 +1,8 @@
 """The pretend clinic's day as its EMR tells it over HL7 v2: booked, arrived, charged, signed; later a correction and a merge.
 
-The visits are those of `day.DAY`. This EMR credits a charge by its FT1-2 and charges it anew, and registers one patient twice.
+The visits are those of `day.DAY`, numbered in this EMR's own way; `fates` is the truth that a run can be checked against.
+This EMR credits a charge by its FT1-2 and charges it anew, and registers a patient twice: only the merge in the evening says
+that two visits are one patient's day.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from random import Random
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from .day import STAFF, Clinician, plans
+from .day import FATES, PLANTED, STAFF, Clinician, plans
 from .maker import CHICAGO, DAY, SEED
 from .people import Person, person
 from .plan import Line, VisitPlan, emr_units
@@ -31,13 +33,24 @@ class Told(NamedTuple):
     raw: bytes
 
 
+def visit_number(visit: str) -> str:
+    """This EMR's number (PV1-19) of a visit of the day's table."""
+    return visit.replace("enc-", "V")
+
+
+def fates() -> dict[str, str]:
+    """Visit number -> where the visit must end: sent, held or excluded."""
+    return {visit_number(visit): fate for visit, fate in FATES.items()}
+
+
 def hl7_day(day: date = DAY, time_zone: ZoneInfo = CHICAGO, seed: int = SEED) -> list[Told]:
     """The day's messages in the order in which they are sent. The same arguments give the same bytes."""
     random = Random(seed)
     found: list[VisitPlan] = list(plans(day, time_zone, random))
     people = {plan.patient_id: person(random, over_65=plan.payer == "MCR-B") for plan in found}
     finished = [plan for plan in found if plan.status == "finished" and plan.kept_lines]
-    twice, corrected = finished[-1], finished[0]
+    corrected = finished[0]
+    twice = next(plan for plan in found if plan.id == PLANTED["same-day-second"])
     told: list[tuple[datetime, str, VisitPlan, list[str]]] = []
     for plan in found:
         mrn = f"{plan.patient_id}-B" if plan is twice else plan.patient_id
@@ -46,7 +59,10 @@ def hl7_day(day: date = DAY, time_zone: ZoneInfo = CHICAGO, seed: int = SEED) ->
     told.append((evening, "DFT^P03^DFT_P03", corrected, _correction(corrected, people[corrected.patient_id])))
     told.append((evening, "ADT^A40^ADT_A39", twice, _merge(twice, people[twice.patient_id])))
     told.sort(key=lambda one: one[0])
-    return [Told(at, kind, plan.id, _message(number, at, kind, body)) for number, (at, kind, plan, body) in enumerate(told, 1)]
+    return [
+        Told(at, kind, visit_number(plan.id), _message(number, at, kind, body))
+        for number, (at, kind, plan, body) in enumerate(told, 1)
+    ]
 
 
 def _visit(plan: VisitPlan, who: Person, mrn: str) -> Iterator[tuple[datetime, str, VisitPlan, list[str]]]:
@@ -69,24 +85,32 @@ def _visit(plan: VisitPlan, who: Person, mrn: str) -> Iterator[tuple[datetime, s
 
 
 def _charges(plan: VisitPlan) -> list[str]:
-    units = emr_units(plan.kept_lines, plan.payer)
-    shown = [units.pop(line.code, 0) if line.timed else 1 for line in plan.kept_lines]
-    found = []
-    for number, (line, count) in enumerate(zip(plan.kept_lines, shown, strict=True), 1):
-        found += _charge(plan, number, line, "CG", count if plan.shows_units else None)
-    return found
+    return [
+        segment
+        for number, line in enumerate(plan.kept_lines, 1)
+        for segment in _charge(plan, number, line, "CG", _units(plan, line))
+    ]
+
+
+def _units(plan: VisitPlan, line: Line) -> int | None:
+    """What this EMR shows as units; None where it shows none."""
+    if line.units is not None:
+        return line.units
+    if not plan.shows_units or line.minutes is None or line.local:
+        return None
+    return emr_units(plan.kept_lines, plan.payer)[line.code] if line.timed else 1
 
 
 def _correction(plan: VisitPlan, who: Person) -> list[str]:
     """The first charge is taken back and written anew with five minutes less."""
     line = plan.kept_lines[0]
-    units = emr_units(plan.kept_lines, plan.payer).get(line.code, 1) if line.timed else 1
+    units = _units(plan, line)
     changed = Line(line.code, max((line.minutes or 0) - 5, 1))
     body = [_patient(who, plan.patient_id), _encounter(plan)]
     return [
         *body,
         *_charge(plan, 1, line, "CD", units),
-        *_charge(plan, 2, changed, "CG", units, key=f"{plan.id}-1-again"),
+        *_charge(plan, 2, changed, "CG", units, key=f"{visit_number(plan.id)}-1-again"),
         *_diagnoses(plan),
         _insurance(plan, who),
     ]
@@ -100,7 +124,7 @@ def _charge(plan: VisitPlan, number: int, line: Line, kind: str, units: int | No
     """FT1 with the procedure in FT1-25, and PR1 with its minutes; a word of the clinic's own stands in FT1-7 alone."""
     on = plan.start.strftime("%Y%m%d")
     ft1 = {
-        1: str(number), 2: key or f"{plan.id}-{number}", 4: on, 5: on, 6: kind,
+        1: str(number), 2: key or f"{visit_number(plan.id)}-{number}", 4: on, 5: on, 6: kind,
         7: f"{_text(line.code)}^^{'L' if line.local else 'C4'}",
         10: "" if units is None else str(units), 19: "~".join(f"{code}^^I10" for code in plan.diagnoses),
         20: _clinician(_BY_ID[plan.clinician]), 21: _clinician(_BY_ID[plan.referring]),
@@ -126,12 +150,21 @@ def _encounter(plan: VisitPlan) -> str:
     doctor, referring = _clinician(_BY_ID[plan.clinician]), _clinician(_BY_ID[plan.referring])
     start = plan.start.strftime("%Y%m%d%H%M")
     return _segment(
-        "PV1", {1: "1", 2: "O", 7: doctor, 8: referring, 10: plan.discipline, 19: f"{plan.id}^^^{_AUTHORITY}^VN", 44: start}
+        "PV1",
+        {
+            1: "1",
+            2: "O",
+            7: doctor,
+            8: referring,
+            10: plan.discipline,
+            19: f"{visit_number(plan.id)}^^^{_AUTHORITY}^VN",
+            44: start,
+        },
     )
 
 
 def _insurance(plan: VisitPlan, who: Person) -> str:
-    member = f"{plan.payer[:3]}X{plan.patient_id[-4:]}000"
+    member = "" if plan.id == PLANTED["missing-member-id"] else f"{plan.payer[:3]}X{plan.patient_id[-4:]}000"
     name = f"{_text(who.family)}^{_text(who.given)}"
     fields = {1: "1", 2: plan.payer, 3: f"{plan.payer}^^^{_AUTHORITY}", 4: plan.payer, 14: plan.authorization or ""}
     return _segment("IN1", {**fields, 16: name, 17: "SEL", 36: member})
@@ -140,13 +173,23 @@ def _insurance(plan: VisitPlan, who: Person) -> str:
 def _schedule(plan: VisitPlan, status: str) -> str:
     start = plan.start.strftime("%Y%m%d%H%M%S")
     return _segment(
-        "SCH", {1: f"A-{plan.id}", 2: f"A-{plan.id}", 6: "ROUTINE", 7: plan.visit_type, 11: f"^^^{start}", 25: status}
+        "SCH",
+        {
+            1: f"A-{visit_number(plan.id)}",
+            2: f"A-{visit_number(plan.id)}",
+            6: "ROUTINE",
+            7: plan.visit_type,
+            11: f"^^^{start}",
+            25: status,
+        },
     )
 
 
 def _note(plan: VisitPlan, at: datetime) -> str:
     state = "AU" if plan.note == "final" else "PA"
-    return _segment("TXA", {1: "1", 2: "PN", 3: "TX", 4: at.strftime("%Y%m%d%H%M%S"), 12: f"N-{plan.id}", 17: state})
+    return _segment(
+        "TXA", {1: "1", 2: "PN", 3: "TX", 4: at.strftime("%Y%m%d%H%M%S"), 12: f"N-{visit_number(plan.id)}", 17: state}
+    )
 
 
 def _clinician(who: Clinician) -> str:

@@ -58,4 +58,8 @@ def test_the_wheel_alone_gives_the_demo(wheel: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)
     assert outcome["visits"] >= 60 and outcome["biller"]["charges"] == 56 and outcome["biller"]["violations"] == []
+    second = outcome["second_clinic"]["biller"]
+    assert {name: second[name] for name in ("charges", "units", "amount_cents", "events", "violations")} == {
+        name: outcome["biller"][name] for name in ("charges", "units", "amount_cents", "events", "violations")
+    }, "the same day over HL7 v2"
     assert list((tmp_path / "work" / "config" / "state" / "reports").glob("*.html"))

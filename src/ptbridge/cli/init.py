@@ -44,6 +44,7 @@ class Written:
 @click.option("--token-url", metavar="URL", default="", help="Pin the token endpoint; discovered otherwise.")
 @click.option("--scope", "scopes", metavar="SCOPE", multiple=True, help="A scope to ask for; repeat it.")
 @click.option("--emr-secret", metavar="REF", default="file:secrets/emr_secret", help="Reference to the client secret or token.")
+@click.option("--listen", metavar="ADDRESS", help="Where to receive an EMR's HL7 v2 messages, as 127.0.0.1:2575.")
 @click.option("--destination", metavar="NAME", help="How charges go: charge_api or csv_drop.  [default: charge_api]")
 @click.option("--biller-url", metavar="URL", help="The biller's base address.")
 @click.option("--biller-folder", metavar="DIR", default="", help="The folder for csv_drop.")
@@ -85,6 +86,7 @@ _QUESTIONS = {
     "emr_url": ("The EMR's FHIR base address", None),
     "emr_auth": ("How to prove who we are to the EMR", "private_key_jwt"),
     "client_id": ("The client id that the EMR gave us", None),
+    "listen": ("Where to receive the EMR's messages", "127.0.0.1:2575"),
     "destination": ("How charges go to the biller", "charge_api"),
     "biller_url": ("The biller's base address", None),
     "biller_folder": ("The folder for the files", "outbox"),
@@ -93,13 +95,24 @@ _QUESTIONS = {
 
 def _wanted(given: dict[str, Any], key: str) -> bool:
     """Whether a question makes sense after the answers so far."""
+    if key in ("emr_url", "emr_auth"):
+        return _standard(given).startswith("FHIR")  # messages and files come by themselves: there is no server to ask
     if key == "client_id":
-        return bool(given["emr_auth"] not in ("none", "bearer"))
+        return bool(given["emr_auth"] not in (None, "none", "bearer"))
+    if key == "listen":
+        return _standard(given) == "HL7 v2"
     if key == "biller_url":
         return bool(given["destination"] != "csv_drop")
     if key == "biller_folder":
         return bool(given["destination"] == "csv_drop")
     return True
+
+
+def _standard(given: dict[str, Any]) -> str:
+    """What the connector of the answers so far speaks. Raises ConfigError for one that is not there."""
+    from ptbridge import plugins
+
+    return str(plugins.connector(given["connector"]).INFO.standard)
 
 
 def _ask(given: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +128,8 @@ def _require(given: dict[str, Any]) -> dict[str, Any]:
     """Fill what has a default; name every other missing option at once. A time zone is never guessed."""
     answers = dict(given)
     for key in ("connector", "emr_auth", "destination"):
-        answers[key] = answers[key] or _QUESTIONS[key][1]
+        if not answers[key] and _wanted(answers, key):
+            answers[key] = _QUESTIONS[key][1]
     missing = [key for key in _QUESTIONS if not answers[key] and _wanted(answers, key)]
     if missing:
         raise click.UsageError(
@@ -143,8 +157,12 @@ def _answers(given: dict[str, Any], routes: tuple[tuple[str, str], ...], scopes:
         if policy not in policies:
             raise ConfigError(f"--payer {payer}: there is no policy {policy!r}. Known: {', '.join(sorted(policies))}.")
     given["mapping"] = given["mapping"] or connector.INFO.mapping
+    given["emr_auth"] = given["emr_auth"] or "none"
+    address = given.pop("listen")
+    if address and connector.INFO.standard != "HL7 v2":
+        raise ConfigError(f"--listen is for HL7 v2; {given['connector']} speaks {connector.INFO.standard}. Leave it out.")
     texts: dict[str, Any] = {key: value or "" for key, value in given.items()}
-    return Answers(**texts, payers=routes, scopes=scopes)
+    return Answers(**texts, payers=routes, scopes=scopes, options={"address": address} if address else {})
 
 
 def write(folder: Path, answers: Answers) -> Written:

@@ -78,8 +78,7 @@ billing_provider:  # X12 loop 2010AA
 
 source:
   connector: {quoted(answers.connector)}  # ptbridge connector list
-  base_url: {quoted(answers.emr_url)}
-  mapping: mappings/{answers.clinic}.yaml
+{_server(answers)}  mapping: mappings/{answers.clinic}.yaml
 {_auth(answers, _source_auth(answers))}{_options(answers.options)}{_rate(answers.requests_per_second)}
 destination:
   platform: {quoted(answers.destination)}
@@ -90,6 +89,11 @@ fees: fees/{answers.clinic}.csv
 """
 
 
+def _server(answers: Answers) -> str:
+    """The EMR's address; messages and files have none."""
+    return f"  base_url: {quoted(answers.emr_url)}\n" if answers.emr_url else ""
+
+
 def _source_auth(answers: Answers) -> dict[str, str]:
     keys = {"method": answers.emr_auth, "token_url": answers.token_url, "client_id": answers.client_id}
     if answers.emr_auth == "private_key_jwt":
@@ -98,6 +102,8 @@ def _source_auth(answers: Answers) -> dict[str, str]:
 
 
 def _auth(answers: Answers, keys: dict[str, str]) -> str:
+    if not answers.emr_url:
+        return ""
     lines = ["  auth:", *(f"    {key}: {quoted(value)}" for key, value in keys.items() if value)]
     if answers.emr_auth.startswith(("private_key", "client_secret")) and answers.scopes:
         lines.append("    scopes:  # SMART v1 words; an EMR that wants v2 takes system/Encounter.rs")

@@ -53,6 +53,30 @@ def test_doctor_accepts_what_init_wrote(tmp_path: Path, capsys: pytest.CaptureFi
     assert any("no prices" in check["what"] for check in checks)
 
 
+def test_a_clinic_whose_emr_sends_messages_needs_no_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "ptbridge"
+    kept = {flag: value for flag, value in FLAGS.items() if flag not in ("--emr-url", "--client-id")}
+    words = [part for pair in kept.items() for part in pair]
+    assert main(["init", "--config", str(folder), *words, "--connector", "hl7v2"]) == 2
+    assert "--listen" in capsys.readouterr().err and not folder.exists()
+    assert main(["init", "--config", str(folder), *words, "--connector", "hl7v2", "--listen", "127.0.0.1:0"]) == 0
+    clinic = parse((folder / "clinics" / "northside.yaml").read_text()).data
+    assert clinic["source"] == {
+        "connector": "hl7v2",
+        "mapping": "mappings/northside.yaml",
+        "options": {"address": "127.0.0.1:0"},
+    }
+    assert not (folder / "emr_jwks.json").exists()
+    (folder / "secrets/biller_token").write_text("token")
+    (folder / "secrets/biller_token").chmod(0o600)
+    assert doctor(folder, capsys)[0] == 0
+
+
+def test_only_a_clinic_that_receives_messages_is_listened_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert init(tmp_path / "c", listen="127.0.0.1:0") != 0
+    assert "--listen is for HL7 v2" in capsys.readouterr().err and not (tmp_path / "c").exists()
+
+
 def test_private_under_any_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
