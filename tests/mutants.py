@@ -112,12 +112,12 @@ def _sites(tree: ast.Module) -> Iterator[_Site]:
     yield from _children(tree, "", "", None)
 
 
-def _children(node: ast.AST, function: str, inside: str, returns: ast.expr | None) -> Iterator[_Site]:
+def _children(node: ast.AST, function: str, inside: str, returns: ast.expr | None, *, on_import: str = "") -> Iterator[_Site]:
+    """The changes below a node. What stands in its field `on_import` (a function's defaults) takes effect on import."""
     for name, value in list(ast.iter_fields(node)):
         if name in _NOT_WALKED:
             continue
-        on_import = isinstance(node, ast.FunctionDef) and name == "args" and "." not in function
-        where = "" if on_import and not inside else function
+        where = "" if name == on_import else function
         if isinstance(value, list):
             for index, child in enumerate(value):
                 if isinstance(child, ast.AST):
@@ -148,7 +148,8 @@ def _at(
     if isinstance(node, ast.ClassDef) and not function:
         yield from _children(node, "", f"{inside}{node.name}.", None)
     elif isinstance(node, ast.FunctionDef):
-        yield from _children(node, function or f"{inside}{node.name}", inside, node.returns)
+        defaults = "" if function else "args"  # an inner function's are computed when the outer one runs
+        yield from _children(node, function or f"{inside}{node.name}", inside, node.returns, on_import=defaults)
     elif not isinstance(node, ast.Raise):
         yield from _children(node, function, inside, returns)
 

@@ -60,6 +60,9 @@ def main() -> int:
     """Run and report; the exit code."""
     asked = _arguments()
     mutants = list(_listed(asked.packages, asked.only))
+    if asked.again:
+        left = {text for line in asked.again.read_text(encoding="utf-8").splitlines() if (text := _survivor_in(line))}
+        mutants = [one for one in mutants if one.name in left]
     if asked.sample and asked.sample < len(mutants):
         mutants = sorted(random.Random(asked.seed).sample(mutants, asked.sample), key=lambda one: (one.path, one.place))
     if asked.list:
@@ -67,7 +70,7 @@ def main() -> int:
         return 0
     began = time.monotonic()
     survivors, asked_in = run(mutants, asked.jobs, asked.log)
-    whole = not asked.sample and not asked.only
+    whole = not (asked.sample or asked.only or asked.again)
     code = _report(mutants, survivors, asked.packages if whole else ())
     print(
         f"{time.monotonic() - began:.0f} s; {asked_in['warm']} in forks, {asked_in['cold']} imported afresh; seed {asked.seed}"
@@ -83,6 +86,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1, metavar="J")
     parser.add_argument("--only", default="", metavar="TEXT", help="mutants whose name contains this text")
     parser.add_argument("--log", type=Path, metavar="FILE", help="append each answer to this file as it comes")
+    parser.add_argument("--again", type=Path, metavar="FILE", help="those only that survive in this log")
     parser.add_argument("--list", action="store_true", help="print the mutants and stop")
     return parser.parse_args()
 
@@ -305,7 +309,13 @@ def _log(file: Path | None, mutant: Mutant, noticed_by: str) -> None:
     """One line as soon as a mutant's answer is known: a whole run takes half an hour."""
     if file is not None:
         with file.open("a", encoding="utf-8") as out:
-            out.write(f"{'noticed ' if noticed_by else 'SURVIVES'} {_at(mutant)}  {mutant.name}  {noticed_by}\n")
+            out.write(f"{'noticed' if noticed_by else 'survives'}\t{_at(mutant)}\t{mutant.name}\t{noticed_by}\n")
+
+
+def _survivor_in(line: str) -> str:
+    """The name of the mutant that survives in a line of the log; empty when it was noticed."""
+    answer, _, name, _ = line.split("\t")
+    return name if answer == "survives" else ""
 
 
 def _functions() -> dict[tuple[Path, str], list[FunctionType]]:
