@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check bench cases docs format clean
+.PHONY: help demo test check bench fuzz cases docs format clean
 
 help: ## list the words
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ check: $(READY) ## format, lint, strict types, import contracts
 
 bench: $(READY) ## measure the hot paths, as ratios taken side by side (LONG=1: also sync of 100,000 encounters)
 	@$(BIN)/python -m tests.bench $(if $(LONG),--long)
+
+fuzz: $(READY) ## damaged messages, files and pages into every reader (FUZZ_SECONDS=60); a case is one integer
+	@$(BIN)/python -m tests.fuzz
 
 cases: $(READY) ## rewrite the expected golden files; the diff is the review
 	@PTBRIDGE_REWRITE_CASES=1 $(BIN)/python -m pytest tests/cases
