@@ -39,11 +39,11 @@ def clinic_folder(biller_url: str = NOWHERE) -> Iterator[Config]:
         yield load_config(Path(folder))
 
 
-def kit_of(config: Config) -> Kit:
+def kit_of(config: Config, clinic_name: str = CLINIC) -> Kit:
     """The clinic's kit, as a run builds it."""
 
     async def build() -> Kit:
-        spec = config.clinic(CLINIC)
+        spec = config.clinic(clinic_name)
         async with open_destination(config, spec, run_id="bench") as destination:
             return build_kit(config, spec, destination, today=TODAY)
 

@@ -29,9 +29,9 @@ def run(settings: Settings) -> list[Figure]:
     days = five_line_days(kit, settings.size(300, 6))
     findings = sum(len(check(day, kit)) for day in days)
     work = {"page": parse_page, "edits": lambda: [check(day, kit) for day in days]}
-    seconds = interleaved(settings.size(15, 2), work)
+    rounds = interleaved(settings.size(15, 2), work)
     what = f"{len(kit.edits)} edits over a day of 5 lines"
-    figure = rate(what, len(days) / seconds["edits"], DAYS_PER_SECOND, seconds["page"], "days/s")
+    figure = rate(what, len(days) / rounds.seconds("edits"), DAYS_PER_SECOND, rounds.seconds("page"), "days/s")
     return [replace(figure, note=f"{figure.note}; {findings} findings on {len(days)} days")]
 
 

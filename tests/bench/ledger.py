@@ -26,7 +26,7 @@ def run(settings: Settings) -> list[Figure]:
     singles, many = settings.size(1_000, 20), settings.size(10_000, 40)
     one_by_one, fsync = _timed(singles, 1), _fsync_seconds(settings.size(200, 5))
     in_batches = _timed(many, settings.size(BATCH, 10))
-    page_seconds = interleaved(5, {"page": parse_page}, time.perf_counter)["page"]
+    page_seconds = interleaved(5, {"page": parse_page}, time.perf_counter).seconds("page")
     note = f"one fsync here takes {fsync * 1000:.2f} ms, one page parse {page_seconds * 1000:.2f} ms; issue 5 wants"
     return [
         Figure(what="one by one: enqueue, start, finish", value=one_by_one, unit="/s", note=f"{note} {ONE_BY_ONE:,}/s"),
@@ -93,4 +93,4 @@ def _fsync_seconds(count: int) -> float:
             os.fsync(file.fileno())
 
         work: dict[str, Callable[[], object]] = {"fsync": append}
-        return interleaved(count, work, time.perf_counter)["fsync"]
+        return interleaved(count, work, time.perf_counter).seconds("fsync")

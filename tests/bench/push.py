@@ -28,7 +28,7 @@ def run(settings: Settings) -> list[Figure]:
     """Treatment days a second with 16 in flight, then the busiest second of a run with a configured rate."""
     days = settings.size(2_000, 20)
     report, seconds, _ = pushed(days)
-    page_seconds = interleaved(5, {"page": parse_page}, time.perf_counter)["page"]
+    page_seconds = interleaved(5, {"page": parse_page}, time.perf_counter).seconds("page")
     fast = rate("pushed, 16 in flight, answers in 20 ms", report.accepted / seconds, DAYS_PER_SECOND, page_seconds, "days/s")
     _, slow_seconds, peak = pushed(settings.size(500, 20), requests_per_second=CONFIGURED_RATE)
     what = f"busiest second at the biller, {CONFIGURED_RATE}/s configured"

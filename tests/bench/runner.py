@@ -51,20 +51,35 @@ class Figure:
         return {"bench": bench, **asdict(self), "met": self.met}
 
 
-def interleaved(rounds: int, work: Mapping[str, Callable[[], object]], clock: Clock = time.process_time) -> dict[str, float]:
-    """Median seconds of each piece of work, all of them once in every round, so that a busy moment meets them alike.
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """Seconds of each piece of work, one for every round."""
 
-    The collector runs before each piece, outside the measurement, and stays on as in the product. CPU time by default:
-    other processes then cost a single-threaded piece nothing but its caches.
+    taken: Mapping[str, list[float]]
+
+    def seconds(self, name: str) -> float:
+        """The median."""
+        return median(self.taken[name])
+
+    def times(self, name: str, other: str) -> float:
+        """How many times as long as the other: the median over the rounds, each pair from one and the same moment."""
+        return median(mine / theirs for mine, theirs in zip(self.taken[name], self.taken[other], strict=True))
+
+
+def interleaved(rounds: int, work: Mapping[str, Callable[[], object]], clock: Clock = time.process_time) -> Rounds:
+    """Run each piece of work once in every round, so that a busy moment meets them alike.
+
+    The collector runs before each piece, outside the measurement, and then as Python sets it. What a piece made is freed
+    within its time. CPU time by default: other processes then cost a single-threaded piece nothing but its caches.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in work}
+    taken: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(rounds):
         for name, piece in work.items():
             gc.collect()
             started = clock()
             piece()
-            seconds[name].append(clock() - started)
-    return {name: median(taken) for name, taken in seconds.items()}
+            taken[name].append(clock() - started)
+    return Rounds(taken)
 
 
 @cache

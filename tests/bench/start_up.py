@@ -20,10 +20,9 @@ def run(settings: Settings) -> list[Figure]:
         "help": lambda: _run(command, "--help"),
         "python": lambda: _run(sys.executable, "-c", "pass"),
     }
-    seconds = interleaved(settings.size(21, 2), work, time.perf_counter)
-    times = seconds["help"] / seconds["python"]
-    note = f"{times:.1f} times `python -c pass` ({seconds['python']:.3f} s)"
-    return [Figure(what="ptbridge --help", value=seconds["help"], unit="s", target=HELP_SECONDS, note=note)]
+    rounds = interleaved(settings.size(21, 2), work, time.perf_counter)
+    note = f"{rounds.times('help', 'python'):.1f} times `python -c pass` ({rounds.seconds('python'):.3f} s)"
+    return [Figure(what="ptbridge --help", value=rounds.seconds("help"), unit="s", target=HELP_SECONDS, note=note)]
 
 
 def _run(*command: str) -> None:

@@ -36,8 +36,8 @@ class Runs:
 
     @property
     def seconds_a_thousand(self) -> float:
-        """Wall seconds of the first run for each thousand encounters."""
-        return self.first.wall_seconds / self.encounters * 1000
+        """CPU seconds of the first run for each thousand encounters: what else runs on the machine costs wall time only."""
+        return self.first.cpu_seconds / self.encounters * 1000
 
 
 def run(settings: Settings) -> list[Figure]:
@@ -50,20 +50,20 @@ def run(settings: Settings) -> list[Figure]:
     return [
         *figures,
         Figure(
-            what=f"time a thousand, {large.encounters:,} against {small.encounters:,}",
+            what=f"CPU a thousand, {large.encounters:,} against {small.encounters:,}",
             value=large.seconds_a_thousand / small.seconds_a_thousand,
             unit="x",
             target=PROPORTION,
         ),
         Figure(
             what=f"nothing new, {grown:g} times the history",
-            value=large.quiet.wall_seconds / small.quiet.wall_seconds,
+            value=large.quiet.cpu_seconds / small.quiet.cpu_seconds,
             unit="x",
             target=QUIET_PROPORTION,
         ),
         Figure(
             what=f"{large.edits} edits, {grown:g} times the history",
-            value=large.edited.wall_seconds / small.edited.wall_seconds,
+            value=large.edited.cpu_seconds / small.edited.cpu_seconds,
             unit="x",
             target=QUIET_PROPORTION,
         ),
@@ -78,7 +78,7 @@ def _of_one(runs: Runs) -> list[Figure]:
             what=f"{name}: first sync",
             value=runs.first.wall_seconds,
             unit="s",
-            note=f"{runs.seconds_a_thousand:.2f} s a thousand, {runs.first.cpu_seconds:.1f} s CPU",
+            note=f"{runs.first.cpu_seconds:.1f} s CPU, {runs.seconds_a_thousand:.2f} s a thousand",
         ),
         Figure(what=f"{name}: sync, nothing new", value=runs.quiet.wall_seconds, unit="s", note=_memory(runs.quiet)),
         Figure(what=f"{name}: sync, {runs.edits} edits", value=runs.edited.wall_seconds, unit="s", note=_memory(runs.edited)),

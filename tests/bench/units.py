@@ -17,8 +17,9 @@ def run(settings: Settings) -> list[Figure]:
     """Treatment days a second under each counting rule, the answer spelled out each time."""
     days = spread(settings.size(20_000, 200))
     work = {rule: (lambda rule=rule: [allocate(rule, lines).units for lines in days]) for rule in RULES}  # type: ignore[misc]
-    seconds = interleaved(settings.size(9, 2), {"page": parse_page, **work})
-    return [rate(rule, len(days) / seconds[rule], DAYS_PER_SECOND, seconds["page"], "days/s") for rule in RULES]
+    rounds = interleaved(settings.size(9, 2), {"page": parse_page, **work})
+    page = rounds.seconds("page")
+    return [rate(rule, len(days) / rounds.seconds(rule), DAYS_PER_SECOND, page, "days/s") for rule in RULES]
 
 
 def spread(count: int) -> list[tuple[Line, ...]]:

@@ -43,9 +43,14 @@ def test_a_target_is_a_ceiling_unless_it_is_a_floor():
 def test_every_round_runs_every_piece_once_in_turn():
     ran: list[str] = []
     ticks = iter(range(100))
-    seconds = runner.interleaved(3, {"a": lambda: ran.append("a"), "b": lambda: ran.append("b")}, lambda: float(next(ticks)))
+    rounds = runner.interleaved(3, {"a": lambda: ran.append("a"), "b": lambda: ran.append("b")}, lambda: float(next(ticks)))
     assert ran == ["a", "b"] * 3
-    assert seconds == {"a": 1.0, "b": 1.0}
+    assert rounds.taken == {"a": [1.0] * 3, "b": [1.0] * 3}
+
+
+def test_times_compares_within_each_round():
+    rounds = runner.Rounds({"ours": [10.0, 9.0, 20.0], "theirs": [1.0, 3.0, 10.0]})
+    assert (rounds.seconds("ours"), rounds.times("ours", "theirs")) == (10.0, 3.0)
 
 
 def test_the_page_is_what_the_promise_is_about(kit):
