@@ -6,6 +6,7 @@ import pytest
 from coding_days import CODES, MEDICARE, MIDPOINT, ON, coded, day, line, payer, raised, shown, visit
 
 from ptbridge.coding import Known, code, units_answer
+from ptbridge.coding.modifiers import ordered
 from ptbridge.coding.units_answer import answer_json_line
 from ptbridge.model import Discipline, Provider
 from ptbridge.policy.fees import Fee, FeeSchedule
@@ -120,6 +121,16 @@ def test_the_emrs_modifier_on_one_code_of_a_chain_is_kept_and_said():
     first = line("97129 @15", therapist_minutes=15, assistant_minutes=0, modifiers=("CO",))
     second = line("97130 @15", therapist_minutes=15, assistant_minutes=0)
     assert raised(coded(first, second, discipline=Discipline.OT)) == ["MD14 warning"]
+
+
+PAYMENT = "59 XE XP XS XU CQ CO 22 25 52 76 77 95 93 GT GQ FQ AT LT RT"
+
+
+@pytest.mark.parametrize("word", PAYMENT.split())
+def test_what_changes_the_payment_stands_before_the_discipline(word):
+    order = ("payment", "discipline", "information")
+    assert ordered(("GP", word), order) == (word, "GP")
+    assert ordered(("KX", "GP", word, "GP"), order) == (word, "GP", "KX")
 
 
 # ---------------------------------------------------------------- KX, pairs, ABN

@@ -70,6 +70,10 @@ def test_a_code_table_knows_how_many_codes_it_has():
     assert len(CODES) == len(list(CODES)) > 100
 
 
+def test_the_table_says_always_sometimes_or_no_therapy():
+    assert [CODES.get(code).therapy for code in ("97110", "97597", "97169")] == ["always", "sometimes", "no"]
+
+
 def test_a_pool_of_visits_is_read_with_its_disciplines_and_whether_it_is_soft():
     assert read_pool("therapy PT OT 60") == VisitPool("therapy", frozenset({"PT", "OT"}), 60)
     assert read_pool("speech SLP 20 soft") == VisitPool("speech", frozenset({"SLP"}), 20, soft=True)

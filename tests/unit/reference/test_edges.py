@@ -84,3 +84,28 @@ def test_a_medicaid_table_is_known_by_mcd_at_the_beginning_of_its_name() -> None
     head = make.mue_text().splitlines(keepends=True)
     assert mue.kind_of(head, ("MCD_MUE_Practitioner.csv",)) == "mue_medicaid"
     assert mue.kind_of(head, ("MCR_MUE_Practitioner.csv",)) == "mue"
+
+
+def test_rows_that_are_cut_short_are_no_rows_of_a_relative_value_file(tmp_path: Path) -> None:
+    text = make.rvu_text()
+    row = next(line for line in text.splitlines() if line.startswith("97110"))
+    cells = row.replace("97110", "97999", 1).split(",")
+    cut = "\r\n".join(",".join(cells[:width]) for width in range(1, len(cells) - 1))
+    path = written(tmp_path / "PPRRVU2026_Oct_nonQPP.csv", f"{text}{cut}\r\n")
+    load([path], tmp_path / "reference", period="2026Q4")
+    assert Reference.open(tmp_path / "reference").rvu("97110", ON) is not None
+
+
+def test_a_load_says_how_many_rows_a_therapy_list_has(tmp_path: Path) -> None:
+    path = written(tmp_path / "therapy_2026.csv", make.therapy_text())
+    (entry,) = load([path], tmp_path / "reference", period="2026").loaded
+    assert entry.counts["rows"] > 1
+
+
+def test_a_damaged_member_is_named(tmp_path: Path) -> None:
+    path = make.zipped(tmp_path / "aoc.zip", {"AOC_V2026Q4-MCR.txt": make.add_on_text()})
+    data = bytearray(path.read_bytes())
+    data[60:70] = bytes(10)
+    path.write_bytes(data)
+    with pytest.raises(ConfigError, match=r"aoc\.zip: AOC_V2026Q4-MCR\.txt: cannot be read"):
+        load([path], tmp_path / "reference")
