@@ -10,11 +10,13 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
-from tests.bench import edits, hot_path, ledger, push, start_up, sync_scale, units
+from tests.bench import edits, hl7_acks, hl7_hot_path, hot_path, ledger, push, start_up, sync_scale, units
 from tests.bench.runner import Figure, Settings
 
 BENCHES: dict[str, Callable[[Settings], list[Figure]]] = {
     "hot_path": hot_path.run,
+    "hl7_hot_path": hl7_hot_path.run,
+    "hl7_acks": hl7_acks.run,
     "units": units.run,
     "edits": edits.run,
     "push": push.run,

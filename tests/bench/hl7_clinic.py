@@ -19,7 +19,7 @@ from ptbridge.cli.init_files import Answers
 from ptbridge.specs.config import Config, load_config
 
 CHARGES = 10
-_CODES = ("97110", "97112", "97116", "97140", "97530", "97535", "97150", "G0283", "97014", "97164")
+_CODES = ("97110", "97112", "97116", "97140", "97530", "97535", "97150", "G0283", "97161", "97164")
 _TIMED = 6
 _PLACE_OF_SERVICE = 'visit:\n  place_of_service: {fixed: "11"}\n'
 
@@ -61,7 +61,8 @@ def _message(number: int, random: Random) -> bytes:
     diagnoses = random.choice(DIAGNOSES["PT"])
     on = f"202603{random.randrange(1, 29):02d}"
     doing, asking = (f"{one.npi}^{one.family}^{one.given}^^^^{one.credential}^^NPI^L^^^NPI" for one in (therapist, physician))
-    pid = f"PID|1||M{number:06d}^^^BENCH^MR||{who.family}^{who.given}||{who.birth_date.replace('-', '')}|F|||{who.street}^^Chicago^IL"
+    born = who.birth_date.replace("-", "")
+    pid = f"PID|1||M{number:06d}^^^BENCH^MR||{who.family}^{who.given}||{born}|F|||{who.street}^^Chicago^IL"
     lines = [
         f"MSH|^~\\&|BENCH-EMR|BENCH|PTBRIDGE|HUB|{on}170000-0600||DFT^P03^DFT_P03|B{number:07d}|P|2.5.1||||||UNICODE UTF-8",
         f"EVN|P03|{on}170000",
@@ -72,7 +73,9 @@ def _message(number: int, random: Random) -> bytes:
         minutes = random.randrange(15, 40)
         units = str(random.randrange(1, 3)) if place <= _TIMED else "1"
         shown = "~".join(f"{one}^^I10" for one in diagnoses)
-        lines.append(f"FT1|{place}|B{number}-{place}||{on}|{on}|CG|{code}^^C4|||{units}|||||||||{shown}|{doing}|{asking}||||{code}^^C4|GP")
+        lines.append(
+            f"FT1|{place}|B{number}-{place}||{on}|{on}|CG|{code}^^C4|||{units}|||||||||{shown}|{doing}|{asking}||||{code}^^C4|GP"
+        )
         lines.append(f"PR1|1||{code}^^C4||{on}||{minutes}")
     lines += [f"DG1|{place}||{code}^^I10|||F" for place, code in enumerate(diagnoses, 1)]
     payer = random.choice(list(PAYERS))

@@ -11,6 +11,7 @@ from ptbridge_sandbox.demo import SECOND
 
 from ptbridge.coding import code, price
 from ptbridge.intake import group
+from ptbridge.jobs.collector import rare_collections
 from ptbridge.model import PricedDay, SourceRecord
 from ptbridge.pipeline import Kit, normalize
 from ptbridge.wire.hl7v2 import Message
@@ -36,18 +37,17 @@ def run(settings: Settings) -> list[Figure]:
         "python-hl7": lambda: [read_python_hl7(raw) for raw in few],
         "hl7apy": lambda: [read_hl7apy(raw) for raw in one],
     }
-    seconds = interleaved(settings.size(7, 1), work)
+    rounds = interleaved(settings.size(7, 1), work)
+    with rare_collections():  # as a sync runs
+        rare = interleaved(settings.size(7, 1), {name: work[name] for name in ("page", "priced")})
     size = f"{len(messages[0]):,} bytes each"
-    charges = rate(
-        f"priced charges of ten-line DFTs ({size})",
-        len(messages) / seconds["priced"],
-        MESSAGES_PER_SECOND,
-        seconds["page"],
-        "msg/s",
-    )
+    charges = [
+        rate(what, len(messages) / one.seconds("priced"), MESSAGES_PER_SECOND, one.seconds("page"), "msg/s")
+        for what, one in ((f"ten-line DFTs priced ({size})", rounds), ("the same with a sync's rare collections", rare))
+    ]
     counts = {"ours": len(messages), "python-hl7": len(few), "hl7apy": len(one)}
-    readers = [Figure(what=f"  {name} reads them", value=counts[name] / seconds[name], unit="msg/s") for name in counts]
-    return [charges, *readers]
+    readers = [Figure(what=f"  {name} reads them", value=counts[name] / rounds.seconds(name), unit="msg/s") for name in counts]
+    return [*charges, *readers]
 
 
 def priced(messages: Sequence[bytes], kit: Kit) -> list[PricedDay]:

@@ -1,0 +1,81 @@
+"""Durable acknowledgements: `ptbridge listen` as a process, its inbox with fsync, and senders that wait for each answer."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+from ptbridge_sandbox.demo import SECOND
+
+from ptbridge.inbox import ClinicInbox
+from ptbridge.specs.config import Config
+from tests.bench.hl7_clinic import charge_messages, hl7_folder
+from tests.bench.runner import Figure, Settings, interleaved, parse_page, rate
+
+MANY = 50
+MANY_PER_SECOND, ONE_PER_SECOND, P99_MILLISECONDS = 3_000, 800, 100  # issue 4
+_STOP_SECONDS = 30
+
+
+def run(settings: Settings) -> list[Figure]:
+    """Acknowledgements a second and their p99, over 50 connections and over one; each message is then in the inbox."""
+    page_seconds = interleaved(5, {"page": parse_page}, time.perf_counter).seconds("page")
+    found = []
+    for connections, target, full in ((MANY, MANY_PER_SECOND, 9_000), (1, ONE_PER_SECOND, 2_000)):
+        count = settings.size(full, 2 * connections)
+        with hl7_folder() as config, listening(config) as port:
+            messages = charge_messages(count)
+            seconds, waits = asyncio.run(_senders(port, messages, connections))
+            with ClinicInbox.open(config.state, SECOND) as inbox:
+                assert inbox.last() == count, f"{inbox.last()} of {count} acknowledged messages are in the inbox"
+        over = f"{connections} connections" if connections > 1 else "1 connection"
+        found.append(rate(f"durable ACKs over {over}", count / seconds, target, page_seconds, "ACK/s"))
+        p99 = sorted(waits)[int(len(waits) * 0.99)] * 1000
+        note = f"median {median(waits) * 1000:.1f} ms"
+        found.append(Figure(what=f"  p99 over {over}", value=p99, unit="ms", target=P99_MILLISECONDS, note=note))
+    return found
+
+
+@contextmanager
+def listening(config: Config) -> Iterator[int]:
+    """The listener as a service runs it; gives its port, ends it by SIGTERM."""
+    command = [sys.executable, "-P", "-m", "ptbridge", "listen", "--config", str(config.folder)]
+    with (Path(config.folder) / "listen.log").open("w") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    assert process.stdout is not None
+    try:
+        ready = process.stdout.readline()
+        assert ready.startswith("ready: "), "ptbridge listen did not start"
+        yield int(ready.split(" (")[0].rpartition(":")[2])
+    finally:
+        process.terminate()
+        process.communicate(timeout=_STOP_SECONDS)
+    assert process.returncode == 0, f"ptbridge listen ended with {process.returncode}"
+
+
+async def _senders(port: int, messages: Sequence[bytes], connections: int) -> tuple[float, list[float]]:
+    """Wall seconds for all, and each message's wait."""
+    started = time.perf_counter()
+    waits = await asyncio.gather(*(_sender(port, messages[place::connections]) for place in range(connections)))
+    return time.perf_counter() - started, [one for several in waits for one in several]
+
+
+async def _sender(port: int, messages: Sequence[bytes]) -> list[float]:
+    """One connection that sends and waits, as an interface engine does."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    waits = []
+    for raw in messages:
+        begun = time.perf_counter()
+        writer.write(b"\x0b" + raw + b"\x1c\r")
+        answer = await reader.readuntil(b"\x1c\r")
+        waits.append(time.perf_counter() - begun)
+        assert b"\rMSA|AA|" in answer, "a message was not accepted"
+    writer.close()
+    await writer.wait_closed()
+    return waits
