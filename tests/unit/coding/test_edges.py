@@ -1,11 +1,13 @@
 """The edges of the coding rules: each is a place where a small wrong change once passed every other test."""
 
+import json
 from datetime import UTC, date, datetime
 
 import pytest
 from coding_days import CODES, MEDICARE, MIDPOINT, ON, coded, day, line, payer, raised, shown, visit
 
 from ptbridge.coding import Known, code, units_answer
+from ptbridge.coding.findings import PROPOSALS
 from ptbridge.coding.modifiers import ordered
 from ptbridge.coding.units_answer import answer_json_line
 from ptbridge.model import Discipline, Provider
@@ -201,6 +203,14 @@ def test_an_abn_of_one_visit_of_the_day_is_worth_the_word():
     assert raised(code(two, policy=MEDICARE, codes=CODES)) == ["MD24 information"]
 
 
+def test_what_a_person_may_confirm():
+    assert PROPOSALS == {
+        "KX10": {"KX"},
+        "MD20": {"59", "XE", "XP", "XS", "XU"},
+        "MD21": {"GA", "GX", "GY", "GZ"},
+    }
+
+
 def test_a_payer_without_an_abn_setting_offers_none():
     policy = payer(counting_rule="eight_minute_total", discipline_modifier="none", denial_expected_codes="97110")
     assert raised(judged("97110 @15", policy=policy)) == []
@@ -214,6 +224,8 @@ def test_minutes_that_are_the_sum_of_both_parts_are_taken():
     assert units_answer(MEDICARE, [given], "PT", ON)["lines"] == [{"code": "97110", "units": 1, "modifiers": ["GP"]}]
 
 
-def test_of_several_unknown_keys_the_first_by_name_is_told():
-    text = '{"lines": [], "zeta": 1, "mu": 1, "beta": 1, "xi": 1, "alpha": 1, "rho": 1, "nu": 1}'
-    assert answer_json_line(text, MEDICARE, ON)["error"].startswith("alpha: unknown key")
+@pytest.mark.parametrize("first", range(5))
+def test_of_several_unknown_keys_the_first_by_name_is_told(first):
+    keys = ["zeta", "mu", "beta", "xi", "alpha", "rho", "nu", "tau", "chi", "pi"][first:]
+    text = json.dumps({"lines": []} | dict.fromkeys(keys, 1))
+    assert answer_json_line(text, MEDICARE, ON)["error"].startswith(f"{min(keys)}: unknown key")

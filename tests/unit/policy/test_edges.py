@@ -138,3 +138,19 @@ def test_every_word_of_a_shipped_policy_reaches_the_terms():
             for name in set(shipped.settings) - set(LISTS):
                 entry = shipped.setting(name, on)
                 assert getattr(shipped.terms(on), name) == (entry and entry.use), name
+
+
+@pytest.mark.parametrize(("to", "refused"), [("2025-12-31", False), ("2026-01-01", True)])
+def test_an_older_entry_that_is_written_second_meets_the_first_only_on_a_common_day(tmp_path, to, refused):
+    entries = f"{{use: '90', from: 2026-01-01, source: s}}, {{use: '60', from: 2020-01-01, to: {to}, source: s}}"
+    text = f"payer: p\ntitle: P\nstanding: complete\nsettings:\n  timely_filing_days: [{entries}]\n"
+    (tmp_path / "p.yaml").write_text(text)
+    if refused:
+        with pytest.raises(ConfigError, match="overlaps"):
+            load_payers([tmp_path])
+    else:
+        assert load_payers([tmp_path])["p"].terms(ON).timely_filing_days == 90
+
+
+def test_one_beginning_of_a_diagnosis_is_enough(tmp_path):
+    assert policy(tmp_path, covered_diagnoses="G0283 M17").terms(ON).covered_diagnoses == {"G0283": ("M17",)}

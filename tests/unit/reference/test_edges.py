@@ -109,3 +109,21 @@ def test_a_damaged_member_is_named(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(ConfigError, match=r"aoc\.zip: AOC_V2026Q4-MCR\.txt: cannot be read"):
         load([path], tmp_path / "reference")
+
+
+def test_a_fiscal_year_may_be_said_by_a_person(tmp_path: Path) -> None:
+    path = written(tmp_path / "codes.txt", make.icd10_text())
+    (entry,) = load([path], tmp_path / "reference", period="FY2027").loaded
+    assert entry.period.name == "FY2027"
+
+
+def test_a_bad_second_code_after_a_known_first_one_is_refused(tmp_path: Path) -> None:
+    rows = [("97110", "97150", "", "20200101", "*", "1"), ("97110", "9715", "", "20200101", "*", "1")]
+    path = written(tmp_path / "pairs.txt", "\r\n".join(make.pair_lines(rows)) + "\r\n")
+    with pytest.raises(ConfigError, match="'9715' is not a code"):
+        load([path], tmp_path / "reference", period="2026Q4")
+
+
+def test_a_member_that_is_no_text_is_named_once_as_left_alone(tmp_path: Path) -> None:
+    path = make.zipped(tmp_path / "aoc.zip", {"AOC_V2026Q4-MCR.txt": make.add_on_text(), "readme.pdf": b"%PDF"})
+    assert load([path], tmp_path / "reference").ignored == ("readme.pdf",)
