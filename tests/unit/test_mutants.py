@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import mutation_page
 from tests.mutants import Mutant, mutants_of, mutated
 
 TEXT = '''
@@ -66,3 +67,8 @@ def test_a_file_that_has_changed_since_is_not_guessed_at(found: list[Mutant]) ->
     found[-1].path.write_text("LIMIT = 1\n")
     with pytest.raises(ValueError, match="the file has changed"):
         mutated(found[-1])
+
+
+def test_the_page_of_survivors_is_what_the_reasons_would_write() -> None:
+    page = mutation_page.PAGE.read_text(encoding="utf-8")
+    assert mutation_page.written(page) == page, "run python -m tests.mutation_page and commit what it writes"
