@@ -127,3 +127,11 @@ def test_a_bad_second_code_after_a_known_first_one_is_refused(tmp_path: Path) ->
 def test_a_member_that_is_no_text_is_named_once_as_left_alone(tmp_path: Path) -> None:
     path = make.zipped(tmp_path / "aoc.zip", {"AOC_V2026Q4-MCR.txt": make.add_on_text(), "readme.pdf": b"%PDF"})
     assert load([path], tmp_path / "reference").ignored == ("readme.pdf",)
+
+
+def test_a_relative_value_of_nothing_is_not_an_absent_one(tmp_path: Path) -> None:
+    row = ("97169", "", "A", "0.00", "0.10", "NA", "0.00", "0.10", "NA", "7", "5")
+    path = written(tmp_path / "PPRRVU2026_Oct_nonQPP.csv", make.rvu_text(rows=[*make.RVUS, row]))
+    load([path], tmp_path / "reference", period="2026Q4")
+    found = Reference.open(tmp_path / "reference").rvu("97169", ON)
+    assert found is not None and (found.work, found.practice_facility) == (0, None)
