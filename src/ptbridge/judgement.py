@@ -128,7 +128,8 @@ def _excluded_lines(judgement: Judgement, never_billed: Mapping[VisitStatus, str
         else:
             count = by_visit[visit.visit_id] + sum(line.not_done for line in visit.interventions)
             rule = rules.get(visit.visit_id, "not-done")
-            found[stored.id] = (count, rule if total and count >= total else None)
+            whole = total > 0 and count >= total and judgement.plan.state != "held"  # a held visit is held, whatever its lines
+            found[stored.id] = (count, rule if whole else None)
     return found
 
 

@@ -411,3 +411,13 @@ def test_an_old_decision_does_not_name_a_later_exclusion(world: World) -> None:
     world.sync()
     (day,) = jobs.explain(world.config, visit)["days"]
     assert (day["state"], day["reason"]) == ("excluded", "cancelled")
+
+
+def test_a_held_visit_counts_as_held_even_when_no_line_of_it_would_be_billed(world: World) -> None:
+    world.store.edit_visit("enc-0002", {"97112": 3, "97110": 2})
+    patient = world.store.resource("Encounter", "enc-0002")["subject"]["reference"]
+    coverages = [one for one in _resources(world, "Coverage") if one["beneficiary"]["reference"] == patient]
+    world.store.add({**coverages[0], "id": "second-primary", "order": 1})
+    report = world.sync()
+    assert "MP05" in held_by_visit(world)["enc-0002"]
+    assert report.visits["held"] == len(held_by_visit(world)) == 7 and report.visits["excluded"] == 3
