@@ -414,10 +414,11 @@ def test_an_old_decision_does_not_name_a_later_exclusion(world: World) -> None:
 
 
 def test_a_held_visit_counts_as_held_even_when_no_line_of_it_would_be_billed(world: World) -> None:
-    world.store.edit_visit("enc-0002", {"97112": 3, "97110": 2})
-    patient = world.store.resource("Encounter", "enc-0002")["subject"]["reference"]
-    coverages = [one for one in _resources(world, "Coverage") if one["beneficiary"]["reference"] == patient]
-    world.store.add({**coverages[0], "id": "second-primary", "order": 1})
+    units = "https://sandbox.ptbridge.dev/fhir/units"
+    nothing: dict[str, Any] = {"extension": [{"url": units, "valueInteger": 0}]}
+    for number in (1, 2):
+        world.store.edit("Procedure", f"enc-0002-p{number}", lambda one: (one.update(nothing), one.pop("performedPeriod")))
+    world.store.edit("Encounter", "enc-0002", lambda one: one.pop("extension"))
     report = world.sync()
-    assert "MP05" in held_by_visit(world)["enc-0002"]
+    assert held_by_visit(world)["enc-0002"]
     assert report.visits["held"] == len(held_by_visit(world)) == 7 and report.visits["excluded"] == 3
