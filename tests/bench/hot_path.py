@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from ptbridge_sandbox.demo import CLINIC
 
-from ptbridge.coding import code, price
 from ptbridge.intake import group
 from ptbridge.jobs.collector import rare_collections
-from ptbridge.model import CodedDay, Finding, PricedDay, SourceRecord, TreatmentDay, Visit
-from ptbridge.pipeline import Kit, check, normalize
+from ptbridge.model import Finding, PricedDay, SourceRecord, TreatmentDay, Visit
+from ptbridge.pipeline import Kit, charge, check, normalize
 from ptbridge.wire.fhir_bundle import Entry, split_bundle
 from ptbridge.wire.fhir_join import Visits, key_of, readable, source_record, travelling
 from ptbridge.wire.fhir_plan import STANDARD_CHILDREN
-from ptbridge.wire.fhir_references import follow, reference_key
+from ptbridge.wire.fhir_references import Key, follow, reference_key
 from ptbridge.wire.source_client import SourceClient
 from tests.bench.clinic import clinic_folder, kit_of
 from tests.bench.runner import Figure, Rounds, Settings, interleaved, page, parse_page
@@ -71,8 +70,7 @@ class Way:
             ("records", self.records),
             ("normalize", self.normalize),
             ("group", self.group),
-            ("code", self.code),
-            ("price", self.price),
+            ("charge", self.charge),
             ("edits", self.check),
         )
 
@@ -87,7 +85,7 @@ class Way:
 
     def priced(self) -> Priced:
         """From bytes to priced charges."""
-        return self.price(self.code(self.group(self.normalize(self.records(self.join(self.split(page())))))))
+        return self.charge(self.group(self.normalize(self.records(self.join(self.split(page()))))))
 
     def edited(self) -> list[tuple[PricedDay, list[Finding]]]:
         """From bytes to priced charges with every finding."""
@@ -101,11 +99,12 @@ class Way:
     def join(self, entries: tuple[Entry, ...]) -> Visits:
         """As `Gatherer.gather` does it, less the asking."""
         by_type: dict[str, list[Entry]] = {}
+        everything: dict[Key, Entry] = {}
         for entry in entries:
             kind = entry.resource["resourceType"]
             if readable(entry, kind) is None:
                 by_type.setdefault(kind, []).append(entry)
-        everything = {key_of(entry): entry for entry in entries}
+                everything[kind, entry.resource["id"]] = entry
         visits = Visits.of(by_type["Encounter"], self.kit.time_zone, BASE_URL)
         visits.admit({key: everything.get(key) for key in visits.patients.values() if key is not None})
         for child in STANDARD_CHILDREN:
@@ -139,21 +138,8 @@ class Way:
     def group(self, visits: list[Visit]) -> list[TreatmentDay]:
         return group(visits, clinic=CLINIC, billing_npi=self.kit.clinic.billing_provider.npi)
 
-    def code(self, days: list[TreatmentDay]) -> list[CodedDay]:
-        return list(self._coded(days))
-
-    def _coded(self, days: list[TreatmentDay]) -> Iterator[CodedDay]:
-        """The first half of `pipeline.charge`."""
-        kit = self.kit
-        for day in days:
-            route = kit.route(day)
-            assert route is not None, "every visit of the page has a payer that the clinic knows"
-            policy = kit.policies[route.policy]
-            yield code(day, policy=policy, codes=kit.codes, assistant_method=kit.clinic.assistant_method)
-
-    def price(self, days: list[CodedDay]) -> Priced:
-        """The second half: the page's payers all use the clinic's own fees."""
-        return [price(coded, self.kit.fees[""]) for coded in days]
+    def charge(self, days: list[TreatmentDay]) -> Priced:
+        return [charge(day, self.kit) for day in days]
 
     def check(self, days: Priced) -> list[tuple[PricedDay, list[Finding]]]:
         return [(priced, check(priced, self.kit)) for priced in days]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ptbridge.ledger import Ledger
-from ptbridge.pipeline import charge, check
+from ptbridge.pipeline import check
 from ptbridge.policy.counting import allowed_units
 from tests.bench import clinic, edits, hot_path, ledger, push, runner, units
 from tests.bench.__main__ import BENCHES, main
@@ -62,13 +62,6 @@ def test_the_page_is_what_the_promise_is_about(kit):
     assert all(charge.amount_cents for priced, _ in edited for charge in priced.charges)
     given = way.outputs()
     assert [len(given[name]) for name in ("normalize", "group", "edits")] == [100, 100, 100]
-
-
-def test_the_two_halves_of_charging_are_the_pipeline_s_own(kit):
-
-    way = hot_path.Way(kit)
-    days = way.outputs()["code"]
-    assert way.price(way.code(days)) == [charge(day, kit) for day in days]
 
 
 def test_counted_days_differ_and_stay_within_the_minutes():

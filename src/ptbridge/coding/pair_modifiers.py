@@ -26,7 +26,7 @@ _Lines = list[tuple[Visit, Intervention]]
 def add_pair_modifiers(draft: Draft) -> None:
     """Offer the payer's pair modifier where a pair of the day allows it; what a payer's own pair forbids is a finding."""
     on = draft.day.service_date
-    if on is None or not (draft.terms.own_pairs or draft.known.reference):
+    if on is None or not (draft.terms.own_pairs or (draft.known.reference and _could_be_told_apart(draft))):
         return
     places: dict[str, list[int]] = {}
     for place, line in enumerate(draft.lines):
@@ -71,6 +71,12 @@ def _apply(draft: Draft, pair: Pair | PairEdit, places: dict[str, list[int]], ev
 
 def _documented(draft: Draft, places: list[int]) -> _Lines:
     return [found for place in places for found in draft.documentation(draft.lines[place])]
+
+
+def _could_be_told_apart(draft: Draft) -> bool:
+    """Whether the note has anything at all that `_separate` could go by; most notes have not."""
+    lines = (line for visit in draft.day.visits for line in visit.interventions)
+    return any(line.start is not None or line.code in GROUP_CODES for line in lines)
 
 
 def _separate(one: _Lines, other: _Lines, draft: Draft) -> str | None:
