@@ -18,6 +18,14 @@ _decode_visit = msgspec.json.Decoder(Visit)
 _encode = msgspec.json.Encoder().encode
 
 
+# The held days are found by the partial index `treatment_day_waiting`, whose condition stands here word for word.
+READ_AGAIN = (
+    "SELECT id FROM visit WHERE clinic = ?1 AND state = 'quarantined' UNION SELECT v.id FROM treatment_day d"
+    " JOIN visit v ON v.day_id = d.id WHERE d.clinic = ?1 AND d.state = 'held'"
+    " AND d.state IN ('held', 'queued', 'open') AND v.state = 'read'"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class KnownVisit:
     """Where a visit stood before this record arrived."""
@@ -224,14 +232,7 @@ class Visits:
 
     def to_read_again(self, clinic: str) -> Iterator[tuple[KnownVisit, SourceRecord, int]]:
         """Quarantined visits and those of held days, with their newest payload: read again after a mapping was edited."""
-        ids = [
-            int(row[0])
-            for row in self._connection.execute(
-                "SELECT id FROM visit WHERE clinic = ?1 AND state = 'quarantined' UNION SELECT v.id FROM treatment_day d"
-                " JOIN visit v ON v.day_id = d.id WHERE d.clinic = ?1 AND d.state = 'held' AND v.state = 'read'",
-                (clinic,),
-            )
-        ]
+        ids = [int(row[0]) for row in self._connection.execute(READ_AGAIN, (clinic,))]
         for visit_row in ids:
             row = self._connection.execute(
                 "SELECT v.state, v.record_sha256, v.content_sha256, v.day_id, r.clinic, r.source, r.record_key, r.media_type,"

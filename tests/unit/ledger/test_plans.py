@@ -7,6 +7,7 @@ import pytest
 
 from ptbridge.ledger import Ledger, Verdict
 from ptbridge.ledger.accounts import _FATES, _HELD_FIRST, WAITING
+from ptbridge.ledger.visits import READ_AGAIN
 
 
 @pytest.fixture
@@ -33,6 +34,13 @@ def test_the_worklist_is_found_without_the_history(ledger):
     assert "treatment_day_waiting" in plan(ledger, _HELD_FIRST, "oak", "", 5)
     update = "UPDATE treatment_day SET dirty = 1 WHERE clinic = ? AND state = 'held' AND state IN ('held', 'queued', 'open')"
     assert "treatment_day_waiting" in plan(ledger, update, "oak")
+
+
+def test_what_is_read_again_on_a_new_day_is_found_without_the_history(ledger):
+    shown = plan(ledger, READ_AGAIN, "oak")
+    assert (
+        "treatment_day_waiting" in shown and "visit_quarantined" in shown and "SCAN" not in shown.replace("SCAN CONSTANT", "")
+    )
 
 
 def hold(ledger, number, service_date, since):
