@@ -39,7 +39,23 @@ def eight_minute_units(minutes: int) -> int:
 
 
 def timed_services(priced: PricedDay, codes: CodeTable) -> list[TimedService]:
-    """The day's timed services, documented or billed. Codes that the table does not know or that are not timed are left out."""
+    """The day's timed services, documented or billed. Codes that the table does not know or that are not timed are left out.
+
+    Several edits ask about the same day one after the other: the last answer is kept, with the day and table it is for.
+    """
+    global _last
+    day, table, known = _last
+    if day is priced and table is codes:
+        return known
+    found = _timed_services(priced, codes)
+    _last = (priced, codes, found)
+    return found
+
+
+_last: tuple[PricedDay | None, CodeTable | None, list[TimedService]] = (None, None, [])
+
+
+def _timed_services(priced: PricedDay, codes: CodeTable) -> list[TimedService]:
     services: dict[str, TimedService] = {}
     get = codes.get
     for visit in billable_visits(priced):
