@@ -181,6 +181,11 @@ def test_a_payers_own_pair_goes_first_and_says_what_it_forbids():
     assert raised(judged(*apart(), policy=payer(**OWN, own_pairs="97140 97530 1"))) == ["MD12 error"]
 
 
+def test_a_payers_own_pair_of_other_codes_says_nothing_about_this_day():
+    elsewhere = payer(**OWN, own_pairs="97150 97124 0")
+    assert raised(judged(*apart(), policy=elsewhere)) == raised(judged(*apart(), policy=payer(**OWN)))
+
+
 # ---------------------------------------------------------------- ABN, telehealth
 
 ABN = {"counting_rule": "eight_minute_total", "discipline_modifier": "none", "abn_modifiers": "auto"}
