@@ -203,9 +203,7 @@ class Run:
         try:
             visit = normalize(record, kit)
         except Exception as error:  # also a fault of ours: one record must not stop a clinic's night
-            ledger.visits.quarantine(record, digest, record_id, _unreadable(error), known)
-            if known and known.day_id is not None:
-                ledger.days.mark([known.day_id])
+            self._set_aside(record, digest, record_id, _unreadable(error), known)
             return
         key = day_key(visit, kit)
         service_date = visit.service_date.isoformat() if visit.service_date else None
@@ -221,6 +219,10 @@ class Run:
             self.ledger.visits.seen_again(known)
             return
         record_id = self.ledger.visits.store(record, digest)
+        self._set_aside(record, digest, record_id, reason, known)
+
+    def _set_aside(self, record: SourceRecord, digest: bytes, record_id: int, reason: str, known: KnownVisit | None) -> None:
+        """Quarantine a stored record; the day that its visit fed must be judged again."""
         self.ledger.visits.quarantine(record, digest, record_id, reason, known)
         if known and known.day_id is not None:
             self.ledger.days.mark([known.day_id])
