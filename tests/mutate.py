@@ -51,7 +51,7 @@ LEFT_OUT = (
     "generated_pages",
     "left_over_page",
 )  # they compare whole pages of the docs and would hide what a rule's own test misses
-MOST_SECONDS = 60  # of CPU, for one mutant: what runs longer counts as noticed; a busy machine must not look like an endless loop
+MOST_SECONDS = 60  # of CPU, for one mutant: what runs longer counts as noticed, however busy the machine is
 MOST_WAITED = 900  # seconds on the clock: for one that sleeps
 MOST_BYTES = 3 << 30
 _QUIET = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
