@@ -1,0 +1,140 @@
+"""A pretend biller's or EMR's SFTP server: a real SSH server over a real folder, with faults on demand.
+
+async with SftpSandbox(folder) as server:
+    server.port, server.fingerprint, server.host_key
+    server.faults.cut_upload_after = 1000       # bytes of an upload, then the connection is gone
+    server.faults.cut_rename = "before"         # or "after": the rename happened and nobody was told
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+USER, PASSWORD = "ptbridge", "only-for-the-sandbox"
+
+
+@dataclass(slots=True, kw_only=True)
+class SftpFaults:
+    """What goes wrong, once each. `forbidden`: operations that are refused for as long as they stand here."""
+
+    cut_upload_after: int | None = None  # bytes
+    cut_rename: str = ""  # before | after
+    forbidden: set[str] = field(default_factory=set)  # rename, mkdir, write
+
+
+@dataclass(slots=True)
+class SftpSandbox:
+    """The server. `folder` is the root that a client sees; `keys` are public keys that may log in as `USER`."""
+
+    folder: Path
+    keys: tuple[asyncssh.SSHKey, ...] = ()
+    password: str = PASSWORD
+    host_key_kind: str = "ssh-ed25519"
+    port: int = 0
+    faults: SftpFaults = field(default_factory=SftpFaults)
+    logins: int = 0
+    tried: int = 0  # logins with a key or password, refused ones included
+    _key: asyncssh.SSHKey = field(init=False)
+    _acceptor: asyncssh.SSHAcceptor | None = None
+
+    def __post_init__(self) -> None:
+        self._key = asyncssh.generate_private_key(self.host_key_kind)
+
+    @property
+    def fingerprint(self) -> str:
+        """The host key as `SHA256:…`."""
+        return str(self._key.get_fingerprint("sha256"))
+
+    @property
+    def host_key(self) -> str:
+        """The host key as a public key line."""
+        return self._key.export_public_key().decode().strip()
+
+    async def start(self) -> None:
+        """Listen on loopback; a port that was had before is taken again."""
+        self._acceptor = await asyncssh.listen(
+            "127.0.0.1",
+            self.port,
+            server_host_keys=[self._key],
+            server_factory=lambda: _Door(self),
+            sftp_factory=lambda channel: _Files(channel, self),
+        )
+        self.port = self._acceptor.get_port()
+
+    async def stop(self) -> None:
+        """Close everything."""
+        if self._acceptor is not None:
+            self._acceptor.close()
+            await self._acceptor.wait_closed()
+            self._acceptor = None
+
+    async def __aenter__(self) -> SftpSandbox:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+
+class _Door(asyncssh.SSHServer):
+    def __init__(self, sandbox: SftpSandbox) -> None:
+        self._sandbox = sandbox
+
+    def password_auth_supported(self) -> bool:
+        return True
+
+    def validate_password(self, username: str, password: str) -> bool:
+        return self._let_in(username == USER and password == self._sandbox.password)
+
+    def public_key_auth_supported(self) -> bool:
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        return self._let_in(username == USER and any(key.public_data == one.public_data for one in self._sandbox.keys))
+
+    def _let_in(self, right: bool) -> bool:
+        self._sandbox.tried += 1
+        self._sandbox.logins += right
+        return right
+
+
+class _Files(asyncssh.SFTPServer):
+    def __init__(self, channel: asyncssh.SSHServerChannel[bytes], sandbox: SftpSandbox) -> None:
+        super().__init__(channel, chroot=bytes(sandbox.folder))
+        self._channel, self._sandbox = channel, sandbox
+        self._uploaded = 0
+
+    def write(self, file_obj: object, offset: int, data: bytes) -> int:
+        faults = self._sandbox.faults
+        if "write" in faults.forbidden:
+            raise asyncssh.SFTPPermissionDenied("no")
+        self._uploaded += len(data)
+        if faults.cut_upload_after is not None and self._uploaded > faults.cut_upload_after:
+            faults.cut_upload_after = None
+            self._cut()
+        return int(super().write(file_obj, offset, data))  # type: ignore[arg-type]
+
+    def mkdir(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> Any:
+        if "mkdir" in self._sandbox.faults.forbidden:
+            raise asyncssh.SFTPPermissionDenied("no")
+        return super().mkdir(path, attrs)
+
+    def rename(self, oldpath: bytes, newpath: bytes) -> Any:
+        faults = self._sandbox.faults
+        if "rename" in faults.forbidden:
+            raise asyncssh.SFTPPermissionDenied("no")
+        cut, faults.cut_rename = faults.cut_rename, ""
+        if cut == "before":
+            self._cut()
+        answer = super().rename(oldpath, newpath)
+        if cut == "after":
+            self._cut()
+        return answer
+
+    def _cut(self) -> None:
+        self._channel.get_connection().abort()
+        raise asyncssh.SFTPConnectionLost("cut off")
