@@ -72,6 +72,9 @@ def clinic_pages() -> Pages:
         ("`destination`", clinic.DestinationSpec),
         ("`auth` of either", clinic.AuthSpec),
         ("An entry of `payers`", clinic.PayerRouteSpec),
+        ("`claims`", clinic.ClaimsSpec),
+        ("An entry of `claims.payers`", clinic.ClaimPayerSpec),
+        ("`billing_provider.address`", clinic.AddressSpec),
     ):
         notes = dict(re.findall(r"^    (\w+):.*?#\s*(.+)$", inspect.getsource(spec), re.MULTILINE))
         out += [f"## {title}", "", f"{inspect.getdoc(spec)}", "", "| Key | Required | |", "|---|---|---|"]

@@ -27,7 +27,7 @@ from ptbridge.plan import Plan, plan
 from ptbridge.policy import CodeTable, Facts, FeeSchedule, Policy
 from ptbridge.policy.history import PatientHistory
 from ptbridge.policy.reference import Reference
-from ptbridge.ports import Destination, Edit
+from ptbridge.ports import DemandingDestination, Destination, Edit
 from ptbridge.sdk import not_ready
 from ptbridge.specs.clinic import ClinicSpec, PayerRouteSpec
 
@@ -50,6 +50,7 @@ MUST_BE_MENDED = frozenset(
         "ED90",
         "SB01",
         "SB02",
+        "SB03",
     }
 )
 NEVER_BILLED = {
@@ -137,6 +138,8 @@ def check(priced: PricedDay, kit: Kit, history: PatientHistory | None = None) ->
     findings += priced.coded.findings
     findings += priced.findings
     findings += edit(priced, facts, kit.edits)
+    if isinstance(kit.destination, DemandingDestination) and priced.charges:
+        findings += kit.destination.lacks(priced)
     return findings
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Protocol, runtime_checkable
 
-from ptbridge.model import Acknowledgement, Finding, PricedDay, Severity, SourceRecord, Submission
+from ptbridge.model import Acknowledgement, Answer, Finding, PricedDay, Severity, SourceRecord, Stage, Submission
 
 # ---------------------------------------------------------------- connectors
 
@@ -147,8 +147,14 @@ class Capabilities:
     """What a destination can do, as data; this drives behaviour.
 
     `idempotency_seconds`: how long a resend with the same key is harmless (0: never safe). `find`: it can look a
-    submission up by our reference. `replace`, `void`: it takes frequency 7, 8. `find_lag_seconds`: how long after
-    accepting it may still answer a look-up with "not here".
+    submission up by our reference. `replace`, `void`: it takes a correction or a withdrawal of what it has, frequency 7 and
+    8 of a claim included. `find_lag_seconds`: how long after accepting it may still answer a look-up with "not here".
+
+    What is allowed depends on how far the charge has come. `open_until`: up to and including this stage the platform
+    overwrites or takes back its own copy; beyond it, or with None at any stage, a correction is a claim of its own.
+    `payer_number`: such a claim must name the payer's claim number, `Answer.payer_claim_number`; it is then what `encode`
+    and `encode_void` get as `original_id`. `task_after`: beyond this stage nobody can correct it but a person at the
+    biller. `rejected_is_gone`: what was rejected before adjudication goes again as an original.
     """
 
     idempotency_seconds: float = 0
@@ -157,6 +163,10 @@ class Capabilities:
     void: bool = False
     dry_run: bool = False
     find_lag_seconds: float = 0
+    open_until: Stage | None = Stage.REMITTANCE
+    payer_number: bool = False
+    task_after: Stage | None = None
+    rejected_is_gone: bool = False
     batch: bool = False  # True: all submissions of a run go into one file through `BatchDestination.submit_batch`
 
 
@@ -214,6 +224,33 @@ class CorrectingDestination(Destination, Protocol):
         self, priced: PricedDay, live: bytes, *, reference: str, original_id: str | None
     ) -> tuple[bytes, str]:
         """The exact bytes that turn `live`, the bytes that were accepted, into this day, and their media type. Pure."""
+
+
+@runtime_checkable
+class DemandingDestination(Destination, Protocol):
+    """A destination that cannot do without facts that a charge may lack, such as a claim's filing indicator."""
+
+    def lacks(self, priced: PricedDay) -> list[Finding]:
+        """One error finding (code SB03) for each fact that the day lacks; `encode` is called only when there is none. Pure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerPage:
+    """Some news, and the cursor that covers it and every page before it: both become durable together. None: no move yet."""
+
+    answers: tuple[Answer, ...] = ()
+    cursor: Mapping[str, str] | None = None
+
+
+@runtime_checkable
+class AnsweringDestination(Destination, Protocol):
+    """A destination that tells later what became of what it took."""
+
+    def answers(self, cursor: Mapping[str, str]) -> AsyncIterator[AnswerPage]:
+        """The news since `cursor` (empty: from the beginning), oldest first where the platform lets it; overlap is harmless.
+
+        Raises PeerError when the platform cannot be asked; pages yielded before stay.
+        """
 
 
 class BatchDestination(Destination, Protocol):

@@ -1,14 +1,11 @@
-"""What every destination promises. A new file in `ptbridge/destinations` joins by being there, given a rig below."""
+"""What every destination promises. A new file in `ptbridge/destinations` joins by being there, given a rig in tests/rigs."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,228 +14,22 @@ from ptbridge_sandbox.biller import Faults, SandboxBiller
 from ptbridge import plugins
 from ptbridge.delivery import RetryPolicy, SystemClock, deliver
 from ptbridge.errors import ConfigError, PeerError
-from ptbridge.model import (
-    Address,
-    Charge,
-    CodedDay,
-    Coverage,
-    Diagnosis,
-    Discipline,
-    Disposition,
-    Frequency,
-    Patient,
-    PricedDay,
-    Provider,
-    ServiceLine,
-    Submission,
-    TreatmentDay,
-    Visit,
-)
-from ptbridge.ports import Destination
-from ptbridge.specs.clinic import BillingProviderSpec, DestinationSpec
+from ptbridge.model import Disposition, Submission
+from ptbridge.ports import DemandingDestination
+from ptbridge.specs.clinic import DestinationSpec
 from ptbridge.wire.http import HttpClient
+from tests.rigs import BILLING, CLAIMS, MARKERS, Rig, a_day, rig, submission
 from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
 
 NAMES = plugins.destination_names()
-BILLING = BillingProviderSpec(npi="1234567893", name="Oak Street Physical Therapy", tax_id="12-3456789")
-
-# Every one of these stands in the day below; none may be seen outside the bytes that are sent.
-MARKERS = (
-    "PIDQXZ1",
-    "MRNQXZ2",
-    "Famqxz",
-    "Givqxz",
-    "1931-07-09",
-    "9 Streetqxz",
-    "Cityqxz",
-    "98765-4321",
-    "555-0199",
-    "MEMQXZ7",
-    "GRPQXZ8",
-)
-
-
-def a_day(units: int = 2, *, bare: bool = False) -> PricedDay:
-    """Two lines with everything known, or with nothing known that may be unknown."""
-    patient = Patient(
-        id="PIDQXZ1",
-        mrn="MRNQXZ2",
-        family="Famqxz",
-        given="Givqxz",
-        birth_date=date(1931, 7, 9),
-        sex="female",
-        address=Address(lines=("9 Streetqxz",), city="Cityqxz", state="OH", postal_code="98765-4321"),
-        phone="555-0199",
-    )
-    coverage = Coverage(
-        id="c1",
-        order=1,
-        payer_id="MCR-B",
-        payer_name="Medicare Part B",
-        member_id="MEMQXZ7",
-        group_number="GRPQXZ8",
-        relationship="self",
-    )
-    visit = Visit(
-        clinic="oak",
-        source="emr",
-        visit_id="e1",
-        service_date=date(2026, 11, 2),
-        patient=Patient(id="PIDQXZ1") if bare else patient,
-        coverages=() if bare else (coverage,),
-        rendering=None if bare else Provider(npi="1558395212", name="Pat Therapist", credential="PT"),
-        referring=None if bare else Provider(npi="1477550012", credential="MD"),
-        place_of_service=None if bare else "11",
-        authorization_number=None if bare else "AUTHQXZ9",
-    )
-    day = TreatmentDay(
-        clinic="oak",
-        key="oak/PIDQXZ1/PT/2026-11-02",
-        patient_id="PIDQXZ1",
-        discipline=Discipline.PT,
-        service_date=date(2026, 11, 2),
-        billing_npi=BILLING.npi,
-        visits=(visit,),
-    )
-    lines = (
-        ServiceLine(
-            procedure="97110",
-            modifiers=("GP",),
-            units=units,
-            minutes=None if bare else 30,
-            diagnosis_pointers=(1,),
-            line_keys=("e1/1",),
-        ),
-        ServiceLine(procedure="97161", modifiers=("GP",), units=1, diagnosis_pointers=(1,), line_keys=("e1/2",)),
-    )
-    charges = tuple(
-        Charge(line=line, payer="medicare_part_b", unit_price_cents=None if bare else 3000, amount_cents=3000 * line.units)
-        for line in lines
-    )
-    return PricedDay(
-        coded=CodedDay(day=day, payer="medicare_part_b", lines=lines, diagnoses=(Diagnosis(code="M54.50"),)), charges=charges
-    )
-
-
-def submission(
-    destination: Destination, *, reference: str = "oak-1", revision: int = 1, frequency: str = "1", units: int = 2
-) -> Submission:
-    day = a_day(units)
-    body, media_type = destination.encode(
-        day, reference=reference, frequency="1" if frequency == "8" else frequency, original_id=None
-    )
-    if frequency == "8":
-        body, media_type = destination.encode_void(body, reference=reference, original_id=None)
-    return Submission(
-        clinic="oak",
-        destination="test",
-        key=f"{reference}-r{revision}",
-        reference=reference,
-        order_key=day.day.key,
-        revision=revision,
-        frequency=Frequency(frequency),
-        body=body,
-        media_type=media_type,
-        units=day.units,
-        amount_cents=day.amount_cents,
-        lines=2,
-        service_date="2026-11-02",
-    )
-
-
-# ---------------------------------------------------------------- rigs: the other side of each platform
-
-
-@dataclass
-class Rig:
-    """A destination against its real other side. `lose`: the next submission is taken and its answer lost."""
-
-    destination: Destination
-    lose: object
-    refuse: object = None  # None: this platform never refuses
-
-
-@asynccontextmanager
-async def charge_api_rig(folder: Path) -> AsyncIterator[Rig]:
-    async with SandboxBiller() as biller:
-        destination = plugins.destination("charge_api").build(
-            DestinationSpec(platform="charge_api", base_url=biller.base_url),
-            clinic="oak",
-            http=HttpClient(biller.base_url),
-            billing=BILLING,
-            folder=None,
-            run_id="run-1",
-        )
-
-        def lose(on: bool) -> None:
-            biller.faults = Faults(lose_answer=float(on))
-
-        def refuse(on: bool) -> None:
-            biller.faults = Faults(refuse=float(on))
-
-        try:
-            yield Rig(destination, lose, refuse)
-        finally:
-            await destination.close()
-
-
-@asynccontextmanager
-async def csv_drop_rig(folder: Path) -> AsyncIterator[Rig]:
-    module = plugins.destination("csv_drop")
-    destination = module.build(
-        DestinationSpec(platform="csv_drop", folder=str(folder)),
-        clinic="oak",
-        http=None,
-        billing=BILLING,
-        folder=folder,
-        run_id="run-1",
-    )
-    drop = destination._folder
-    give_name = drop.give_name
-
-    def fail(receipt: object) -> None:
-        raise OSError(5, "Input/output error")
-
-    def lose(on: bool) -> None:
-        drop.give_name = fail if on else give_name
-
-    yield Rig(destination, lose)
-    await destination.close()
-
-
-@asynccontextmanager
-async def hl7v2_dft_rig(folder: Path) -> AsyncIterator[Rig]:
-    """Into files; over MLLP nothing can be looked up: tests/unit/destinations/test_hl7v2_dft.py holds that way to its word."""
-    destination = plugins.destination("hl7v2_dft").build(
-        DestinationSpec(platform="hl7v2_dft", folder=str(folder), options={"profile": "full_day"}),
-        clinic="oak",
-        http=None,
-        billing=BILLING,
-        folder=folder,
-        run_id="run-1",
-    )
-    drop = destination._files._folder
-    give_name = drop.give_name
-
-    def fail(receipt: object) -> None:
-        raise OSError(5, "Input/output error")
-
-    def lose(on: bool) -> None:
-        drop.give_name = fail if on else give_name
-
-    yield Rig(destination, lose)
-    await destination.close()
-
-
-RIGS = {"charge_api": charge_api_rig, "csv_drop": csv_drop_rig, "hl7v2_dft": hl7v2_dft_rig}
 
 
 def against(name: str, tmp_path: Path, scene) -> None:
     """Run an async scene with the platform's rig."""
 
     async def play() -> None:
-        async with RIGS[name](tmp_path / "drop") as rig:
-            await scene(rig)
+        async with rig(name)(tmp_path / "drop") as made:
+            await scene(made)
 
     asyncio.run(play())
 
@@ -256,8 +47,9 @@ async def settled(rig: Rig, sent: Submission):
 # ---------------------------------------------------------------- the promises
 
 
-def test_every_destination_has_a_rig():
-    assert set(NAMES) == set(RIGS), "give the new destination a rig here, with its real other side"
+@pytest.mark.parametrize("name", NAMES)
+def test_every_destination_has_a_rig(name):
+    assert callable(rig(name)), "give the new destination a file in tests/rigs, with its real other side"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -282,6 +74,7 @@ def test_it_refuses_a_clinic_file_that_cannot_work(name, fault, tmp_path):
             billing=BILLING,
             folder=tmp_path if fault == "option" else None,
             run_id="r",
+            claims=CLAIMS,
         )
     if http:
         asyncio.run(http.close())
@@ -302,6 +95,11 @@ def test_the_same_day_gives_the_same_bytes(name, tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_unknown_is_not_written(name, tmp_path):
     async def scene(rig):
+        if isinstance(rig.destination, DemandingDestination):
+            lacking = rig.destination.lacks(a_day(bare=True))
+            assert lacking and {finding.code for finding in lacking} == {"SB03"} and all(finding.fix for finding in lacking)
+            assert rig.destination.lacks(a_day()) == []
+            return
         body, _ = rig.destination.encode(a_day(bare=True), reference="oak-1", frequency="1", original_id=None)
         assert b"97110" in body
         for word in (b"None", b"null", b"unknown", b'"11"', b"self"):
@@ -330,13 +128,17 @@ def test_what_is_taken_is_found_and_listed(name, tmp_path):
 def test_replacement_and_void_leave_at_most_one(name, tmp_path):
     async def scene(rig):
         dates = ("2026-11-02", "2026-11-02")
-        await settled(rig, submission(rig.destination))
-        replacement = submission(rig.destination, revision=2, frequency="7", units=4)
-        assert rig.destination.capabilities.replace
+        original = submission(rig.destination)
+        await settled(rig, original)
+        if not rig.destination.capabilities.replace:
+            pytest.skip("this platform takes no replacement")
+        named = rig.before_change(original)
+        replacement = submission(rig.destination, revision=2, frequency="7", units=4, original_id=named)
         assert await rig.destination.find(replacement) is None, "what stands there is the first revision"
         assert (await settled(rig, replacement)).disposition is Disposition.ACCEPTED
         assert await rig.destination.list_references(dates) == {"oak-1": (5, 15000)}
-        void = submission(rig.destination, revision=3, frequency="8", units=4)
+        named = rig.before_change(replacement)
+        void = submission(rig.destination, revision=3, frequency="8", units=4, original_id=named)
         assert (await settled(rig, void)).disposition is Disposition.ACCEPTED
         assert (await rig.destination.find(void)).disposition is Disposition.ACCEPTED
         assert await rig.destination.list_references(dates) == {}
@@ -365,8 +167,8 @@ def test_a_refusal_keeps_the_native_code(name, tmp_path):
             pytest.skip("this platform never refuses")
         rig.refuse(True)
         answer = await settled(rig, submission(rig.destination))
-        assert answer.disposition is Disposition.REJECTED and answer.native_code == "not-billable"
-        assert answer.native_text == "refused by a sandbox fault"
+        assert answer.disposition is Disposition.REJECTED
+        assert (answer.native_code, answer.native_text) == rig.refusal
 
     against(name, tmp_path, scene)
 

@@ -32,7 +32,7 @@ from ptbridge.model import (
 from ptbridge.specs.clinic import DestinationSpec
 from ptbridge.specs.interface_profile import load_interface, shipped_interfaces
 from ptbridge.wire.hl7v2 import Message
-from tests.contract.test_destinations import BILLING, a_day
+from tests.rigs import BILLING, a_day
 from tests.unit.destinations.profiles import profile
 
 PROCEDURES = ("97110", "97112", "97140", "97161", "97530")  # those that the charge codes of charge_master_p11 name

@@ -10,6 +10,7 @@ Each file declares `INFO: DestinationInfo` and one function with the same signat
         billing: BillingProviderSpec,       # the clinic file's `billing_provider`
         folder: Path | None,                # `destination.folder`, resolved by the caller; None when not needed
         run_id: str,                        # names this run, without patient data; unique over the runs of a clinic
+        claims: ClaimsSpec = NO_CLAIMS,     # the clinic file's `claims`: what a claim states on the clinic's word
     ) -> Destination
 
 `INFO.needs` says which of `base_url` and `folder` must be set; `build` raises ConfigError when one is missing or an option

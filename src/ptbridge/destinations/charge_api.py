@@ -18,7 +18,7 @@ from ptbridge.destinations._charge_document import charge_document, void_documen
 from ptbridge.errors import ConfigError, OutcomeUnknown, PeerUnavailable
 from ptbridge.model import Acknowledgement, Disposition, Frequency, PricedDay, Submission
 from ptbridge.ports import Capabilities, DestinationInfo
-from ptbridge.specs.clinic import BillingProviderSpec, DestinationSpec
+from ptbridge.specs.clinic import NO_CLAIMS, BillingProviderSpec, ClaimsSpec, DestinationSpec
 from ptbridge.wire.http import HttpClient
 
 INFO = DestinationInfo(
@@ -44,6 +44,7 @@ def build(
     billing: BillingProviderSpec,
     folder: Path | None,
     run_id: str,
+    claims: ClaimsSpec = NO_CLAIMS,
 ) -> ChargeApi:
     """A destination for one run (see `ptbridge.destinations`). Raises ConfigError for a missing base URL or a bad option."""
     if http is None:

@@ -27,7 +27,7 @@ from ptbridge.destinations._drop_folder import DropFolder, Entry, Receipt
 from ptbridge.errors import ConfigError, OutcomeUnknown, PeerUnavailable
 from ptbridge.model import Acknowledgement, Disposition, Frequency, PricedDay, Submission
 from ptbridge.ports import Capabilities, DestinationInfo
-from ptbridge.specs.clinic import BillingProviderSpec, DestinationSpec
+from ptbridge.specs.clinic import NO_CLAIMS, BillingProviderSpec, ClaimsSpec, DestinationSpec
 from ptbridge.wire.http import HttpClient
 
 INFO = DestinationInfo(
@@ -94,6 +94,7 @@ def build(
     billing: BillingProviderSpec,
     folder: Path | None,
     run_id: str,
+    claims: ClaimsSpec = NO_CLAIMS,
 ) -> CsvDrop:
     """A destination for one run (see `ptbridge.destinations`). Raises ConfigError for a missing folder or an option."""
     if folder is None:

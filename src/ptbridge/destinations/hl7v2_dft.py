@@ -24,7 +24,7 @@ from ptbridge.destinations._drop_folder import DropFolder
 from ptbridge.errors import ConfigError
 from ptbridge.model import Acknowledgement, Disposition, Frequency, PricedDay, Submission
 from ptbridge.ports import Capabilities, DestinationInfo
-from ptbridge.specs.clinic import BillingProviderSpec, DestinationSpec
+from ptbridge.specs.clinic import NO_CLAIMS, BillingProviderSpec, ClaimsSpec, DestinationSpec
 from ptbridge.specs.interface_profile import Interface, load_interface
 from ptbridge.wire.http import HttpClient
 
@@ -51,6 +51,7 @@ def build(
     billing: BillingProviderSpec,
     folder: Path | None,
     run_id: str,
+    claims: ClaimsSpec = NO_CLAIMS,
 ) -> Hl7Dft:
     """A destination for one run (see `ptbridge.destinations`).
 

@@ -115,7 +115,13 @@ async def open_destination(config: Config, spec: ClinicSpec, *, run_id: str) -> 
     folder = config.path(chosen.folder) if chosen.folder else None
     module = destination_module(chosen.platform)
     destination: Destination = module.build(
-        chosen, http=http, billing=spec.billing_provider, folder=folder, clinic=spec.clinic, run_id=run_id
+        chosen,
+        http=http,
+        billing=spec.billing_provider,
+        folder=folder,
+        clinic=spec.clinic,
+        run_id=run_id,
+        claims=spec.claims,
     )
     try:
         yield destination

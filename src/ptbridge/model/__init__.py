@@ -1,5 +1,6 @@
 """The nouns of ptbridge. Standard library only, so that no third-party release can reach the charges."""
 
+from ptbridge.model.answer import Answer, NativeCode, Stage, Standing
 from ptbridge.model.charge import Charge, CodedDay, Exclusion, PricedDay
 from ptbridge.model.fate import Fate
 from ptbridge.model.finding import Finding, Severity
@@ -16,6 +17,7 @@ __all__ = [
     "Accident",
     "Acknowledgement",
     "Address",
+    "Answer",
     "Charge",
     "CodedDay",
     "Coverage",
@@ -27,6 +29,7 @@ __all__ = [
     "Finding",
     "Frequency",
     "Intervention",
+    "NativeCode",
     "Patient",
     "PlanOfCare",
     "PricedDay",
@@ -34,6 +37,8 @@ __all__ = [
     "ServiceLine",
     "Severity",
     "SourceRecord",
+    "Stage",
+    "Standing",
     "Submission",
     "TreatmentDay",
     "Visit",

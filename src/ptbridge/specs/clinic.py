@@ -42,13 +42,49 @@ class DestinationSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, 
     options: dict[str, str] = {}
 
 
+class AddressSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """A postal address (X12 N3, N4). A claim wants a street, not a box, and the nine-digit ZIP code."""
+
+    lines: tuple[str, ...]
+    city: str
+    state: str
+    postal_code: str
+
+
 class BillingProviderSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
-    """X12 loop 2010AA."""
+    """X12 loop 2010AA. Address, contact and phone are needed by platforms that make claims."""
 
     npi: str
     name: str
     tax_id: str | None = None
     taxonomy: str | None = None
+    address: AddressSpec | None = None
+    contact: str | None = None
+    phone: str | None = None
+
+
+class ClaimPayerSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """How a claim names a payer (X12 loop 2010BB and SBR09)."""
+
+    id: str  # the payer's id at the clearinghouse or platform
+    name: str
+    filing: str  # claim filing indicator, X12 element 1032: MB, CI, BL, HM, MC, WC, AM …
+
+
+class ClaimsSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """What a claim states on the clinic's word; nothing here has a default, because each is a statement to a payer.
+
+    `payers` is keyed by the payer's id, or its name, exactly as the EMR gives it.
+    """
+
+    accepts_assignment: str | None = None  # CLM07: A, B or C
+    benefits_assigned: str | None = None  # CLM08: Y, N or W
+    release_of_information: str | None = None  # CLM09: I or Y
+    signature_on_file: str | None = None  # CLM06: Y or N
+    payers: dict[str, ClaimPayerSpec] = {}
+
+
+NO_CLAIMS = ClaimsSpec()
 
 
 class PayerRouteSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
@@ -71,6 +107,7 @@ class ClinicSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, froze
     source: SourceSpec
     destination: DestinationSpec
     payers: tuple[PayerRouteSpec, ...] = ()
+    claims: ClaimsSpec = NO_CLAIMS
     fees: str = ""
     assistant_method: str | None = None  # percentage | simple: the 10 % computation this clinic recorded; overrides the policy
     first_service_date: str | None = None  # nothing before this day is pulled or billed

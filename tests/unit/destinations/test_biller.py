@@ -15,7 +15,7 @@ import pytest
 from ptbridge_sandbox.biller import Faults, SandboxBiller
 
 from ptbridge.wire.http import HttpClient
-from tests.contract.test_destinations import submission
+from tests.rigs import submission
 from tests.unit.destinations.test_charge_api import build
 
 

@@ -17,7 +17,7 @@ from ptbridge.errors import ConfigError, PeerRefused, PeerUnavailable
 from ptbridge.model import Disposition, Frequency, Provider
 from ptbridge.specs.clinic import DestinationSpec
 from ptbridge.wire.http import HttpClient, Response
-from tests.contract.test_destinations import BILLING, a_day, submission
+from tests.rigs import BILLING, a_day, submission
 from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
 
 ACCEPTED, REJECTED, RETRY, IN_DOUBT = Disposition.ACCEPTED, Disposition.REJECTED, Disposition.RETRY, Disposition.IN_DOUBT

@@ -18,7 +18,7 @@ from ptbridge.destinations._drop_folder import DropFolder
 from ptbridge.errors import OutcomeUnknown, PeerUnavailable
 from ptbridge.model import Disposition
 from ptbridge.specs.clinic import DestinationSpec
-from tests.contract.test_destinations import BILLING, a_day, submission
+from tests.rigs import BILLING, a_day, submission
 from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
 
 

@@ -25,7 +25,7 @@ from ptbridge.model import Charge, Disposition, Frequency, PricedDay, Submission
 from ptbridge.specs.clinic import DestinationSpec
 from ptbridge.wire.hl7v2 import Message
 from ptbridge.wire.mllp import server_tls
-from tests.contract.test_destinations import BILLING, MARKERS, a_day, submission
+from tests.rigs import BILLING, MARKERS, a_day, submission
 from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
 from tests.unit.destinations.profiles import profile
 
