@@ -178,6 +178,25 @@ def many_pairs(count: int) -> list[tuple[str, str, str, str, str, str]]:
     return rows[:count]
 
 
+def whole_quarter(folder: Path, pairs: int, maximums: int, *, version: str = "v320r0", quarter: str = "2026q1") -> list[Path]:
+    """A quarter's pairs, unit maximums and add-on codes at these sizes, the small tables' own rows among them."""
+    many = [*many_pairs(pairs - len(PAIRS)), *PAIRS]
+    codes = [code for code in dict.fromkeys(row[0] for row in many) if code not in {code for code, _, _ in MUES}]
+    indicator = "3 Date of Service Edit: Clinical"
+    values = [*MUES, *((code, 1 + place % 8, indicator) for place, code in enumerate(codes[: maximums - len(MUES)]))]
+    table = {f"MCR_MUE_PractitionerServices_Eff_{_first_day(quarter)}.csv": mue_text(values)}
+    return [
+        *pair_zips(folder, many, version=version, quarter=quarter),
+        zipped(folder / f"medicare-ncci-{quarter}-practitioner-services-mue-table.zip", table),
+        zipped(folder / f"medicare-ncci-{quarter}-add-on-code-edits.zip", {f"AOC_V{quarter.upper()}-MCR.txt": add_on_text()}),
+    ]
+
+
+def _first_day(quarter: str) -> str:
+    year, number = quarter.split("q")
+    return f"{3 * int(number) - 2:02d}-01-{year}"
+
+
 def main() -> None:
     """Write the files and name them."""
     asked = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])

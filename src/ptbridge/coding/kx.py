@@ -37,7 +37,7 @@ def add_kx(draft: Draft) -> None:
     therapy = [place for place, line in enumerate(draft.lines) if not _DISCIPLINE.isdisjoint(line.modifiers)]
     history = known.history
     if known.allowed is not None:
-        shared = history is not None and any(line.discipline for line in history.other_lines)
+        shared = history is not None and any(line.discipline for line in history.lines_seen_by(terms.payer))
         draft.allowed_cents = allowed_cents(draft.lines, therapy, known.allowed, draft, shared)
     if history is None or not therapy:
         return

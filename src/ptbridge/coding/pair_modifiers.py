@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, datetime
-from itertools import combinations
+from itertools import combinations, product
 
 from ptbridge.coding import findings as kinds
 from ptbridge.coding.draft import Draft
 from ptbridge.model import Intervention, Visit
+from ptbridge.policy.history import OtherLine
 from ptbridge.policy.pairs import PAIR_MODIFIERS, Pair
 from ptbridge.policy.reference import PairEdit
 
@@ -40,6 +41,57 @@ def add_pair_modifiers(draft: Draft) -> None:
         pair = own or (_official(draft, one, other, on) if evidence else None)
         if pair is not None:
             _apply(draft, pair, places, evidence, of_payer=own is not None)
+    _across_disciplines(draft, places, on)
+
+
+def _across_disciplines(draft: Draft, places: dict[str, list[int]], on: date) -> None:
+    """Pairs with what the same payer gets from the patient's other days of that date: they apply to all that one billing
+    provider furnished then (NCCI Policy Manual, ch. 1). Only documented times tell such services apart.
+
+    The other day may be on its way already, so the modifier is offered on this day's line, whichever column it is; added
+    without a person only where the payer looks at that column. What no modifier lifts is NC03's to say.
+    """
+    others: dict[str, list[OtherLine]] = {}
+    if draft.known.history is not None:
+        for line in draft.known.history.lines_seen_by(draft.terms.payer):
+            others.setdefault(line.procedure, []).append(line)
+    for mine, other in product(places, others):
+        lines = others[other]
+        marked = all(not _WORDS.isdisjoint(line.modifiers) for line in lines)
+        if mine == other or marked or any(not _WORDS.isdisjoint(draft.lines[place].modifiers) for place in places[mine]):
+            continue
+        pair = _official(draft, mine, other, on) if _apart(_documented(draft, places[mine]), lines) else None
+        if pair is not None and pair.indicator == 1:
+            _offer_across(draft, pair, places[mine], lines[0])
+
+
+def _apart(mine: _Lines, others: list[OtherLine]) -> bool:
+    """Whether all of both have documented times, and none overlaps."""
+    first = list(_times(mine))
+    second = [(line.start, line.end) for line in others if line.start is not None and line.end is not None]
+    whole = bool(first) and len(first) == len(mine) and len(second) == len(others)
+    return whole and all(end <= start or until <= begin for begin, end in first for start, until in second)
+
+
+def _offer_across(draft: Draft, pair: PairEdit, places: list[int], other: OtherLine) -> None:
+    terms = draft.terms
+    whose = f"{other.procedure} of {other.discipline or 'another visit'} on the same date"
+    named = f"pair {pair.column1}/{pair.column2}, indicator 1 ({pair.source}), with {whose}"
+    looked_at = pair.column1 if terms.pair_modifier_on == "column_1" else pair.column2
+    mode = terms.pair_modifier if looked_at != other.procedure else "propose"
+    word = _word(draft, named, places)
+    if word is not None and mode is not None:
+        because = f"{named}; the documented times of both do not overlap -> {word}"
+        draft.offer(mode, kinds.PAIR_MODIFIER, places, word, because)
+
+
+def _word(draft: Draft, named: str, places: list[int]) -> str | None:
+    """The modifier that a person confirmed, else the payer's; without either a finding asks."""
+    word = min(draft.known.confirmed & _WORDS, default=draft.terms.pair_modifier_word)
+    if word is None:
+        message = f"{draft.terms.payer} has no pair_modifier_word: 59 or which X for {named}?"
+        draft.findings.append(kinds.MODIFIER_UNSET(message, at=draft.at(draft.lines[places[0]])))
+    return word
 
 
 def _official(draft: Draft, one: str, other: str, on: date) -> PairEdit | None:
@@ -60,13 +112,9 @@ def _apply(draft: Draft, pair: Pair | PairEdit, places: dict[str, list[int]], ev
             why = "never paid together" if pair.indicator != 1 else "separate minutes are not documented"
             draft.findings.append(kinds.OWN_PAIR(f"{named}: {why}", at=at))
         return
-    word = min(draft.known.confirmed & _WORDS, default=terms.pair_modifier_word)
-    if word is None:
-        draft.findings.append(
-            kinds.MODIFIER_UNSET(f"{terms.payer} has no pair_modifier_word: 59 or which X for {named}?", at=at)
-        )
-        return
-    draft.offer(terms.pair_modifier, kinds.PAIR_MODIFIER, carrier, word, f"{named}; {evidence} -> {word}")
+    word = _word(draft, named, carrier)
+    if word is not None:
+        draft.offer(terms.pair_modifier, kinds.PAIR_MODIFIER, carrier, word, f"{named}; {evidence} -> {word}")
 
 
 def _documented(draft: Draft, places: list[int]) -> _Lines:

@@ -42,7 +42,10 @@ HISTORY_FACTS = {
     "opening_cents": ("unknown", "the same amount from an eligibility answer"),
     "authorizations": ("unknown", "known ones, separated by ;, such as A1 visits=12 used=10 codes=97110+97140 to=2026-06-30"),
     "pools": ("unknown", "visits of the plan year by pool, such as therapy 28, speech 3"),
-    "other_lines": ("unknown", "lines of the same day billed apart, separated by ;, such as OT 97530-GO x2 09:00-09:30"),
+    "other_lines": (
+        "unknown",
+        "lines of the same day billed apart, separated by ;, such as OT 97530-GO x2 09:00-09:30 payer=tricare",
+    ),
 }
 FACTS = {
     **VISIT_FACTS,
@@ -149,7 +152,9 @@ def _authorization(stated: str) -> Authorization:
 def _other_line(stated: str, on: date | None) -> OtherLine:
     discipline, rest = stated.split(maxsplit=1)
     text, _, span = rest.partition(" x")
-    units, _, times = span.partition(" ")
+    units, *more = span.split()
+    said = _pairs([word for word in more if "=" in word])
+    times = next((word for word in more if "=" not in word), "")
     line = ServiceLine.parse(f"{text} x{units}")
     start, end = _span(times, on) if times and on else (None, None)
     return OtherLine(
@@ -158,6 +163,7 @@ def _other_line(stated: str, on: date | None) -> OtherLine:
         units=line.units,
         discipline=discipline,
         reference="another-day",
+        payer=said.get("payer"),
         start=start,
         end=end,
     )

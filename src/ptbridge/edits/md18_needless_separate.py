@@ -17,6 +17,8 @@ Cases (medicare_part_b)
         -> warning: 97140-59-GP x1: 59, and no pair with another line of the day asks for it
     97140-59-GP x1 @15, 97530-GP x1 @15 | pairs=97530/97140 0 -> warning: 97140-59-GP x1: 59, and no pair
     97140-59-GP x1 @15 | pairs=97530/97140 1 | other_lines=OT 97530-GO x1 -> ok
+    97140-59-GP x1 @15 | pairs=97530/97140 1 | other_lines=OT 97530-GO x1 payer=workers_comp
+        -> warning: 97140-59-GP x1: 59, and no pair with another line of the day asks for it
     97140-59-GP x1 @15, 97530-GP x1 @15 | pairs=97150/97110 1 | terms=own_pairs=97140 97530 1 -> ok
     97140-GP x1 @15, 97530-GP x1 @15 | pairs=97150/97110 1 -> ok
 """
@@ -62,7 +64,8 @@ def _asked_for(line: ServiceLine, priced: PricedDay, facts: Facts, on: date) -> 
     if terms is None or reference is None:
         return True
     others = {charge.line.procedure for charge in priced.charges}
-    others |= {other.procedure for other in facts.history.other_lines} if facts.history is not None else set()
+    if facts.history is not None:
+        others |= {other.procedure for other in facts.history.lines_seen_by(priced.coded.payer)}
     others.discard(line.procedure)
     own = ({pair.column1, pair.column2} for pair in terms.own_pairs if pair.indicator == 1)
     if any({line.procedure, other} in own for other in others):

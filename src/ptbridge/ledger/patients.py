@@ -138,6 +138,7 @@ class Patients:
                         units=line.units,
                         discipline=day.discipline,
                         reference=day.reference,
+                        payer=day.payer,
                         start=datetime.fromisoformat(line.start) if line.start else None,
                         end=datetime.fromisoformat(line.end) if line.end else None,
                     )

@@ -38,6 +38,7 @@ class Authorization:
 class OtherLine:
     """A line of another treatment day of the same patient and service date (another discipline, or billed before).
 
+    `payer` is the payer policy that it was coded under, None when that is not known.
     `start` and `end` are the documented times of the line, where the source gave it its own.
     """
 
@@ -46,6 +47,7 @@ class OtherLine:
     units: int
     discipline: str | None
     reference: str  # our reference of that treatment day
+    payer: str | None = None
     start: datetime | None = None
     end: datetime | None = None
 
@@ -69,3 +71,7 @@ class PatientHistory:
     authorizations: tuple[Authorization, ...] = ()
     visits_in_plan_year: dict[str, int] = field(default_factory=dict)
     other_lines: tuple[OtherLine, ...] = ()
+
+    def lines_seen_by(self, payer: str | None) -> tuple[OtherLine, ...]:
+        """The lines of the same date that this payer sees too: its own, and those of which the payer is not known."""
+        return tuple(line for line in self.other_lines if line.payer is None or payer is None or line.payer == payer)

@@ -134,7 +134,7 @@ def test_treatment_days_are_dates_of_one_discipline_before_this_one(days: Days) 
     assert found.treatment_days == (date(2026, 11, 3), date(2026, 11, 5), date(2026, 11, 9))
     assert found.progress_reports == (date(2026, 11, 3), date(2026, 11, 9))
     assert found.evaluations == ((date(2026, 11, 3), "97161"),)
-    assert [(other.procedure, other.discipline) for other in found.other_lines] == [("92507", "SLP")]
+    assert [(other.procedure, other.discipline, other.payer) for other in found.other_lines] == [("92507", "SLP", PAYER)]
 
 
 def test_the_threshold_counts_pt_with_slp_and_ot_alone_sent_or_queued_in_the_calendar_year(days: Days) -> None:

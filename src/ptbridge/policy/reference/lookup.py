@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ptbridge.policy.reference.thresholds import Threshold, read_thresholds, shi
 from ptbridge.policy.reference.values import AddOn, Mue, PairEdit, Rvu, TherapyDisposition
 
 _HAVE_SHIPPED = frozenset({"ptp", "mue", "add_on"})
-MOST_REMEMBERED = 50_000  # pairs of one edition, some 10 MB
+MOST_REMEMBERED = 50_000  # pairs, or sets of codes with a date: some 10 MB each
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ class Reference:
         for edition in sorted(editions, key=lambda edition: edition.entry.period.first, reverse=True):
             self._editions.setdefault(edition.entry.kind, []).append(edition)
         self._by_date: dict[tuple[str, date], Edition | None] = {}
+        self._among: dict[tuple[frozenset[str], date, str], tuple[PairEdit, ...]] = {}
+        self._maximums: dict[tuple[str, date, str], Mue | None] = {}
         self._thresholds = shipped_thresholds() | (thresholds or {})
 
     @classmethod
@@ -167,8 +170,28 @@ class Reference:
             return first or second
         return min(first, second, key=lambda pair: pair.indicator)
 
+    def pairs_among(self, codes: frozenset[str], on: date, *, program: str = "medicare") -> tuple[PairEdit, ...]:
+        """The active pairs of a day's codes, by their codes. Remembered: a clinic's days repeat the same few sets of codes."""
+        asked = codes, on, program
+        found = self._among.get(asked)
+        if found is None:
+            if len(self._among) >= MOST_REMEMBERED:
+                self._among.clear()
+            both = combinations(sorted(codes), 2)
+            pairs = (self.pair_between(one, other, on, program=program) for one, other in both)
+            found = self._among[asked] = tuple(pair for pair in pairs if pair is not None)
+        return found
+
     def mue(self, code: str, on: date, *, program: str = "medicare") -> Mue | None:
         """The unit maximum of a code; None when it is not known (confidential values exist: that is not unlimited)."""
+        asked = code, on, program
+        if asked not in self._maximums:
+            if len(self._maximums) >= MOST_REMEMBERED:
+                self._maximums.clear()
+            self._maximums[asked] = self._maximum(code, on, program)
+        return self._maximums[asked]
+
+    def _maximum(self, code: str, on: date, program: str) -> Mue | None:
         edition = self._edition("mue" if program == "medicare" else "mue_medicaid", on)
         if edition is None:
             return shipped_mue(code, on) if program == "medicare" else None
