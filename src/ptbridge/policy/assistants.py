@@ -38,9 +38,12 @@ def timed_split(units: int, therapist_minutes: int, assistant_minutes: int, minu
 
     Full units by one person are that person's. One unit left: none when the therapist alone has more than half of its time
     (8 of 15 minutes), else by the 10 % rule over what is left. Two left with more than half by each: one and one; with less,
-    no rule is published: a unit goes without the modifier only where the therapist alone carries it.
+    no rule is published: a unit goes without the modifier only where the therapist alone carries it. Units beyond the
+    minutes (the note has totals only) go to the one who furnished all; of both, with the modifier, and no rule is published.
     """
     over_tenth = METHODS[method]
+    if not therapist_minutes or not assistant_minutes:
+        return Split(units, 0) if assistant_minutes else Split(0, units)
     half = minutes_per_unit // 2 + 1
     by_therapist, therapist_left = divmod(therapist_minutes, minutes_per_unit)
     by_assistant, assistant_left = divmod(assistant_minutes, minutes_per_unit)
@@ -50,7 +53,7 @@ def timed_split(units: int, therapist_minutes: int, assistant_minutes: int, minu
         return Split(with_modifier, units - with_modifier)
     if left == 0:
         return Split(by_assistant, by_therapist)
-    if left == 1:
+    if left == 1 and therapist_left + assistant_left:
         carried = therapist_left >= half or not over_tenth(assistant_left, therapist_left + assistant_left)
         return Split(by_assistant + (not carried), by_therapist + carried)
     gap = therapist_left < half or assistant_left < half

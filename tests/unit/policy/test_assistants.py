@@ -61,3 +61,17 @@ def test_a_therapist_part_below_eight_keeps_the_unit_unless_the_assistant_has_a_
 def test_hour_codes_use_more_than_half_an_hour():
     assert timed_split(1, 31, 20, 60, "percentage") == Split(0, 1)
     assert timed_split(1, 30, 20, 60, "percentage") == Split(1, 0)
+
+
+@pytest.mark.parametrize(
+    ("units", "therapist", "assistant", "expected"),
+    [
+        (3, 0, 30, Split(3, 0)),
+        (3, 30, 0, Split(0, 3)),
+        (2, 5, 0, Split(0, 2)),
+        (1, 0, 0, Split(0, 1)),
+        (3, 15, 15, Split(2, 1, gap=True)),
+    ],
+)
+def test_units_beyond_the_minutes_follow_who_furnished_them(units, therapist, assistant, expected):
+    assert timed_split(units, therapist, assistant, 15, "percentage") == expected
