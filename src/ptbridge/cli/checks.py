@@ -113,7 +113,7 @@ def _sqlite(config: Config) -> Iterator[Found]:
 
     version = apsw.sqlite_lib_version()
     if tuple(int(part) for part in version.split(".")) < SAFE_SQLITE:
-        yield fail(f"SQLite {version} can lose committed data (WAL reset)", "pip install --upgrade apsw")
+        yield fail(f"SQLite {version} can lose committed data (WAL reset)", "pip install --upgrade apsw-sqlite3mc")
     else:
         yield ok(f"SQLite {version}, without the WAL-reset defect")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import apsw
 
 from ptbridge.errors import LedgerBusy, LedgerError
+from ptbridge.specs import at_rest
 
 FILE_NAME = "inbox.sqlite"
 LISTENER_LOCK = "inbox.lock"
@@ -55,22 +56,39 @@ def connect(folder: Path, *, write: bool) -> apsw.Connection:
     Raises LedgerError for a damaged file, a newer schema, an unsafe SQLite, or no inbox to read.
     """
     if tuple(int(part) for part in apsw.sqlite_lib_version().split(".")) < _SAFE_SQLITE:
-        raise LedgerError(f"SQLite {apsw.sqlite_lib_version()} can lose committed data. Install apsw 3.54 or newer.")
+        raise LedgerError(f"SQLite {apsw.sqlite_lib_version()} can lose committed data. Install apsw-sqlite3mc 3.54.")
     path = folder / FILE_NAME
+    if (folder / at_rest.UNFINISHED_RESTORE).exists():
+        raise LedgerError(f"{folder}: a restore was interrupted. Run the same `ptbridge restore` again.")
+    if not path.exists() and not write:
+        raise LedgerError(f"{path}: no inbox yet. Run `ptbridge listen` first.")
+    key = at_rest.data_key(folder, make=write)
+    at_rest.check_header(path, key, "inbox")
     if write:
         _prepare(folder, path)
-    elif not path.exists():
-        raise LedgerError(f"{path}: no inbox yet. Run `ptbridge listen` first.")
+    return open_file(path, key, write=write)
+
+
+def open_file(path: Path, key: bytes | None, *, write: bool) -> apsw.Connection:
+    """Open an inbox's file under its key; a writer brings its schema up. Raises LedgerError."""
+    connection = None
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         connection.set_busy_timeout(3_000)  # other writers only add a file's messages at a time
-        connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY")
-        connection.execute("PRAGMA wal_autocheckpoint=4000; PRAGMA trusted_schema=OFF")
+        if key is not None:
+            connection.execute(at_rest.pragmas(key)).fetchall()
+        # fetchall: apsw stops at a statement's first row, and those after it would never run
+        connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY").fetchall()
+        connection.execute("PRAGMA wal_autocheckpoint=4000; PRAGMA trusted_schema=OFF").fetchall()
         _bring_up(connection, write=write)
         if not write:
             connection.execute("PRAGMA query_only=ON")
-    except apsw.Error as error:
-        raise trouble(error, path) from None
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, apsw.Error):
+            raise trouble(error, path) from None
+        raise
     return connection
 
 

@@ -1,7 +1,7 @@
 """The ledger's file: one SQLite database in WAL with `synchronous=FULL`, one writer, numbered migrations.
 
 SQLite comes with `apsw`, whose library has no WAL-reset defect (3.7.0 to 3.51.2 have it; docs/decisions/0003). FULL because
-NORMAL lost acknowledged rows in power cuts and FULL none.
+NORMAL lost acknowledged rows in power cuts and FULL none. Where the config folder names a key, every page is encrypted.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import apsw
 
 from ptbridge.errors import LedgerBusy, LedgerError
+from ptbridge.ledger.chain import Chain
+from ptbridge.specs import at_rest
 
 SAFE_SQLITE = (3, 51, 3)
 FILE_NAME = "ledger.sqlite"
@@ -76,34 +79,74 @@ def prepare_folder(folder: Path) -> None:
         raise LedgerError(f"{folder}: {error.strerror}. The state folder must belong to the user who runs ptbridge.") from None
 
 
-def connect(folder: Path, *, write: bool) -> apsw.Connection:
+class Journal(Protocol):
+    """What keeps rows back until the end of a transaction (`history.History`)."""
+
+    def flush(self) -> None:
+        """Write what was kept back."""
+
+    def forget(self) -> None:
+        """The transaction was taken back: drop what was kept back, believe nothing that was read before."""
+
+
+class LedgerConnection(apsw.Connection):
+    """A connection that knows what must be written before a transaction ends."""
+
+    journal: Journal | None = None
+
+
+def connect(folder: Path, *, write: bool) -> LedgerConnection:
     """Open the ledger in `folder`; a missing one is made when `write`.
 
-    Raises LedgerError for a damaged file, a newer schema, a SQLite with the WAL-reset defect, or no ledger to read.
+    Raises LedgerError for a damaged file, a newer schema, a SQLite with the WAL-reset defect, an unfinished restore, or no
+    ledger to read; ConfigError when its key cannot be had.
     """
     version = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
     if version < SAFE_SQLITE:
         raise LedgerError(
-            f"SQLite {apsw.sqlite_lib_version()} can lose committed data (WAL reset). Install apsw 3.54 or newer."
+            f"SQLite {apsw.sqlite_lib_version()} can lose committed data (WAL reset). Install apsw-sqlite3mc 3.54 or newer."
         )
+    if (folder / at_rest.UNFINISHED_RESTORE).exists():
+        raise LedgerError(f"{folder}: a restore was interrupted. Run the same `ptbridge restore` again; nothing was sent.")
     path = folder / FILE_NAME
+    if not path.exists() and not write:
+        raise LedgerError(f"{path}: no ledger yet. Run `ptbridge sync` first.")
+    key = at_rest.data_key(folder, make=write)
+    at_rest.check_header(path, key, "ledger")
     if not path.exists():
-        if not write:
-            raise LedgerError(f"{path}: no ledger yet. Run `ptbridge sync` first.")
         os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))
+    return open_file(path, key, write=write)
+
+
+def open_file(path: Path, key: bytes | None, *, write: bool) -> LedgerConnection:
+    """Open a ledger's file under its key and bring its schema up. Raises LedgerError."""
+    connection = None
     try:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        connection = LedgerConnection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         connection.set_busy_timeout(5_000)
-        connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY")
-        connection.execute("PRAGMA cache_size=-16000; PRAGMA wal_autocheckpoint=4000; PRAGMA trusted_schema=OFF")
-        connection.create_scalar_function("unpacked", lambda *row: unpack(_bytes(row[0])).decode(), 1, deterministic=True)
-        connection.create_scalar_function(
-            "patient_key_of", lambda *row: patient_key_of(str(row[0]), str(row[1])), 2, deterministic=True
-        )
+        if key is not None:
+            connection.execute(at_rest.pragmas(key)).fetchall()
+        _settings(connection)
         _migrate(connection, write=write)
-    except apsw.Error as error:
-        raise damaged(error, path) from None
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, apsw.Error):
+            raise damaged(error, path) from None
+        raise
     return connection
+
+
+def _settings(connection: apsw.Connection) -> None:
+    # fetchall: apsw stops at a statement's first row, and those after it would never run
+    connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON").fetchall()
+    connection.execute("PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16000").fetchall()
+    connection.execute("PRAGMA wal_autocheckpoint=4000; PRAGMA trusted_schema=OFF").fetchall()
+    connection.create_scalar_function("unpacked", lambda *row: unpack(_bytes(row[0])).decode(), 1, deterministic=True)
+    connection.create_scalar_function(
+        "patient_key_of", lambda *row: patient_key_of(str(row[0]), str(row[1])), 2, deterministic=True
+    )
+    connection.create_scalar_function("chained", Chain().next_digest)
 
 
 def damaged(error: apsw.Error, path: Path | None = None) -> LedgerError:
@@ -111,7 +154,7 @@ def damaged(error: apsw.Error, path: Path | None = None) -> LedgerError:
     where = f"{path}: " if path else "ledger: "
     advice = {
         "CorruptError": "The file is damaged. Restore the last backup; nothing was sent from it.",
-        "NotADBError": "This is not a ptbridge ledger, or its first page is damaged. Restore the last backup.",
+        "NotADBError": "This is not a ptbridge ledger of this key, or its first page is damaged. Restore the last backup.",
         "FullError": "The disk is full. Make room and run again; nothing was acknowledged that is not stored.",
         "BusyError": "Another program holds the database. Close it and run again.",
         "ReadOnlyError": "The state folder cannot be written. Check its owner and the file system.",
@@ -148,8 +191,19 @@ def integrity(connection: apsw.Connection) -> list[str]:
 @contextmanager
 def transaction(connection: apsw.Connection) -> Iterator[None]:
     """All or nothing, durable on exit (nested: with the outermost). SQLite's errors become LedgerError."""
+    journal = connection.journal if isinstance(connection, LedgerConnection) else None
     try:
+        if journal is None:
+            with connection:
+                yield
+            return
+        journal.flush()  # what the outer transaction kept back must outlive this one's rollback
         with connection:
             yield
-    except apsw.Error as error:
-        raise damaged(error) from error
+            journal.flush()
+    except BaseException as error:
+        if journal is not None:
+            journal.forget()
+        if isinstance(error, apsw.Error):
+            raise damaged(error) from error
+        raise

@@ -7,8 +7,6 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import apsw
-
 from ptbridge.errors import LedgerError
 from ptbridge.ledger import database
 from ptbridge.ledger.accounts import Accounts
@@ -32,12 +30,12 @@ class Ledger:
     `authorizations`, `patients`.
     """
 
-    def __init__(self, connection: apsw.Connection, folder: Path, now: Now, lock: database.WriterLock | None) -> None:
+    def __init__(self, connection: database.LedgerConnection, folder: Path, now: Now, lock: database.WriterLock | None) -> None:
         self.folder = folder
         self._connection = connection
         self._lock = lock
         self._now = now
-        self.history = History(connection, now)
+        self.history = connection.journal = History(connection, now)
         self.visits = Visits(connection, self.history)
         self.days = Days(connection, self.history)
         self.accounts = Accounts(connection)
@@ -72,6 +70,12 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file and give up the writer's lock."""
+        try:
+            self.history.flush()
+        finally:
+            self._release()
+
+    def _release(self) -> None:
         self._connection.close()
         if self._lock:
             self._lock.release()
@@ -89,6 +93,7 @@ class Ledger:
             yield
         finally:
             self._connection.execute("ROLLBACK TO rehearsal; RELEASE rehearsal")
+            self.history.forget()
 
     def outbox(self, clinic: str, destination: str) -> LedgerOutbox:
         """The submissions of one clinic to one destination, as delivery sees them."""

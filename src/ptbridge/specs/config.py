@@ -1,12 +1,13 @@
 """The config folder: clinics, mappings, payers, fees, secrets and state, read once before anything is pulled.
 
     ptbridge/
+    ├── ptbridge.yaml            what holds for all clinics, such as encryption (specs/folder.py); may be absent
     ├── clinics/<clinic>.yaml    place, time, which EMR, which biller (specs/clinic.py)
     ├── mappings/*.yaml          what the EMR's words mean here; may extend a shipped mapping
     ├── payers/*.yaml            this folder's own payer policies; may extend a shipped one
     ├── fees/*.csv               prices
     ├── secrets/                 mode 0700, files 0600; YAML holds their names only
-    └── state/                   mode 0700: ledger.sqlite, lock, logs/, reports/
+    └── state/                   mode 0700: ledger.sqlite, inbox.sqlite, keys.json, locks, logs/, reports/
 
 A relative path in any file starts at the config folder, so that the folder can be moved as a whole.
 """
@@ -21,6 +22,7 @@ from ptbridge.errors import ConfigError
 from ptbridge.specs.clinic import ClinicSpec, PayerRouteSpec
 from ptbridge.specs.clinic_check import clinic_problems
 from ptbridge.specs.files import load_clinic
+from ptbridge.specs.folder import NOTHING_SET, FolderSpec, load_folder
 from ptbridge.specs.secrets import resolve
 from ptbridge.specs.yaml_text import display_name, load
 
@@ -32,6 +34,7 @@ class Config:
     folder: Path
     clinics: dict[str, ClinicSpec]
     files: dict[str, Path]
+    settings: FolderSpec = NOTHING_SET
 
     @property
     def state(self) -> Path:
@@ -107,6 +110,11 @@ def load_config(folder: Path | str) -> Config:
         )
     clinics: dict[str, ClinicSpec] = {}
     problems: list[str] = []
+    settings = NOTHING_SET
+    try:
+        settings = load_folder(folder)
+    except ConfigError as error:
+        problems.append(str(error))
     for file in files:
         try:
             clinics[file.stem] = _clinic(file)
@@ -114,7 +122,7 @@ def load_config(folder: Path | str) -> Config:
             problems.append(str(error))
     if problems:
         raise ConfigError("\n".join(problems))
-    return Config(folder=folder, clinics=clinics, files={file.stem: file for file in files})
+    return Config(folder=folder, clinics=clinics, files={file.stem: file for file in files}, settings=settings)
 
 
 def _clinic(file: Path) -> ClinicSpec:
