@@ -32,6 +32,12 @@ def reference_of(clinic: str, day_key: str) -> str:
     return "pt-" + hashlib.sha256(f"{clinic}\n{day_key}".encode()).hexdigest()[:24]
 
 
+def key_of(platform: str, reference: str, revision: int, frequency: Frequency, content: bytes) -> str:
+    """The idempotency key: the same revision of the same content (SHA-256) has it again after a crash or a restore."""
+    named = f"{platform}\n{reference}\n{revision}\n{frequency.value}\n{content.hex()}"
+    return hashlib.sha256(named.encode()).hexdigest()[:40]
+
+
 def plan(day: DayRow, priced: PricedDay | None, destination: Destination, platform: str, live: bytes | None) -> Plan:
     """What to do with a day that nothing holds. `priced` is None (or without charges) when nothing is left to bill.
 
@@ -92,12 +98,10 @@ def _submission(
     priced: PricedDay | None,
 ) -> Submission:
     revision = day.revision + 1
-    # Deterministic, so that the same revision of the same content has the same key after a crash or a restore.
-    named = f"{platform}\n{day.reference}\n{revision}\n{frequency.value}\n{content.hex()}"
     return Submission(
         clinic=day.clinic,
         destination=platform,
-        key=hashlib.sha256(named.encode()).hexdigest()[:40],
+        key=key_of(platform, day.reference, revision, frequency, content),
         reference=day.reference,
         order_key=day.reference,
         revision=revision,
