@@ -110,7 +110,7 @@ def _say_editions(entries: Sequence[Entry]) -> None:
             entry.period.name,
             f"{entry.bytes / 1000:,.1f} kB",
             _counted(entry),
-            entry.loaded_at,
+            entry.loaded_at[:19],
             KINDS[entry.kind].title,
         )
         for entry in entries

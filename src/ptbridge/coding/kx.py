@@ -8,15 +8,13 @@ amounts by year in mappings/codes/therapy_thresholds.csv; CMS Pub. 100-04, ch. 5
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from ptbridge.coding import findings as kinds
 from ptbridge.coding.abn import ABN_MODIFIERS
 from ptbridge.coding.draft import Draft
 from ptbridge.model import ServiceLine, Severity, dollars
 from ptbridge.policy import FeeSchedule
-from ptbridge.policy.reference import Reference
-from ptbridge.policy.thresholds import kx_group
+from ptbridge.policy.thresholds import kx_group, threshold_of
 
 # The word in the allowed schedule's `modifiers` column for the amount after the multiple-procedure reduction.
 REDUCED = "MPPR"
@@ -48,25 +46,20 @@ def add_kx(draft: Draft) -> None:
     _compare(draft, therapy, group, on.year, total)
 
 
-@lru_cache(maxsize=1)
-def _shipped() -> Reference:
-    return Reference()
-
-
 def _compare(draft: Draft, therapy: list[int], group: str, year: int, total: int) -> None:
     terms = draft.terms
     spent = f"at least {dollars(total)} allowed in {year} with this day ({_GROUP_WORDS[group]})"
-    limit = (draft.known.reference or _shipped()).threshold(group, year)
+    limit = threshold_of(draft.known.reference, group, year)
     if limit is None:
         severity = Severity.ERROR if terms.kx_amount_unknown == "hold" else Severity.WARNING
-        message = f"{spent}; the KX threshold of {year} is not known to ptbridge"
+        message = f"{spent}; the KX threshold of {year} is in no table, loaded or shipped"
         draft.findings.append(kinds.KX_AMOUNT_UNKNOWN(message, severity=severity))
         return
     if total <= limit.kx_cents:
         return
     never = ABN_MODIFIERS | {"KX"}
     lacking = [place for place in therapy if never.isdisjoint(draft.lines[place].modifiers)]
-    because = f"{spent} is above {dollars(limit.kx_cents)} -> KX ({limit.source})"
+    because = f"{spent} is above {dollars(limit.kx_cents)} -> KX ({limit.cited})"
     draft.offer(terms.kx or "propose", kinds.KX_NEEDED, lacking, "KX", because)
 
 

@@ -10,7 +10,8 @@ Why it matters
 Fix
     Check the patient's used amount; take KX off in the EMR if the threshold is not reached.
 Source
-    SSA 1833(g); CMS Pub. 100-04, ch. 5, section 10.3; amounts by year: mappings/codes/therapy_thresholds.csv
+    SSA 1833(g); CMS Pub. 100-04, ch. 5, section 10.3; amounts by year: a loaded table, else
+    mappings/codes/therapy_thresholds.csv; the finding says which
 Cases (medicare_part_b)
     97110-GP-KX x1 @15                                     -> ok
     97110-GP-KX x1 @15 | accrued_cents=20000               -> ok
@@ -34,8 +35,7 @@ from ptbridge.model import (
     dollars,
 )
 from ptbridge.policy.facts import Facts
-from ptbridge.policy.reference import Reference
-from ptbridge.policy.thresholds import kx_group
+from ptbridge.policy.thresholds import kx_group, threshold_of
 from ptbridge.ports import edit
 
 FIX = "Check the patient's used amount; take KX off in the EMR if the threshold is not reached."
@@ -49,11 +49,8 @@ def check(priced: PricedDay, facts: Facts) -> Iterator[Finding]:
     on, history, group = priced.day.service_date, facts.history, kx_group(priced.day.discipline)
     if on is None or history is None or history.opening_cents is None or group is None:
         return
-    limit = (facts.reference or _SHIPPED).threshold(group, on.year)
+    limit = threshold_of(facts.reference, group, on.year)
     used = history.opening_cents + (history.accrued_cents or 0)
     if limit is not None and used + priced.amount_cents < limit.kx_cents:
-        message = f"KX, and {dollars(used)} of {dollars(limit.kx_cents)} are known to be used in {on.year}"
+        message = f"KX, and {dollars(used)} of {dollars(limit.kx_cents)} are known to be used in {on.year} ({limit.cited})"
         yield on_day("KX01", message, FIX, Severity.INFORMATION)
-
-
-_SHIPPED = Reference()

@@ -12,6 +12,7 @@ from ptbridge.errors import ConfigError
 from ptbridge.policy.reference import SHIPPED, PairEdit, Reference, load
 from ptbridge.policy.reference.kinds import KINDS, period_named, period_of
 from ptbridge.policy.reference.rvu import kind_of as rvu_kind
+from ptbridge.policy.thresholds import threshold_of
 from tests import make_reference_files as make
 
 ON = date(2026, 11, 2)
@@ -290,10 +291,27 @@ def test_thresholds_are_data_by_year(reference: Reference, tmp_path: Path) -> No
     newer = one_file(tmp_path, "t.csv", text)
     assert newer.threshold("OT", 2027).kx_cents == 251_000  # type: ignore[union-attr]
     assert newer.threshold("OT", 2026).kx_cents == 248_000  # type: ignore[union-attr]
-    assert newer.source("thresholds", date(2027, 5, 1)) == "final rule"
+    assert newer.source("thresholds", date(2027, 5, 1)) == "final rule; loaded: t.csv"
+    assert reference.source("thresholds", date(2026, 5, 1)).endswith("; the table that ptbridge ships")
     for broken in (text.rpartition("2027")[0], text.replace("251000", "2510.00"), text.replace("OT", "PT")):
         with pytest.raises(ConfigError, match=r"t\.csv"):
             one_file(tmp_path, "t.csv", broken)
+
+
+def test_a_loaded_threshold_table_speaks_before_the_shipped_one_and_the_newer_load_before_the_older(tmp_path: Path) -> None:
+    head = "year,group,kx_cents,review_cents,source\n"
+    rows = "{0},PT_SLP,{1},300000,{2}\n{0},OT,{1},300000,{2}\n"
+    one_file(tmp_path, "a.csv", head + rows.format(2027, 999, "draft") + rows.format(2028, 888, "draft"))
+    found = one_file(tmp_path, "b.csv", head + rows.format(2026, 111, "a") + rows.format(2027, 222, "final"))
+    assert [(one.kx_cents, one.table) for year in (2025, 2026, 2027, 2028) if (one := found.threshold("OT", year))] == [
+        (241_000, "the table that ptbridge ships"),
+        (111, "loaded: b.csv"),
+        (222, "loaded: b.csv"),
+        (888, "loaded: a.csv"),
+    ]
+    assert threshold_of(found, "OT", 2026) == found.threshold("OT", 2026)
+    assert threshold_of(None, "OT", 2026) == Reference().threshold("OT", 2026)
+    assert threshold_of(None, "OT", 2027) is None
 
 
 # ---------------------------------------------------------------- names, kinds, descriptors

@@ -187,7 +187,7 @@ def _store(folder: Path, kind: str, period: Period, texts: Sequence[Text], diges
         sources=tuple(sorted({(text.path.name, digests[text.path]) for text in texts})),
         texts=tuple(sorted((text.name for text in texts), key=str.lower)),
         counts=counts,
-        loaded_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        loaded_at=datetime.now(UTC).isoformat(timespec="microseconds"),
     )
 
 

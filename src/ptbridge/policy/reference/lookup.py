@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import combinations
 from pathlib import Path
@@ -86,12 +86,13 @@ class Reference:
     def _opened(cls, folder: Path, entries: Sequence[Entry]) -> Reference:
         editions: list[Edition] = []
         thresholds: dict[tuple[str, int], Threshold] = {}
-        for entry in entries:
+        for entry in sorted(entries, key=lambda entry: entry.loaded_at):  # of two threshold tables the newer load speaks
             path = folder / entry.file
             if not path.is_file() or path.stat().st_size != entry.bytes:
                 raise ConfigError(f"is missing or was changed. {AGAIN}", where=str(path))
             if entry.kind == "thresholds":
-                thresholds |= read_thresholds(path.read_text("utf-8").splitlines(), str(path))
+                loaded = read_thresholds(path.read_text("utf-8").splitlines(), str(path))
+                thresholds |= {asked: replace(one, table=f"loaded: {entry.texts[0]}") for asked, one in loaded.items()}
                 editions.append(Edition(entry, None))
             else:
                 editions.append(Edition(entry, PackedTable.open(path)))
@@ -113,7 +114,7 @@ class Reference:
         """What answers for that date: the edition with its file, or that it is the shipped table, or that nothing does."""
         if kind == "thresholds":
             found = self._thresholds.get(("PT_SLP", on.year))
-            return found.source if found else f"nothing: no therapy threshold of {on.year} is known"
+            return found.cited if found else f"nothing: no therapy threshold of {on.year} is known"
         edition = self._edition(kind, on)
         if edition is not None:
             return edition.entry.cited
@@ -236,7 +237,7 @@ class Reference:
         return any(billable for (billable,) in _of(edition, code.replace(".", "")))
 
     def threshold(self, group: str, year: int) -> Threshold | None:
-        """The therapy threshold of `PT_SLP` or `OT` in a year; None when it is not known."""
+        """The therapy threshold of `PT_SLP` or `OT` in a year, a loaded table's before the shipped one's; None when unknown."""
         return self._thresholds.get((group, year))
 
 
@@ -267,7 +268,12 @@ def _rvu(code: str, modifier: str, words: list[str], values: list[int | None], f
 
 
 def reference_of(
-    period: Period, *, pairs: Sequence[PairEdit] | None = None, maximums: Sequence[Mue] | None = None, name: str = "table"
+    period: Period,
+    *,
+    pairs: Sequence[PairEdit] | None = None,
+    maximums: Sequence[Mue] | None = None,
+    add_ons: Sequence[AddOn] | None = None,
+    name: str = "table",
 ) -> Reference:
     """A reference in memory whose loaded editions are these tables: what is None is not loaded.
 
@@ -287,6 +293,13 @@ def reference_of(
         for maximum in maximums:
             table.add(maximum.code, maximum.value, maximum.mai)
         editions.append(_in_memory("mue", period, name, *table.sorted(), mue.FORMAT))
+    if add_ons is not None:
+        table = Table("add_on", add_on.FORMAT)
+        for one in add_ons:
+            primaries = [(code, 3 if one.by_contractor else 1) for code in one.primaries] or [(add_on.BY_CONTRACTOR, 2)]
+            for primary, kind in primaries:
+                table.add(one.code, primary.encode(), kind, packed_day(period.first), packed_day(None))
+        editions.append(_in_memory("add_on", period, name, *table.sorted(), add_on.FORMAT))
     return Reference(editions)
 
 

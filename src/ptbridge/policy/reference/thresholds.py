@@ -21,13 +21,22 @@ SHIPPED = "therapy_thresholds.csv"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
-    """Of one year and group: above `kx_cents` of allowed amounts KX is needed; above `review_cents` Medicare may review."""
+    """Of one year and group: above `kx_cents` of allowed amounts KX is needed; above `review_cents` Medicare may review.
+
+    `table` says which table it stands in: the shipped one, or a file that was loaded.
+    """
 
     year: int
     group: str
     kx_cents: int
     review_cents: int
     source: str
+    table: str = "the table that ptbridge ships"
+
+    @property
+    def cited(self) -> str:
+        """What the row says of its source, and which table it stands in."""
+        return f"{self.source}; {self.table}"
 
 
 def kind_of(head: Sequence[str]) -> str | None:
