@@ -37,27 +37,28 @@ def column_path(mapping: Mapping, section: str, name: str, text: str) -> Path:
             where=mapping.where(section, name),
         )
     if name == "each":
-        return Path(text, text, False, _nothing, _nothing) if text in ITEMS else _path(text, _whole_row(columns))
+        return Path(text, text, False, _first_of_nothing, _nothing) if text in ITEMS else _path(text, _whole_row(columns))
     if text.endswith(EXISTS):
         return _path(text, lambda row: [row[text]] if text in row else ["true" if row.get(columns[0]) else "false"])
     return _path(text, _values(mapping, section, name, columns))
 
 
-def _nothing(_node: Any, _index: RecordIndex, _out: list[Any]) -> None:
+def _first_of_nothing(_node: Any, _index: RecordIndex) -> None:
     return None
 
 
+def _nothing(_node: Any, _index: RecordIndex) -> list[Any]:
+    return []
+
+
 def _path(text: str, values: Values) -> Path:
-    def find(node: Any, index: RecordIndex) -> list[Any]:
+    def every(node: Any, index: RecordIndex) -> list[Any]:
         row = index.types[VISIT][0] if node is None else node
         return values(row) if row.__class__ is dict else []
 
-    def first(node: Any, index: RecordIndex, _out: list[Any]) -> Any:
-        found = find(node, index)
+    def first(node: Any, index: RecordIndex) -> Any:
+        found = every(node, index)
         return found[0] if found else None
-
-    def every(node: Any, index: RecordIndex, out: list[Any]) -> None:
-        out.extend(find(node, index))
 
     return Path(text, None, False, first, every)
 

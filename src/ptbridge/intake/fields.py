@@ -18,11 +18,14 @@ from ptbridge.model import Finding, Severity
 from ptbridge.specs.extract import is_extract
 from ptbridge.specs.mapping import FieldSpec, LookupTable, Mapping, texts
 
+Facts = Callable[[str], str | None]
+_NO_FACTS: Facts = dict[str, str]().get
+
 
 class Reading:
     """One record being read: its index, the clinic's zone, and what was found wrong so far."""
 
-    __slots__ = ("codes", "findings", "index", "line_key", "mapping", "private", "visit_id", "zone")
+    __slots__ = ("codes", "facts", "findings", "index", "line_key", "mapping", "private", "visit_id", "zone")
 
     def __init__(self, index: RecordIndex, zone: ZoneInfo, mapping: Mapping) -> None:
         self.index = index
@@ -32,6 +35,7 @@ class Reading:
         self.visit_id: str | None = None
         self.line_key: str | None = None
         self.codes: dict[int, tuple[str, ...]] = {}  # diagnosis codes by the identity of a concept of this record
+        self.facts: Facts = _NO_FACTS  # facts of the visit, for the `when` of a service's look-up entry
         self.private: tuple[str, ...] = ()  # the patient's names and numbers: no finding may repeat them
 
     def report(self, code: str, message: str, *, where: str = "", severity: Severity | None = None, fix: str = "") -> None:
@@ -67,13 +71,6 @@ class Field:
         value = self.find(item, kind, reading)
         return (None, "") if value is None else (value, self.paths[0].text)
 
-    def absent(self, item: Any, kind: str, reading: Reading) -> bool:
-        """True when the field's one path is an extension that the item surely lacks: one look instead of a search."""
-        if len(self.paths) != 1 or item.__class__ is not dict:
-            return False
-        path = self.paths[0]
-        return bool(path.extension_url) and path.root == kind and path.extension_url not in reading.index.extensions(item)
-
     def every(self, item: Any, kind: str, reading: Reading) -> list[Any]:
         """All values of the first path that gives any."""
         index = reading.index
@@ -85,18 +82,6 @@ class Field:
             if found:
                 return found
         return []
-
-    def read_every(self, item: Any, kind: str, reading: Reading) -> list[Any]:
-        """All values of the first path that gives any, each converted; an unreadable one is reported and left out."""
-        found = []
-        try:
-            for value in self.every(item, kind, reading):
-                converted = self.convert(value, reading)
-                if converted is not None:
-                    found.append(converted)
-        except (Unreadable, PathEvaluationError) as error:
-            self.refuse(reading, error)
-        return found
 
     def refuse(self, reading: Reading, error: Exception) -> None:
         """Report a value that cannot be read."""
@@ -171,32 +156,18 @@ def _finder(paths: tuple[Path, ...]) -> Read:
     """The first value of the first path that gives any, as it stands."""
     if len(paths) != 1:
         return lambda item, kind, reading: _search(paths, item, kind, reading)[0]
-    first, root, nowhere, plain = paths[0]._first, paths[0].root, _NOWHERE, paths[0].plain
-
-    def walk(item: Any, kind: str, reading: Reading) -> Any:  # fields only, without a call for each
-        if root is None or root == kind:
-            node = item
-        else:
-            starts = nodes(paths[0], item, kind, reading.index)
-            if len(starts) != 1:
-                return find(item, kind, reading) if starts else None
-            node = starts[0]
-        for name in plain:
-            if node.__class__ is not dict:
-                return find(item, kind, reading) if node.__class__ is list else None
-            node = node.get(name)
-        return find(item, kind, reading) if node.__class__ is list else node
+    first, root = paths[0].first, paths[0].root
 
     def find(item: Any, kind: str, reading: Reading) -> Any:  # the common case, without a list of start nodes
         if root is None or root == kind:
-            return first(item, reading.index, nowhere)
-        for node in reading.index.types.get(root, nowhere) if item is None or root == "Encounter" else nowhere:
-            value = first(node, reading.index, nowhere)
+            return first(item, reading.index)
+        for node in reading.index.types.get(root, ()) if item is None or root == "Encounter" else ():
+            value = first(node, reading.index)
             if value is not None:
                 return value
         return None
 
-    return walk if plain else find
+    return find
 
 
 def _search(paths: tuple[Path, ...], item: Any, kind: str, reading: Reading) -> tuple[Any, str]:
@@ -206,9 +177,6 @@ def _search(paths: tuple[Path, ...], item: Any, kind: str, reading: Reading) -> 
             if value is not None and value != "":
                 return value, path.text
     return None, ""
-
-
-_NOWHERE: list[Any] = []
 
 
 def _required(field: Field) -> Read:
@@ -234,9 +202,17 @@ def _converted(field: Field, convert: Convert, raw: Read) -> Read:
 def _looked_up(mapping: Mapping, where: str, name: str, table: LookupTable, convert: Convert) -> Convert:
     """Give the table's word to `convert`. A word that is not in the table is reported and left absent."""
 
+    ready: dict[str, Any] = {}  # what a word of the table becomes, whatever the record
+
     def look_up(raw: Any, reading: Reading) -> Any:
         if raw.__class__ is str and (ours := table.get(raw)).__class__ is str:
-            return convert(ours, reading)
+            value = ready.get(raw)
+            if value is None:
+                before = len(reading.findings)
+                value = convert(ours, reading)
+                if isinstance(value, str | int) and len(reading.findings) == before:
+                    ready[raw] = value
+            return value
         spellings = words(raw)
         for word in spellings:
             ours = table.get(word)

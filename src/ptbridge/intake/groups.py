@@ -9,6 +9,7 @@ from typing import Any
 from ptbridge.intake import values
 from ptbridge.intake.fhirpath import Path
 from ptbridge.intake.fields import Field, Reading, codings, compile_field, compile_take, nodes, words
+from ptbridge.intake.section_source import Section, Slot
 from ptbridge.model import Coverage, Diagnosis, Patient, Provider, Severity
 from ptbridge.specs.mapping import Mapping, texts
 
@@ -17,7 +18,7 @@ Item = tuple[Any, str]  # a node and its resource type ('' inside a resource)
 
 def text(raw: Any, _reading: Reading) -> str | None:
     """A text."""
-    return values.text(raw)
+    return raw.strip() or None if raw.__class__ is str else values.text(raw)
 
 
 def count(raw: Any, _reading: Reading) -> int:
@@ -97,9 +98,9 @@ class Memory:
 
     SIZE = 4096
 
-    def __init__(self, fields: list[Field]) -> None:
+    def __init__(self, section: Section) -> None:
         self._made: dict[int, tuple[Any, Any]] = {}
-        paths = [path for field in fields for path in field.paths]
+        paths = [path for slot in section.slots for path in slot.field.paths]
         self._usable = all(path.native and "resolve()" not in path.text and path.root != "Encounter" for path in paths)
 
     def make(self, item: Any, kind: str, reading: Reading, make: Callable[[Any, str, Reading], Any]) -> Any:
@@ -126,26 +127,26 @@ def compile_patient(mapping: Mapping) -> Callable[[Reading], Patient | None]:
     def patient_field(name: str, convert: Any = text) -> Field:
         return compile_field(mapping, "patient", name, convert, grave=False)
 
-    fields = [patient_field(name) for name in ("id", "mrn", "family", "given", "sex", "phone")]
-    fields += [
-        patient_field("birth_date", lambda raw, _reading: values.birth_date(raw)),
-        patient_field("address", lambda raw, _reading: values.address(raw)),
-        patient_field("replaced_by", lambda raw, _reading: values.reference_id(raw) or "another record"),
-    ]
-    id_, mrn, family, given, sex, phone, birth_date, address, replaced_by = (field.read for field in fields)
-    memory = Memory(fields)
+    section = Section(
+        *(Slot(patient_field(name)) for name in ("id", "mrn", "family", "given", "sex", "phone")),
+        Slot(patient_field("birth_date", lambda raw, _reading: values.birth_date(raw))),
+        Slot(patient_field("address", lambda raw, _reading: values.address(raw))),
+        Slot(patient_field("replaced_by", lambda raw, _reading: values.reference_id(raw) or "another record")),
+    )
+    memory = Memory(section)
 
     def one(item: Any, kind: str, reading: Reading) -> Patient:
+        id_, mrn, family, given, sex, phone, birth_date, address, replaced_by = section.read(item, kind, reading)
         return Patient(
-            id=id_(item, kind, reading) or "",
-            mrn=mrn(item, kind, reading),
-            family=family(item, kind, reading),
-            given=given(item, kind, reading),
-            birth_date=birth_date(item, kind, reading),
-            sex=sex(item, kind, reading),
-            address=address(item, kind, reading),
-            phone=phone(item, kind, reading),
-            replaced_by=replaced_by(item, kind, reading),
+            id=id_ or "",
+            mrn=mrn,
+            family=family,
+            given=given,
+            birth_date=birth_date,
+            sex=sex,
+            address=address,
+            phone=phone,
+            replaced_by=replaced_by,
         )
 
     def read(reading: Reading) -> Patient | None:
@@ -178,27 +179,29 @@ def compile_coverages(mapping: Mapping) -> Callable[[Reading, date | None], tupl
     """The coverages in force on the service date, in billing order."""
     group = Group(mapping, "coverages")
     names = ("id", "status", "payer_id", "payer_name", "plan_name", "member_id", "group_number", "relationship")
-    fields = [compile_field(mapping, "coverages", name, text, grave=False) for name in names]
-    fields.append(compile_field(mapping, "coverages", "order", count))
-    fields += [compile_field(mapping, "coverages", name, day) for name in ("period_start", "period_end")]
-    id_, status, payer_id, payer_name, plan_name, member_id, group_number, relationship, order, start, end = (
-        field.read for field in fields
+    section = Section(
+        Slot(compile_field(mapping, "coverages", "order", count)),
+        *(Slot(compile_field(mapping, "coverages", name, day)) for name in ("period_start", "period_end")),
+        *(Slot(compile_field(mapping, "coverages", name, text, grave=False)) for name in names),
     )
-    memory = Memory(fields)
+    memory = Memory(section)
 
     def one(item: Any, kind: str, reading: Reading) -> Coverage:
+        (
+            order, start, end, id_, status, payer_id, payer_name, plan_name, member_id, group_number, relationship,
+        ) = section.read(item, kind, reading)  # fmt: skip
         return Coverage(
-            id=id_(item, kind, reading) or "",
-            order=order(item, kind, reading),
-            status=status(item, kind, reading),
-            payer_id=payer_id(item, kind, reading),
-            payer_name=payer_name(item, kind, reading),
-            plan_name=plan_name(item, kind, reading),
-            member_id=member_id(item, kind, reading),
-            group_number=group_number(item, kind, reading),
-            relationship=relationship(item, kind, reading),
-            period_start=start(item, kind, reading),
-            period_end=end(item, kind, reading),
+            id=id_ or "",
+            order=order,
+            status=status,
+            payer_id=payer_id,
+            payer_name=payer_name,
+            plan_name=plan_name,
+            member_id=member_id,
+            group_number=group_number,
+            relationship=relationship,
+            period_start=start,
+            period_end=end,
         )
 
     def read(reading: Reading, on: date | None) -> tuple[Coverage, ...]:
@@ -234,21 +237,17 @@ def _check_primary(coverages: list[Coverage], reading: Reading) -> None:
 def compile_provider(mapping: Mapping, role: str) -> Callable[[Reading], Provider | None]:
     """The clinician in a role; None when nobody, or several, are named."""
     group = Group(mapping, role)
-    fields = [compile_field(mapping, role, name, text, grave=False) for name in ("id", "npi", "taxonomy")]
-    fields.append(compile_field(mapping, role, "name", lambda raw, _reading: values.person_name(raw), grave=False))
-    fields.append(compile_field(mapping, role, "credential", lambda raw, _reading: values.credential(raw), grave=False))
-    id_, npi, taxonomy, name, credential = (field.read for field in fields)
-    memory = Memory(fields)
+    section = Section(
+        *(Slot(compile_field(mapping, role, name, text, grave=False)) for name in ("id", "npi", "taxonomy")),
+        Slot(compile_field(mapping, role, "name", lambda raw, _reading: values.person_name(raw), grave=False)),
+        Slot(compile_field(mapping, role, "credential", lambda raw, _reading: values.credential(raw), grave=False)),
+    )
+    memory = Memory(section)
     severity = Severity.ERROR if role == "rendering" else Severity.WARNING
 
     def one(item: Any, kind: str, reading: Reading) -> Provider:
-        return Provider(
-            id=id_(item, kind, reading) or "",
-            npi=npi(item, kind, reading),
-            name=name(item, kind, reading),
-            credential=credential(item, kind, reading),
-            taxonomy=taxonomy(item, kind, reading),
-        )
+        id_, npi, taxonomy, name, credential = section.read(item, kind, reading)
+        return Provider(id=id_ or "", npi=npi, name=name, credential=credential, taxonomy=taxonomy)
 
     def read(reading: Reading) -> Provider | None:
         items = group.items(reading)
@@ -272,17 +271,18 @@ def compile_provider(mapping: Mapping, role: str) -> Callable[[Reading], Provide
 def compile_diagnoses(mapping: Mapping) -> Callable[[Reading], tuple[Diagnosis, ...]]:
     """The visit's ICD-10-CM diagnoses in billing order, each once."""
     group = Group(mapping, "diagnoses")
-    code = compile_field(mapping, "diagnoses", "code", lambda raw, _reading: raw)
-    rank = compile_field(mapping, "diagnoses", "rank", count, grave=False).read
+    section = Section(
+        Slot(compile_field(mapping, "diagnoses", "code", lambda raw, _reading: raw), "every"),
+        Slot(compile_field(mapping, "diagnoses", "rank", count, grave=False)),
+    )
     find = icd_codes(mapping)
 
     def read(reading: Reading) -> tuple[Diagnosis, ...]:
         found: list[Diagnosis] = []
         for item, kind in group.items(reading):
-            concepts = code.every(item, kind, reading)
+            concepts, place = section.read(item, kind, reading)
             if not concepts:
                 reading.report("MP04", "a diagnosis of the visit is not in the record", where="diagnoses")
-            place = rank(item, kind, reading)
             found += [Diagnosis(code=icd, system=system, rank=place) for system, icd in find(concepts)]
         found.sort(key=lambda diagnosis: (diagnosis.rank is None, diagnosis.rank or 0))
         once: dict[str, Diagnosis] = {}
@@ -309,17 +309,17 @@ def icd_codes(mapping: Mapping) -> Callable[[list[Any]], Iterator[tuple[str, str
 def compile_note(mapping: Mapping) -> Callable[[Reading], tuple[bool | None, datetime | None]]:
     """(signed, signed at): False when any note is unsigned; None when there is no note, or none says."""
     group = Group(mapping, "note")
-    signed = compile_field(mapping, "note", "signed", flag).read
-    signed_at = compile_field(mapping, "note", "signed_at", instant, grave=False).read
+    signed = Section(Slot(compile_field(mapping, "note", "signed", flag)))
+    signed_at = Section(Slot(compile_field(mapping, "note", "signed_at", instant, grave=False)))
 
     def read(reading: Reading) -> tuple[bool | None, datetime | None]:
         items = group.items(reading)
         if not items:
             return None, None
-        answers = [signed(item, kind, reading) for item, kind in items]
+        answers = [signed.read(item, kind, reading)[0] for item, kind in items]
         if not all(answers):
             return (False if False in answers else None), None
-        moments = [moment for item, kind in items if (moment := signed_at(item, kind, reading)) is not None]
+        moments = [moment for item, kind in items if (moment := signed_at.read(item, kind, reading)[0]) is not None]
         return True, max(moments, default=None)
 
     return read

@@ -2,51 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from ptbridge.intake import values
-from ptbridge.intake.fhirpath import PathEvaluationError
-from ptbridge.intake.fields import Field, Reading, compile_field
+from ptbridge.intake.fields import Convert, Facts, Field, Reading, compile_field
 from ptbridge.intake.groups import Group, Item, count, flag, icd_codes, instant, text
-from ptbridge.intake.services import ServiceTable
+from ptbridge.intake.section_source import Section, Slot
+from ptbridge.intake.services import Service, ServiceTable
 from ptbridge.intake.values import Minutes, Unreadable
 from ptbridge.model import Intervention
 from ptbridge.specs.mapping import Mapping
 
 Span = tuple[datetime, datetime]
-Facts = Callable[[str], str | None]
+MINUTES = ("minutes", "therapist_minutes", "assistant_minutes")
 
 
 class Lines:
     """Compiled `interventions`. A visit without any gives none: a charge is never invented."""
 
     def __init__(self, mapping: Mapping) -> None:
-        def compiled(name: str, convert: Any) -> Field:
+        def compiled(name: str, convert: Any = _as_it_stands) -> Field:
             return compile_field(mapping, "interventions", name, convert)
 
-        def as_it_stands(raw: Any, _reading: Reading) -> Any:
-            return raw
-
-        self.group = Group(mapping, "interventions")
-        self.line_key = compiled("line_key", text)
-        self.status = compiled("status", text).read
-        self.code = compile_field(mapping, "interventions", "code", as_it_stands, own_lookup=True).read
         code_spec = mapping.spec.interventions.code
+        self.group = Group(mapping, "interventions")
         self.services = ServiceTable(mapping, code_spec.lookup if code_spec else None)
-        self.minutes = [compiled(name, as_it_stands) for name in ("minutes", "therapist_minutes", "assistant_minutes")]
-        self.units = compiled("units", count)
-        self.modifiers = compiled("modifiers", as_it_stands)
+        self.status = compiled("status", text)
+        self.code = compile_field(mapping, "interventions", "code", _as_it_stands, own_lookup=True)
+        service = compile_field(mapping, "interventions", "code", self._service, own_lookup=True)
+        self.modifiers, self.diagnoses, self.bills = compiled("modifiers"), compiled("diagnoses"), compiled("bills")
         self.by_assistant = compiled("by_assistant", flag)
-        self.diagnoses = compiled("diagnoses", as_it_stands)
-        self.sequence = compiled("sequence", count).read
-        self.times = [compile_field(mapping, "interventions", name, instant, grave=False).read for name in ("start", "end")]
+        self.names = Section(Slot(compiled("sequence", count)), Slot(compiled("line_key", text)))
+        self.facts = Section(
+            Slot(self.status),
+            Slot(service, "always"),
+            *(Slot(compiled(name, _minutes(mapping, name)), "sourced") for name in MINUTES),
+            Slot(compiled("units", count), "sourced"),
+            Slot(self.by_assistant, "every"),
+            Slot(compiled("encounter")),
+            Slot(compiled("patient")),
+            Slot(self.modifiers, "every"),
+            Slot(self.diagnoses, "every"),
+        )
+        self.times = Section(
+            *(Slot(compile_field(mapping, "interventions", name, instant, grave=False)) for name in ("start", "end"))
+        )
         self.says_when = mapping.spec.interventions.start is not None and mapping.spec.interventions.end is not None
-        self.encounter = compiled("encounter", as_it_stands).read
-        self.patient = compiled("patient", as_it_stands).read
-        self.bills = compiled("bills", as_it_stands)
         self.find_icd = icd_codes(mapping)
 
     def read(self, reading: Reading, facts: Facts, patient_id: str, slot: Span | None) -> tuple[Intervention, ...]:
@@ -55,9 +58,9 @@ class Lines:
         if not items:
             return ()
         spans: dict[str, Span] = {}
+        reading.facts = facts
         numbered = [
-            (self.sequence(item, kind, reading), self._line(position, item, kind, reading, facts, patient_id, spans))
-            for position, (item, kind) in enumerate(items, start=1)
+            self._line(position, item, kind, reading, patient_id, spans) for position, (item, kind) in enumerate(items, start=1)
         ]
         reading.line_key = None
         if len(items) > 1:
@@ -74,37 +77,35 @@ class Lines:
         return tuple(lines)
 
     def _line(
-        self, position: int, item: Any, kind: str, reading: Reading, facts: Facts, patient_id: str, spans: dict[str, Span]
-    ) -> Intervention:
+        self, position: int, item: Any, kind: str, reading: Reading, patient_id: str, spans: dict[str, Span]
+    ) -> tuple[int | None, Intervention]:
+        """(sequence, line)."""
         reading.line_key = f"#{position}"  # for what is found about a line without a key
-        key = self.line_key.read(item, kind, reading) or reading.line_key
-        reading.line_key = key
-        status = self.status(item, kind, reading)
-        service = self.services.read(self.code(item, kind, reading), facts, reading)
-        minutes, source = self._minutes(self.minutes[0], item, kind, reading)
-        therapist, _ = self._minutes(self.minutes[1], item, kind, reading)
-        assistant, _ = self._minutes(self.minutes[2], item, kind, reading)
+        sequence, key = self.names.read(item, kind, reading)
+        reading.line_key = key = key or reading.line_key
+        (
+            status, service, (minutes, source), (therapist, _), (assistant, _), (units, units_source),
+            performers, encounter, patient, modifiers, diagnoses,
+        ) = self.facts.read(item, kind, reading)  # fmt: skip
         if minutes is not None and minutes.span is not None:
             spans[key] = minutes.span
-        units, units_source = self._units(item, kind, reading)
-        by_assistant = self._by_assistant(item, kind, reading, split=therapist is not None and assistant is not None)
-        if therapist is not None and assistant is not None:
-            total = therapist.whole + assistant.whole
-            if minutes is not None and minutes.whole != total:
-                reading.report("MP17", f"{therapist.whole} + {assistant.whole} minutes against {minutes.whole} documented")
-        self._check_links(item, kind, reading, patient_id)
-        start, end = [read(item, kind, reading) for read in self.times] if self.says_when else (None, None)
-        return Intervention(
+        split = therapist is not None and assistant is not None
+        by_assistant = self._by_assistant(performers, reading, split=split) if performers else None
+        if split and minutes is not None and minutes.whole != therapist.whole + assistant.whole:
+            reading.report("MP17", f"{therapist.whole} + {assistant.whole} minutes against {minutes.whole} documented")
+        _check_links(encounter, patient, reading, patient_id)
+        start, end = self.times.read(item, kind, reading) if self.says_when else (None, None)
+        return sequence, Intervention(
             line_key=key,
             documented=service.documented,
             code=service.code,
-            minutes=minutes.whole if minutes is not None else None,
-            therapist_minutes=therapist.whole if therapist is not None else None,
-            assistant_minutes=assistant.whole if assistant is not None else None,
+            minutes=None if minutes is None else minutes.whole,
+            therapist_minutes=None if therapist is None else therapist.whole,
+            assistant_minutes=None if assistant is None else assistant.whole,
             by_assistant=by_assistant,
             units_documented=units,
-            modifiers=self._modifiers(item, kind, reading, service.modifiers),
-            diagnosis_codes=self._diagnosis_codes(item, kind, reading),
+            modifiers=self._modifiers(modifiers, reading, service.modifiers) if modifiers else service.modifiers,
+            diagnosis_codes=self._diagnosis_codes(diagnoses, reading),
             sequence=position,
             start=start,
             end=end,
@@ -114,70 +115,39 @@ class Lines:
             units_source=units_source,
         )
 
-    def _minutes(self, field: Field, item: Any, kind: str, reading: Reading) -> tuple[Minutes | None, str]:
-        """Minutes and the path that gave them; (None, '') when absent or unreadable."""
-        if not field.paths or (field.absent(item, kind, reading) and not field.spec.required):
-            return None, ""
-        try:
-            raw, source = field.raw(item, kind, reading)
-            if raw is not None:
-                found = values.minutes(raw, field.spec.unit or "auto", reading.zone)
-                if found.fraction:
-                    reading.report("MP13", f"{found.fraction} minutes count as {found.whole}", where=field.name)
-                return found, source
-        except (Unreadable, PathEvaluationError) as error:
-            field.refuse(reading, error)
-            return None, ""
-        field.missing(reading)
-        return None, ""
+    def _service(self, raw: Any, reading: Reading) -> Service:
+        return self.services.read(raw, reading.facts, reading)
 
-    def _units(self, item: Any, kind: str, reading: Reading) -> tuple[int | None, str]:
-        """The source's own units and the path that gave them. Never made from minutes."""
-        if not self.units.paths or self.units.absent(item, kind, reading):
-            return None, ""
-        try:
-            raw, source = self.units.raw(item, kind, reading)
-            return (None, "") if raw is None else (values.count(raw), source)
-        except (Unreadable, PathEvaluationError) as error:
-            self.units.refuse(reading, error)
-            return None, ""
-
-    def _modifiers(self, item: Any, kind: str, reading: Reading, mapped: tuple[str, ...]) -> tuple[str, ...]:
+    def _modifiers(self, written: list[Any], reading: Reading, mapped: tuple[str, ...]) -> tuple[str, ...]:
         """The record's modifiers, then those that the mapping's entry adds; each once."""
-        if not self.modifiers.paths or self.modifiers.absent(item, kind, reading):
-            return mapped
         try:
-            written = self.modifiers.every(item, kind, reading)
-            return tuple(dict.fromkeys((*values.modifiers(written), *mapped))) if written else mapped
-        except (Unreadable, PathEvaluationError) as error:
+            found = values.modifiers(written)
+        except Unreadable as error:
             self.modifiers.refuse(reading, error)
             return mapped
+        return tuple(dict.fromkeys((*found, *mapped))) if mapped else found
 
-    def _by_assistant(self, item: Any, kind: str, reading: Reading, *, split: bool) -> bool | None:
+    def _by_assistant(self, performers: list[Any], reading: Reading, *, split: bool) -> bool | None:
         """What all who performed the line agree on; None when nobody says, or when both kinds took part."""
-        if not self.by_assistant.paths:
-            return None
-        answers = set(self.by_assistant.read_every(item, kind, reading))
+        answers = set()
+        try:
+            for performer in performers:
+                answers.add(self.by_assistant.convert(performer, reading))
+        except Unreadable as error:
+            self.by_assistant.refuse(reading, error)
+        answers.discard(None)
         if len(answers) > 1 and not split:
             reading.report("MP10", "a therapist and an assistant are named, without the minutes of each")
         return answers.pop() if len(answers) == 1 else None
 
-    def _diagnosis_codes(self, item: Any, kind: str, reading: Reading) -> tuple[str, ...]:
+    def _diagnosis_codes(self, concepts: list[Any], reading: Reading) -> tuple[str, ...]:
         """ICD-10-CM codes of the line, each once. The lines of a visit mostly share their Conditions."""
-        concepts = self.diagnoses.every(item, kind, reading)
         if len(concepts) != 1:
             return tuple(dict.fromkeys(code for _, code in self.find_icd(concepts)))
         known = reading.codes.get(id(concepts[0]))
         if known is None:
             known = reading.codes[id(concepts[0])] = tuple(dict.fromkeys(code for _, code in self.find_icd(concepts)))
         return known
-
-    def _check_links(self, item: Any, kind: str, reading: Reading, patient_id: str) -> None:
-        """A line that names another visit or another patient was joined wrongly, here or in the EMR."""
-        if _names_another(self.encounter(item, kind, reading), reading.visit_id):
-            reading.report("MP09", "the line belongs to another visit", where="interventions.encounter")
-        if _names_another(self.patient(item, kind, reading), patient_id):
-            reading.report("MP09", "the line belongs to another patient", where="interventions.patient")
 
     def _check_charged(self, items: list[Item], lines: list[Intervention], reading: Reading) -> None:
         """Where charge items are the lines, every documented service must be among them, by link or by code."""
@@ -189,10 +159,35 @@ class Lines:
         missing = 0
         for item in others:
             kind = item["resourceType"]
-            if id(item) not in linked and self.status(item, kind, reading) != "not-done":
-                missing += self.services.code_of(self.code(item, kind, reading)) not in codes
+            if id(item) not in linked and self.status.read(item, kind, reading) != "not-done":
+                missing += self.services.code_of(self.code.read(item, kind, reading)) not in codes
         if missing:
             reading.report("MP11", f"{missing} documented services are not among the {len(items)} charge items")
+
+
+def _as_it_stands(raw: Any, _reading: Reading) -> Any:
+    return raw
+
+
+def _minutes(mapping: Mapping, name: str) -> Convert:
+    spec = getattr(mapping.spec.interventions, name)
+    unit, where = (spec.unit if spec else None) or "auto", f"interventions.{name}"
+
+    def read(raw: Any, reading: Reading) -> Minutes:
+        found = values.minutes(raw, unit, reading.zone)
+        if found.fraction:
+            reading.report("MP13", f"{found.fraction} minutes count as {found.whole}", where=where)
+        return found
+
+    return read
+
+
+def _check_links(encounter: Any, patient: Any, reading: Reading, patient_id: str) -> None:
+    """A line that names another visit or another patient was joined wrongly, here or in the EMR."""
+    if _names_another(encounter, reading.visit_id):
+        reading.report("MP09", "the line belongs to another visit", where="interventions.encounter")
+    if _names_another(patient, patient_id):
+        reading.report("MP09", "the line belongs to another patient", where="interventions.patient")
 
 
 _OWN_TYPES = frozenset({"Encounter/", "Patient/"})

@@ -29,12 +29,14 @@ from ptbridge.intake.groups import (
 from ptbridge.intake.lines import Lines
 from ptbridge.intake.papers import compile_papers
 from ptbridge.intake.record_index import RecordIndex, Resource
+from ptbridge.intake.section_source import Section, Slot
 from ptbridge.model import Discipline, Patient, SourceRecord, Visit, VisitStatus
 from ptbridge.specs.mapping import LookupEntry, Mapping
 
 WHEN_FACTS = ("discipline", "visit_type", "place_of_service", "status")
 """Facts of the visit that a look-up entry's `when` may ask for."""
 
+TOTALS = ("timed_minutes_total", "treatment_minutes_total")
 ROLES = ("rendering", "assistant", "supervising", "referring")
 
 
@@ -45,20 +47,14 @@ class FhirMapping:
         self.mapping = mapping
         self.visit_id = compile_field(mapping, "visit", "visit_id", text).read
         self.version = compile_field(mapping, "visit", "version", text, grave=False).read
-        self.status = compile_field(mapping, "visit", "status", _status).read
-        self.service_date = compile_field(mapping, "visit", "service_date", _service_date).read
-        self.started_at, self.ended_at = (
-            compile_field(mapping, "visit", name, instant, grave=False).read for name in ("started_at", "ended_at")
+        self.facts = Section(
+            Slot(compile_field(mapping, "visit", "service_date", _service_date)),
+            *(Slot(compile_field(mapping, "visit", name, instant, grave=False)) for name in ("started_at", "ended_at")),
+            Slot(compile_field(mapping, "visit", "discipline", _discipline)),
+            *(Slot(compile_field(mapping, "visit", name, text)) for name in ("visit_type", "place_of_service")),
+            Slot(compile_field(mapping, "visit", "status", _status)),
+            *(Slot(compile_field(mapping, "visit", name, _minutes(mapping, name))) for name in TOTALS),
         )
-        self.discipline = compile_field(mapping, "visit", "discipline", _discipline).read
-        self.visit_type, self.place_of_service, self.authorization_number = (
-            compile_field(mapping, "visit", name, text).read
-            for name in ("visit_type", "place_of_service", "authorization_number")
-        )
-        self.totals = [
-            compile_field(mapping, "visit", name, _minutes(mapping, name)).read
-            for name in ("timed_minutes_total", "treatment_minutes_total")
-        ]
         self.patient = compile_patient(mapping)
         self.coverages = compile_coverages(mapping)
         self.providers = [compile_provider(mapping, role) for role in ROLES]
@@ -121,15 +117,11 @@ def read_visit(record: SourceRecord, compiled: FhirMapping, resources: list[Reso
 def _visit(record: SourceRecord, compiled: FhirMapping, reading: Reading, visit_id: str, patient: Patient) -> Visit:
     if patient.replaced_by:
         reading.report("MP06", "the visit's patient record was merged into another", where="patient.replaced_by")
-    on = compiled.service_date(None, "", reading)
-    started_at, ended_at = compiled.started_at(None, "", reading), compiled.ended_at(None, "", reading)
-    facts = {
-        "discipline": compiled.discipline(None, "", reading),
-        "visit_type": compiled.visit_type(None, "", reading),
-        "place_of_service": compiled.place_of_service(None, "", reading),
-        "status": compiled.status(None, "", reading) or VisitStatus.UNKNOWN,
-    }
-    timed, treatment = [read(None, "", reading) for read in compiled.totals]
+    on, started_at, ended_at, discipline, visit_type, place_of_service, status, timed, treatment = compiled.facts.read_visit(
+        reading
+    )
+    status = status or VisitStatus.UNKNOWN
+    facts = {"discipline": discipline, "visit_type": visit_type, "place_of_service": place_of_service, "status": status}
     rendering, assistant, supervising, referring = [read(reading) for read in compiled.providers]
     signed, signed_at = compiled.note(reading)
     slot = (started_at, ended_at) if started_at and ended_at else None
@@ -138,11 +130,11 @@ def _visit(record: SourceRecord, compiled: FhirMapping, reading: Reading, visit_
         source=record.source,
         visit_id=visit_id,
         version=record.version or compiled.version(None, "", reading) or "",
-        status=facts["status"],
+        status=status,
         service_date=on,
         started_at=started_at,
-        discipline=facts["discipline"],
-        visit_type=facts["visit_type"],
+        discipline=discipline,
+        visit_type=visit_type,
         patient=patient,
         coverages=compiled.coverages(reading, on),
         rendering=rendering,
@@ -150,12 +142,11 @@ def _visit(record: SourceRecord, compiled: FhirMapping, reading: Reading, visit_
         supervising=supervising,
         referring=referring,
         diagnoses=compiled.diagnoses(reading),
-        place_of_service=facts["place_of_service"],
+        place_of_service=place_of_service,
         note_signed=signed,
         note_signed_at=signed_at,
         timed_minutes_total=timed,
         treatment_minutes_total=treatment,
-        authorization_number=compiled.authorization_number(None, "", reading),
         **compiled.papers(reading, on),
         interventions=compiled.lines.read(reading, facts.get, patient.id, slot),
         findings=tuple(reading.findings),

@@ -11,8 +11,9 @@ from datetime import date
 from typing import Any
 
 from ptbridge.intake import values
-from ptbridge.intake.fields import Read, Reading, compile_field
+from ptbridge.intake.fields import Field, Reading, compile_field
 from ptbridge.intake.groups import Group, Item, flag, text
+from ptbridge.intake.section_source import Section, Slot
 from ptbridge.model import Accident, PlanOfCare
 from ptbridge.specs.mapping import Mapping
 
@@ -29,6 +30,7 @@ def compile_papers(mapping: Mapping) -> Callable[[Reading, date | None], dict[st
         mapping,
         "visit",
         {
+            "authorization_number": text,
             "episode_id": _identity,
             "referral_on": _civil_day,
             "abn_signed_on": _civil_day,
@@ -37,10 +39,11 @@ def compile_papers(mapping: Mapping) -> Callable[[Reading, date | None], dict[st
             "billing": _one_of("billing", BILLING),
         },
     )
+    section = Section(*map(Slot, fields.values()))
     plan, accident = _compile_plan(mapping), _compile_accident(mapping)
 
     def read(reading: Reading, on: date | None) -> dict[str, Any]:
-        found = {name: value for name, field in fields if (value := field(None, "", reading)) is not None}
+        found = dict(zip(fields, section.read_visit(reading), strict=True))
         if plan is not None and (of_visit := plan(reading, on)) is not None:
             found["plan_of_care"] = of_visit
         if accident is not None and (happened := accident(reading)) is not None:
@@ -57,8 +60,10 @@ def _compile_plan(mapping: Mapping) -> Callable[[Reading, date | None], PlanOfCa
     if not group.paths or not fields:
         return None
 
+    section = Section(*map(Slot, fields.values()))
+
     def one(item: Item, reading: Reading) -> PlanOfCare:
-        return PlanOfCare(**{name: field(*item, reading) for name, field in fields})
+        return PlanOfCare(**dict(zip(fields, section.read(*item, reading), strict=True)))
 
     def read(reading: Reading, on: date | None) -> PlanOfCare | None:
         plans = [one(item, reading) for item in group.items(reading)]
@@ -75,10 +80,11 @@ def _compile_accident(mapping: Mapping) -> Callable[[Reading], Accident | None] 
     fields = _mapped(mapping, "accident", converts)
     if not group.paths or not fields:
         return None
+    section = Section(*map(Slot, fields.values()))
 
     def read(reading: Reading) -> Accident | None:
         for item in group.items(reading):
-            found = {name: field(*item, reading) for name, field in fields}
+            found = dict(zip(fields, section.read(*item, reading), strict=True))
             happened_on = found.pop("happened_on", None)
             if found.get("kind"):
                 return Accident(on=happened_on, **found)
@@ -87,11 +93,12 @@ def _compile_accident(mapping: Mapping) -> Callable[[Reading], Accident | None] 
     return read
 
 
-def _mapped(mapping: Mapping, section: str, converts: dict[str, Any]) -> list[tuple[str, Read]]:
-    """The fields of a section that the mapping names, ready to read; an unreadable value is a warning and stays absent."""
+def _mapped(mapping: Mapping, section: str, converts: dict[str, Any]) -> dict[str, Field]:
+    """The fields of a section that the mapping names, by name; an unreadable value is a warning and stays absent."""
     spec = getattr(mapping.spec, section)
     named = [(name, convert) for name, convert in converts.items() if getattr(spec, name) is not None]
-    return [(name, compile_field(mapping, section, name, convert, grave=False).read) for name, convert in named]
+    grave = {"authorization_number"}  # the field of the visit that always held
+    return {name: compile_field(mapping, section, name, convert, grave=name in grave) for name, convert in named}
 
 
 def _civil_day(raw: Any, reading: Reading) -> date:
