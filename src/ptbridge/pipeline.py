@@ -21,13 +21,14 @@ from ptbridge.coding import Known, code, price
 from ptbridge.edits import run as edit
 from ptbridge.intake import CompiledMapping
 from ptbridge.judgement import Judgement, verdict_of
-from ptbridge.ledger import DayRow, Decision, StoredVisit, Verdict
-from ptbridge.model import Finding, PricedDay, Severity, SourceRecord, TreatmentDay, Visit, VisitStatus
+from ptbridge.ledger import DayRow, Decision, Refusal, StoredVisit, Verdict
+from ptbridge.model import Finding, Frequency, PricedDay, Severity, SourceRecord, TreatmentDay, Visit, VisitStatus
 from ptbridge.plan import Plan, plan
 from ptbridge.policy import CodeTable, Facts, FeeSchedule, Policy
 from ptbridge.policy.history import PatientHistory
 from ptbridge.policy.reference import Reference
 from ptbridge.ports import DemandingDestination, Destination, Edit
+from ptbridge.refusals import refusal_finding
 from ptbridge.sdk import not_ready
 from ptbridge.specs.clinic import ClinicSpec, PayerRouteSpec
 
@@ -152,13 +153,15 @@ def judge(
     unreadable: Sequence[str] = (),
     live: bytes | None = None,
     history: ReadHistory | None = None,
+    refused: Refusal | None = None,
 ) -> Verdict:
     """Judge one treatment day: code, price, edit, then hold, exclude or plan what leaves. Pure, but for `history`.
 
     `live` are the bytes of what the biller has now. `history` reads what the ledger knows of the patient; it is called
     once, for a day that may bill.
     `unreadable` are the reasons of visits whose newest record cannot be read: they hold
-    the day, because what it would bill is no longer what the source says.
+    the day, because what it would bill is no longer what the source says. `refused` is why what the biller has was rejected or
+    denied: it holds the day for as long as the day would send just that again.
     """
     billable = [stored.visit for stored in visits if stored.visit.status not in NEVER_BILLED]
     fingerprint = _content(visits)
@@ -170,6 +173,8 @@ def judge(
         priced = charge(day, kit, known, _added(_released(decision, fingerprint)))
         findings += check(priced, kit, known)
         findings += [_nothing_documented(visit) for visit in billable if not visit.interventions]
+    if refused is not None and _says_the_same(row, priced, findings, kit):
+        findings.append(refusal_finding(refused))
     chosen = _choose(row, priced, findings, decision, fingerprint, kit, live)
     if chosen.finding:
         findings.append(chosen.finding)
@@ -183,6 +188,16 @@ def judge(
         visits_sha256=fingerprint,
     )
     return verdict_of(judgement, NEVER_BILLED)
+
+
+def _says_the_same(row: DayRow, priced: PricedDay | None, findings: Sequence[Finding], kit: Kit) -> bool:
+    """Whether the day bills just what the biller took last; after a void that is nothing. What cannot be encoded is held."""
+    if row.live_sha256 is None or priced is None or not priced.charges:
+        return row.live_sha256 is None
+    if any(finding.code == "SB03" for finding in findings):
+        return False
+    body, _ = kit.destination.encode(priced, reference=row.reference, frequency=Frequency.ORIGINAL, original_id=None)
+    return hashlib.sha256(body).digest() == row.live_sha256
 
 
 def unjudged(row: DayRow, visits: Sequence[StoredVisit], kind: str) -> Verdict:

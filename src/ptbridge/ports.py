@@ -236,10 +236,15 @@ class DemandingDestination(Destination, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerPage:
-    """Some news, and the cursor that covers it and every page before it: both become durable together. None: no move yet."""
+    """Some news, and the cursor that covers it and every page before it: both become durable together. None: no move yet.
+
+    `gap`: the platform no longer has what it said after the cursor it was asked with; what is open is then looked up one by
+    one, where the destination can (`TellingDestination`).
+    """
 
     answers: tuple[Answer, ...] = ()
     cursor: Mapping[str, str] | None = None
+    gap: bool = False
 
 
 @runtime_checkable
@@ -251,6 +256,14 @@ class AnsweringDestination(Destination, Protocol):
 
         Raises PeerError when the platform cannot be asked; pages yielded before stay.
         """
+
+
+@runtime_checkable
+class TellingDestination(AnsweringDestination, Protocol):
+    """An answering destination that can be asked about single charges, for when its feed has forgotten."""
+
+    def answers_about(self, references: Sequence[str]) -> AsyncIterator[AnswerPage]:
+        """All that the platform still knows of these charges (our references); no page moves the cursor. Raises PeerError."""
 
 
 class BatchDestination(Destination, Protocol):

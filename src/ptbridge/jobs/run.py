@@ -20,6 +20,7 @@ from ptbridge.delivery import DeliveryReport, RetryPolicy, SystemClock, deliver
 from ptbridge.errors import LedgerError, PeerError, PtbridgeError, RecordError
 from ptbridge.jobs import settle
 from ptbridge.jobs.agreement import agreement_after
+from ptbridge.jobs.answers import take_answers
 from ptbridge.jobs.collector import rare_collections
 from ptbridge.jobs.extracts import LedgerKnows
 from ptbridge.jobs.kit import build_kit, fingerprint
@@ -35,6 +36,7 @@ from ptbridge.plugins import connector
 from ptbridge.policy import Policy
 from ptbridge.policy.history import PatientHistory
 from ptbridge.ports import Destination, Pulled
+from ptbridge.specs.clinic import ClinicSpec
 from ptbridge.specs.config import Config
 
 log = logging.getLogger(__name__)
@@ -129,6 +131,7 @@ class Run:
             kit = build_kit(self.config, spec, destination, today=today)
             outbox = self.ledger.outbox(name, spec.destination.platform)
             outbox.recover()
+            await self._ask_for_answers(destination, spec)
             self._read_again(kit, fingerprint(self.config, today))
             try:
                 if self.pull:
@@ -146,6 +149,15 @@ class Run:
         except PeerError as error:
             self._note(error)
             return None
+
+    async def _ask_for_answers(self, destination: Destination, spec: ClinicSpec) -> None:
+        """News about what was sent, before anything is judged. A rehearsal asks nobody: its cursor would not stay."""
+        if self.dry_run:
+            return
+        try:
+            await take_answers(self.ledger, destination, spec.clinic, spec.destination.platform)
+        except PeerError as error:
+            self._note(error)
 
     # ------------------------------------------------------------ pull, normalize
 
@@ -291,6 +303,7 @@ class Run:
                 unreadable=ledger.visits.unreadable_of_day(row.id),
                 live=ledger.days.live_bytes(row) if row.live_sha256 is not None else None,
                 history=partial(self._history, row, kit),
+                refused=ledger.answers.refusal(row.id),
             )
         except LedgerError:
             raise

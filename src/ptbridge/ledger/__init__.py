@@ -1,5 +1,6 @@
 """The ledger: what was pulled, held, sent and answered. Append-only history, one writer, durable before acknowledged."""
 
+from ptbridge.ledger.answers import Answers, Recorded, Refusal, RefusedPart
 from ptbridge.ledger.authorizations import COUNTS, Opening, Use, shares
 from ptbridge.ledger.database import patient_key, patient_key_of
 from ptbridge.ledger.days import BilledLine, DayRow, Decision, Verdict
@@ -10,6 +11,7 @@ from ptbridge.ledger.visits import KnownVisit, StoredVisit
 __all__ = [
     "COUNTS",
     "BilledLine",
+    "Answers",
     "DayRow",
     "Decision",
     "KnownVisit",
@@ -18,6 +20,9 @@ __all__ = [
     "OtherDay",
     "StoredVisit",
     "Use",
+    "Recorded",
+    "Refusal",
+    "RefusedPart",
     "Verdict",
     "Whose",
     "patient_key",

@@ -10,6 +10,7 @@ from pathlib import Path
 from ptbridge.errors import LedgerError
 from ptbridge.ledger import database
 from ptbridge.ledger.accounts import Accounts
+from ptbridge.ledger.answers import Answers
 from ptbridge.ledger.authorizations import Authorizations
 from ptbridge.ledger.days import Days
 from ptbridge.ledger.history import History
@@ -27,7 +28,7 @@ def utc_now() -> datetime:
 
 class Ledger:
     """Open with `Ledger.open`; use as a context manager. Parts: `visits`, `days`, `outbox(...)`, `history`, `accounts`,
-    `authorizations`, `patients`.
+    `answers`, `authorizations`, `patients`.
     """
 
     def __init__(self, connection: database.LedgerConnection, folder: Path, now: Now, lock: database.WriterLock | None) -> None:
@@ -40,6 +41,7 @@ class Ledger:
         self.days = Days(connection, self.history)
         self.accounts = Accounts(connection)
         self.authorizations = Authorizations(connection, self.history)
+        self.answers = Answers(connection, self.history)
         self.patients = Patients(connection, self.authorizations)
 
     @classmethod

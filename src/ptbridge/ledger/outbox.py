@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import apsw
 
+from ptbridge.ledger.answers import Answers
 from ptbridge.ledger.database import transaction, unpack
 from ptbridge.ledger.history import History
 from ptbridge.model import Disposition, Frequency, Submission
@@ -135,10 +136,12 @@ class LedgerOutbox:
         self._connection.execute(
             "UPDATE treatment_day SET state = iif(?1, 'sent', 'voided'), reason = NULL, held_since = NULL,"
             " live_sha256 = iif(?1, s.content_sha256, NULL), live_id = coalesce(?2, live_id),"
-            " live_units = iif(?1, s.units, 0), live_cents = iif(?1, s.amount_cents, 0)"
+            " live_units = iif(?1, s.units, 0), live_cents = iif(?1, s.amount_cents, 0),"
+            " stage = iif(?1, 'received', NULL), standing = iif(?1, 'accepted', NULL), payer_claim_number = NULL"
             " FROM submission s WHERE s.id = ?3 AND treatment_day.id = s.day_id",
             (live, destination_id, item.id),
         )
+        Answers(self._connection, self._history).became_live(item.id)
         if not live:  # what it used of an authorization is free again
             self._connection.execute(
                 "UPDATE treatment_day SET dirty = 1 WHERE state = 'held' AND (clinic, patient_key) = (SELECT d.clinic,"

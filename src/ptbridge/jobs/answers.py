@@ -1,0 +1,74 @@
+"""Asking what became of what was sent: page by page, each durable with its cursor, and one by one where the feed forgot."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from ptbridge.jobs.log_file import log_to
+from ptbridge.jobs.peers import open_destination
+from ptbridge.jobs.standing import clinic_names
+from ptbridge.ledger import Ledger, Recorded
+from ptbridge.ports import AnsweringDestination, Destination, TellingDestination
+from ptbridge.specs.config import Config
+
+log = logging.getLogger(__name__)
+
+
+async def take_answers(ledger: Ledger, destination: Destination, clinic: str, platform: str) -> Recorded | None:
+    """Take in all news since the last time; None for a destination that never tells.
+
+    Raises PeerError when the platform cannot be asked: what came before that is kept, and the next run goes on there.
+    """
+    if not isinstance(destination, AnsweringDestination):
+        return None
+    found, gap = Recorded(), False
+    ledger.answers.adopt(clinic, platform)
+    async for page in destination.answers(ledger.answers.cursor(clinic, platform)):
+        found.add(ledger.answers.record(clinic, platform, page))
+        gap = gap or page.gap
+    if gap:
+        found.add(await _catch_up(ledger, destination, clinic, platform))
+    return found
+
+
+async def _catch_up(ledger: Ledger, destination: AnsweringDestination, clinic: str, platform: str) -> Recorded:
+    """The feed no longer reaches back to where we were: ask about each charge that is not settled."""
+    found = Recorded()
+    if not isinstance(destination, TellingDestination):
+        log.warning("the feed of answers has a gap, and %s cannot be asked about single charges", platform)
+        return found
+    references = ledger.answers.open_references(clinic, platform)
+    log.warning("the feed of answers has a gap: %d charges are looked up one by one", len(references))
+    async for page in destination.answers_about(references):
+        found.add(ledger.answers.record(clinic, platform, page))
+    return found
+
+
+def ask(config: Config, clinic: str | None = None) -> dict[str, Any]:
+    """Per clinic: ask now, judge nothing, send nothing. What came, and how far the live charges are.
+
+    Raises PeerError when a biller cannot be asked, LedgerBusy while another process runs on this state folder.
+    """
+    told: dict[str, Any] = {}
+    with Ledger.open(config.state) as ledger, log_to(config.logs):
+        for name in clinic_names(config, clinic):
+            told[name] = asyncio.run(_ask(config, ledger, name))
+    return told
+
+
+async def _ask(config: Config, ledger: Ledger, name: str) -> dict[str, Any]:
+    spec = config.clinics[name]
+    async with open_destination(config, spec, run_id="answers") as destination:
+        found = await take_answers(ledger, destination, name, spec.destination.platform)
+    return {"tells": found is not None, **_counts(found or Recorded()), "standing": ledger.answers.counts(name)}
+
+
+def _counts(found: Recorded) -> dict[str, Any]:
+    return {
+        "new": dict(sorted(found.new.items())),
+        "known_before": found.known,
+        "about_nothing_of_ours": found.orphans,
+        "refused_days": found.refused_days,
+    }
