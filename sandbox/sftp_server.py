@@ -23,6 +23,7 @@ class SftpFaults:
 
     cut_upload_after: int | None = None  # bytes
     cut_rename: str = ""  # before | after
+    cut_rename_of: str = ""  # of names with this ending only
     forbidden: set[str] = field(default_factory=set)  # rename, mkdir, write
 
 
@@ -127,7 +128,9 @@ class _Files(asyncssh.SFTPServer):
         faults = self._sandbox.faults
         if "rename" in faults.forbidden:
             raise asyncssh.SFTPPermissionDenied("no")
-        cut, faults.cut_rename = faults.cut_rename, ""
+        cut = faults.cut_rename if newpath.decode().endswith(faults.cut_rename_of) else ""
+        if cut:
+            faults.cut_rename = ""
         if cut == "before":
             self._cut()
         answer = super().rename(oldpath, newpath)

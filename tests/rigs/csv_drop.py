@@ -20,7 +20,7 @@ async def rig(folder: Path) -> AsyncIterator[Rig]:
         folder=folder,
         run_id="run-1",
     )
-    drop = destination._folder
+    drop = destination._files.folder
     give_name = drop.give_name
 
     def fail(receipt: object) -> None:

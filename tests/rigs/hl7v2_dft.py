@@ -20,7 +20,7 @@ async def rig(folder: Path) -> AsyncIterator[Rig]:
         folder=folder,
         run_id="run-1",
     )
-    drop = destination._files._folder
+    drop = destination._files.files.folder
     give_name = drop.give_name
 
     def fail(receipt: object) -> None:

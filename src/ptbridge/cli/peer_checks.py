@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _CLOCK_FAILS_SECONDS = 200
 _CLOCK_WARNS_SECONDS = 30
 _PATIENCE_SECONDS = 15
+_NOT_HTTP = ("sftp://", "mllp://", "mllps://")  # list_references does not reach these, so that they are asked by themselves
 
 
 def emr(config: Config, spec: ClinicSpec) -> Iterator[Found]:
@@ -47,8 +48,8 @@ async def _emr(config: Config, spec: ClinicSpec) -> list[Found]:
     if missing:
         raise ConfigError(f"connector {connector.INFO.name} needs the options {', '.join(missing)} under source.options.")
     async with open_source(config, spec) as client:
-        if not spec.source.base_url:  # files and messages: there is no server to ask
-            return [ok(sentence) for sentence in await connector.check(client)]
+        if not spec.source.base_url:  # files and messages: there is no server to ask, unless they lie on one
+            return [ok(sentence) for sentence in (*await _inbound(config, spec), *await connector.check(client))]
         response = await client.fhir.http.request("GET", f"{client.fhir.base_url}/metadata")
         found = [ok(f"EMR answers at {client.fhir.http.origin}"), clock_offset(response.header("date"), datetime.now(UTC))]
         sentences = await connector.check(client)
@@ -58,6 +59,17 @@ async def _emr(config: Config, spec: ClinicSpec) -> list[Found]:
         ok(f"connector {connector.INFO.name}: ptbridge connector check {spec.clinic} says in {len(sentences)} sentences how")
     )
     return found
+
+
+async def _inbound(config: Config, spec: ClinicSpec) -> list[str]:
+    """What an SFTP server that files come from says; nothing where there is none."""
+    for name in ("drop_folder", "folder"):
+        address = spec.source.options.get(name)
+        if isinstance(address, str) and address.startswith("sftp://"):
+            from ptbridge.jobs.sftp import check_inbound  # loads the SSH library
+
+            return await check_inbound(config, spec, address)
+    return []
 
 
 async def _first_page(client: SourceClient) -> None:
@@ -91,10 +103,11 @@ async def _biller(config: Config, spec: ClinicSpec) -> list[Found]:
 
     today = datetime.now(config.time_zone(spec)).date().isoformat()
     async with open_destination(config, spec, run_id="doctor") as destination:
+        told = await destination.check() if spec.destination.base_url.startswith(_NOT_HTTP) else []
         theirs = await destination.list_references((today, today))
         can = destination.capabilities
     abilities = [word for word, able in (("look-up", can.find), ("replace", can.replace), ("void", can.void)) if able]
-    found = [ok(f"biller {spec.destination.platform} can {', '.join(abilities) or 'only take charges'}")]
+    found = [ok(f"biller {spec.destination.platform} can {', '.join(abilities) or 'only take charges'}"), *map(ok, told)]
     if theirs is None:
         found.append(warn("the biller cannot say what it has", "Reconcile by hand from time to time."))
     else:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import orjson
 
-from ptbridge.model import Submission
+from ptbridge.errors import OutcomeUnknown, PeerUnavailable
+from ptbridge.model import Acknowledgement, Disposition, Frequency, Submission
 
 _OURS = ".ptbridge"  # per clinic: receipts, and files that have no name yet; mode 0700
 
@@ -135,6 +138,77 @@ class DropFolder:
 
     def _unnamed(self, receipt: Receipt) -> Path:
         return self._ours / f"{receipt.file}.part"
+
+
+class FileDrop:
+    """One run's way into a drop folder: a file, its receipt, and what the receipts tell. For any platform that takes files."""
+
+    def __init__(self, folder: DropFolder, clinic: str, run_id: str) -> None:
+        self.folder = folder
+        self._stem = f"ptbridge-{plain(clinic)}-{plain(run_id)}"
+
+    def drop(
+        self, submissions: Sequence[Submission], content: bytes, control_totals: Callable[[Receipt], bytes]
+    ) -> Acknowledgement:
+        """Write one file that holds all of them; returns only when it is on the disk under its name.
+
+        Raises PeerUnavailable when nothing became visible, OutcomeUnknown when the disk gave up at the end: `find` tells.
+        """
+        try:
+            receipt = Receipt(
+                file=self.folder.free_name(self._stem),
+                sha256=sha256(content).hexdigest(),
+                entries=tuple(Entry.of(one) for one in submissions),
+            )
+            self.folder.prepare(receipt, content, control_totals(receipt))
+        except OSError as error:
+            raise PeerUnavailable(f"{self.folder.path}: {_trouble(error)} Nothing was dropped.") from None
+        try:
+            self.folder.commit(receipt)
+        except OSError as error:
+            raise OutcomeUnknown(f"{self.folder.path}: {_trouble(error)} The next run looks what stands there.") from None
+        return _accepted(receipt.file)
+
+    def find(self, submission: Submission) -> Acknowledgement | None:
+        """The file that holds this very submission, by our receipts; a file that a crash left unnamed gets its name."""
+        receipt = self.folder.receipt_of(submission.key)
+        if receipt is None:
+            return None
+        try:
+            self.folder.give_name(receipt)
+        except OSError as error:
+            raise PeerUnavailable(f"{self.folder.path}: {_trouble(error)}") from None
+        return _accepted(receipt.file)
+
+    def live(self, first: str, last: str) -> dict[str, tuple[int, int]]:
+        """What we dropped and did not take back, by our receipts: reference -> (units, cents). Service dates as 2026-11-02."""
+        found: dict[str, tuple[int, int]] = {}
+        for entry in (entry for receipt in self.folder.receipts() for entry in receipt.entries):
+            found.pop(entry.reference, None)
+            if entry.frequency != Frequency.VOID and first <= entry.service_date <= last:
+                found[entry.reference] = (entry.units, entry.amount_cents)
+        return found
+
+    def check(self) -> str:
+        """Can we write there. Raises PeerUnavailable when not."""
+        try:
+            self.folder.probe()
+        except OSError as error:
+            raise PeerUnavailable(f"{self.folder.path}: {_trouble(error)}") from None
+        return f"the folder {self.folder.path} can be written"
+
+
+def plain(name: str) -> str:
+    """A clinic's or run's name as part of a file name."""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", name)
+
+
+def _accepted(file: str) -> Acknowledgement:
+    return Acknowledgement(disposition=Disposition.ACCEPTED, destination_id=file, native_code="dropped")
+
+
+def _trouble(error: OSError) -> str:
+    return f"cannot write there ({error.strerror}). Check that it exists, its owner and the space on its disk."
 
 
 def _write_whole(path: Path, content: bytes) -> None:

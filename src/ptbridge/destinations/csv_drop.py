@@ -14,18 +14,16 @@ it has none yet; one without a receipt was never visible. The biller may take th
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Sequence
-from hashlib import sha256
 from io import StringIO
 from pathlib import Path
 
 import orjson
 
 from ptbridge.destinations._charge_document import Document, charge_document
-from ptbridge.destinations._drop_folder import DropFolder, Entry, Receipt
-from ptbridge.errors import ConfigError, OutcomeUnknown, PeerUnavailable
-from ptbridge.model import Acknowledgement, Disposition, Frequency, PricedDay, Submission
+from ptbridge.destinations._drop_folder import DropFolder, FileDrop, Receipt, plain
+from ptbridge.errors import ConfigError
+from ptbridge.model import Acknowledgement, Frequency, PricedDay, Submission
 from ptbridge.ports import Capabilities, DestinationInfo
 from ptbridge.specs.clinic import NO_CLAIMS, BillingProviderSpec, ClaimsSpec, DestinationSpec
 from ptbridge.wire.http import HttpClient
@@ -101,16 +99,15 @@ def build(
         raise ConfigError("destination csv_drop needs `folder`: where the biller reads files.", where="destination")
     if spec.options:
         raise ConfigError(f"csv_drop has no option {min(spec.options)!r}; it has none.", where="destination.options")
-    return CsvDrop(DropFolder(folder, _plain(clinic)), billing, _plain(run_id))
+    return CsvDrop(FileDrop(DropFolder(folder, plain(clinic)), clinic, run_id), billing)
 
 
 class CsvDrop:
     """A folder that the biller reads."""
 
-    def __init__(self, folder: DropFolder, billing: BillingProviderSpec, run_id: str) -> None:
-        self._folder = folder
+    def __init__(self, files: FileDrop, billing: BillingProviderSpec) -> None:
+        self._files = files
         self._billing = billing
-        self._run_id = run_id
 
     @property
     def capabilities(self) -> Capabilities:
@@ -142,65 +139,23 @@ class CsvDrop:
         if not submissions:
             return []
         content = _row(dict(zip(COLUMNS, COLUMNS, strict=True))) + b"".join(one.body for one in submissions)
-        try:
-            receipt = Receipt(
-                file=self._folder.free_name(f"ptbridge-{_plain(submissions[0].clinic)}-{self._run_id}"),
-                sha256=sha256(content).hexdigest(),
-                entries=tuple(Entry.of(submission) for submission in submissions),
-            )
-            self._folder.prepare(receipt, content, _control_totals(receipt, content))
-        except OSError as error:
-            raise PeerUnavailable(f"{self._folder.path}: {_trouble(error)} Nothing was dropped.") from None
-        try:
-            self._folder.commit(receipt)
-        except OSError as error:
-            raise OutcomeUnknown(f"{self._folder.path}: {_trouble(error)} The next run looks what stands there.") from None
-        return [_accepted(receipt.file) for _ in submissions]
+        dropped = self._files.drop(submissions, content, lambda receipt: _control_totals(receipt, content))
+        return [dropped for _ in submissions]
 
     async def find(self, submission: Submission) -> Acknowledgement | None:
         """The file that holds this very submission, by our receipts; a file that a crash left unnamed gets its name."""
-        receipt = self._folder.receipt_of(submission.key)
-        if receipt is None:
-            return None
-        try:
-            self._folder.give_name(receipt)
-        except OSError as error:
-            raise PeerUnavailable(f"{self._folder.path}: {_trouble(error)}") from None
-        return _accepted(receipt.file)
+        return self._files.find(submission)
 
     async def list_references(self, service_dates: tuple[str, str]) -> dict[str, tuple[int, int]] | None:
         """What we dropped and did not take back, by our receipts. What the biller did with it, a folder cannot tell."""
-        first, last = service_dates
-        live: dict[str, tuple[int, int]] = {}
-        for entry in (entry for receipt in self._folder.receipts() for entry in receipt.entries):
-            live.pop(entry.reference, None)
-            if entry.frequency != Frequency.VOID and first <= entry.service_date <= last:
-                live[entry.reference] = (entry.units, entry.amount_cents)
-        return live
+        return self._files.live(*service_dates)
 
     async def check(self) -> list[str]:
         """Can we write there. Raises PeerUnavailable when not."""
-        try:
-            self._folder.probe()
-        except OSError as error:
-            raise PeerUnavailable(f"{self._folder.path}: {_trouble(error)}") from None
-        return [f"the folder {self._folder.path} can be written"]
+        return [self._files.check()]
 
     async def close(self) -> None:
         """Nothing is open between calls."""
-
-
-def _plain(name: str) -> str:
-    """A clinic's or run's name as part of a file name."""
-    return re.sub(r"[^A-Za-z0-9_-]", "-", name)
-
-
-def _trouble(error: OSError) -> str:
-    return f"cannot write there ({error.strerror}). Check that it exists, its owner and the space on its disk."
-
-
-def _accepted(file: str) -> Acknowledgement:
-    return Acknowledgement(disposition=Disposition.ACCEPTED, destination_id=file, native_code="dropped")
 
 
 def _control_totals(receipt: Receipt, content: bytes) -> bytes:

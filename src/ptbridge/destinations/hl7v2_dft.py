@@ -16,11 +16,10 @@ from pathlib import Path
 
 from ptbridge.destinations._dft_credit import replacement_bytes, void_bytes
 from ptbridge.destinations._dft_er7 import control_id_of, stamped
-from ptbridge.destinations._dft_files import ENDING, DftFiles, plain
+from ptbridge.destinations._dft_files import DftFiles
 from ptbridge.destinations._dft_link import Link, link_to
 from ptbridge.destinations._dft_message import DayWriter, dft_bytes, withheld_as, withheld_reason
 from ptbridge.destinations._dft_sample import compare_samples, samples
-from ptbridge.destinations._drop_folder import DropFolder
 from ptbridge.errors import ConfigError
 from ptbridge.model import Acknowledgement, Disposition, Frequency, PricedDay, Submission
 from ptbridge.ports import Capabilities, DestinationInfo
@@ -69,8 +68,7 @@ def build(
     interface = load_interface(spec.options.get("profile", ""))
     compare_samples(interface)
     if folder is not None:
-        files = DftFiles(DropFolder(folder, plain(clinic), ending=ENDING), interface.spec, plain(clinic), plain(run_id))
-        return Hl7DftFiles(interface, billing, files)
+        return Hl7DftFiles(interface, billing, DftFiles(folder, interface.spec, clinic, run_id))
     return Hl7DftLink(interface, billing, link_to(spec, interface.spec))
 
 
@@ -198,15 +196,15 @@ class Hl7DftFiles(Hl7Dft):
 
     async def find(self, submission: Submission) -> Acknowledgement | None:
         """The file that holds this very submission."""
-        return self._files.find(submission)
+        return self._files.files.find(submission)
 
     async def list_references(self, service_dates: tuple[str, str]) -> dict[str, tuple[int, int]] | None:
         """What we dropped and did not take back. What the biller did with it, a folder cannot tell."""
-        return self._files.live(*service_dates)
+        return self._files.files.live(*service_dates)
 
     async def check(self) -> list[str]:
         """Can we write there. Raises PeerUnavailable when not."""
-        return [self._files.check(), *_agreement(self._interface)]
+        return [self._files.files.check(), *_agreement(self._interface)]
 
     async def close(self) -> None:
         """Nothing is open between calls."""

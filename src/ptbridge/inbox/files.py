@@ -65,20 +65,24 @@ def _take(file: File, incoming: ExtractFolder, inbox: Inbox, clinic: str, rules:
         content = read_file(file.path)
         if content is None:  # it changed while it was read: not complete after all
             return
-        batch = split_batch(content)
+        problems = file_problems(content, file.name, inbox, clinic, rules, now, taken)
     except (BrokenFile, RecordError) as error:
-        incoming.refused(file, str(error))
-        taken.refused.append(file.name)
-        return
-    problems = [*_stored(batch, file.name, inbox, clinic, rules, now, taken), *(problem.text for problem in batch.problems)]
-    if not batch.messages:
-        problems.append("the file holds no message")
+        problems = str(error)
     if problems:
-        incoming.refused(file, _note(batch, problems))
+        incoming.refused(file, problems)
         taken.refused.append(file.name)
     else:
         incoming.processed(file)
         taken.files += 1
+
+
+def file_problems(content: bytes, name: str, inbox: Inbox, clinic: str, rules: Rules, now: datetime, taken: Taken) -> str:
+    """Store each message of a file; what did not add up, as the note beside it, or nothing. Raises RecordError, LedgerError."""
+    batch = split_batch(content)
+    problems = [*_stored(batch, name, inbox, clinic, rules, now, taken), *(problem.text for problem in batch.problems)]
+    if not batch.messages:
+        problems.append("the file holds no message")
+    return _note(batch, problems) if problems else ""
 
 
 def _stored(batch: Batch, name: str, inbox: Inbox, clinic: str, rules: Rules, now: datetime, taken: Taken) -> Iterator[str]:

@@ -1,7 +1,8 @@
-"""The drop folder of a clinic whose EMR writes HL7 v2 messages into files."""
+"""The drop folder of a clinic whose EMR writes HL7 v2 messages into files: on this machine, or on an SFTP server."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from datetime import UTC, datetime
 
@@ -21,14 +22,34 @@ def rules_of(options: Hl7Options) -> Rules:
 def take_drop_folder(config: Config, spec: ClinicSpec) -> Taken:
     """Take the complete files of the clinic's drop folder into the inbox; nothing when it names none.
 
-    Raises ConfigError, LedgerError, and PeerUnavailable for a folder that is not there.
+    Blocks; call it in a thread of its own. Raises ConfigError, LedgerError, PeerUnavailable for a folder that is not there,
+    and PeerRefused for a server that is not the pinned one or does not let us in.
     """
     options = Hl7Options.of(spec.source.options)
     if not options.drop_folder:
         return Taken()
-    folder = config.path(options.drop_folder)
-    now = datetime.now(UTC)
-    taken = take_files(config.state, spec.clinic, folder, rules_of(options), now=now, settle_seconds=options.settle_seconds)
+    if options.drop_folder.startswith("sftp://"):
+        taken = asyncio.run(_take_remote(config, spec, options))
+    else:
+        folder, now, settle = config.path(options.drop_folder), datetime.now(UTC), options.settle_seconds
+        taken = take_files(config.state, spec.clinic, folder, rules_of(options), now=now, settle_seconds=settle)
     if taken.refused:
         log.warning("drop folder: %d files went to %s", len(taken.refused), "errors")
     return taken
+
+
+async def _take_remote(config: Config, spec: ClinicSpec, options: Hl7Options) -> Taken:
+    from ptbridge.inbox.remote_files import take_remote_files  # loads the SSH library, which few runs need
+    from ptbridge.jobs.sftp import keeps, sftp_server
+
+    server, folder = sftp_server(config, options.drop_folder, spec.source.auth)
+    return await take_remote_files(
+        config.state,
+        spec.clinic,
+        server,
+        folder,
+        rules_of(options),
+        now=datetime.now(UTC),
+        settle_seconds=options.settle_seconds,
+        keep=keeps(spec),
+    )

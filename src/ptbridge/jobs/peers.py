@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import date
 
 import msgspec
 
+from ptbridge.errors import ConfigError
 from ptbridge.inbox import INBOX_FILE, ClinicInbox
 from ptbridge.jobs.drop_folder import take_drop_folder
 from ptbridge.jobs.extracts import extract_profile
@@ -22,7 +23,7 @@ from ptbridge.wire.fhir import FhirClient
 from ptbridge.wire.http import HttpClient
 from ptbridge.wire.pacing import RateLimiter
 from ptbridge.wire.smart_auth import authorizer_from
-from ptbridge.wire.source_client import no_server
+from ptbridge.wire.source_client import OptionValue, no_server
 
 
 def http_client(config: Config, base_url: str, auth: AuthSpec, requests_per_second: float, connections: int) -> HttpClient:
@@ -50,13 +51,14 @@ async def open_source(
 ) -> AsyncIterator[SourceClient]:
     """What a connector's `pull` and `check` are handed. Raises ConfigError for a secret that cannot be had."""
     source = spec.source
+    options = await _options(config, spec, take=known is not None and not rehearsal)
     async with _server(config, spec) as fhir, _inbox(config, spec, take=known is not None and not rehearsal) as inbox:
         yield SourceClient(
             fhir=fhir,
             clinic=spec.clinic,
             source=source.connector,
             time_zone=config.time_zone(spec),
-            options=source.options,
+            options=options,
             since=since or _first_day(spec),
             full_rescan=since is not None,
             recheck=recheck,
@@ -66,6 +68,18 @@ async def open_source(
             rehearsal=rehearsal,
             inbox=inbox,
         )
+
+
+async def _options(config: Config, spec: ClinicSpec, *, take: bool) -> Mapping[str, OptionValue]:
+    """The connector's options; extracts of an SFTP server are fetched where `take`, and read from where they were laid."""
+    options = spec.source.options
+    if connector(spec.source.connector).INFO.standard != "extract" or not str(options.get("folder")).startswith("sftp://"):
+        return options
+    from ptbridge.jobs import sftp  # loads the SSH library, which few runs need
+
+    if take:
+        await sftp.fetch_extracts(config, spec)
+    return {**options, "folder": str(sftp.local_extracts(config, spec))}
 
 
 @asynccontextmanager
@@ -109,6 +123,10 @@ def _with_paths(config: Config, chosen: DestinationSpec) -> DestinationSpec:
 async def open_destination(config: Config, spec: ClinicSpec, *, run_id: str) -> AsyncIterator[Destination]:
     """The clinic's biller, closed on the way out. Raises ConfigError for what the platform needs and the file lacks."""
     chosen = _with_paths(config, spec.destination)
+    if chosen.base_url.startswith("sftp://"):
+        async with _over_sftp(config, spec, run_id) as over_the_line:
+            yield over_the_line
+        return
     http = None
     if chosen.base_url.startswith(("http://", "https://")):  # any other address is the platform's own to open
         http = http_client(config, chosen.base_url, chosen.auth, chosen.requests_per_second, chosen.in_flight + 2)
@@ -127,3 +145,20 @@ async def open_destination(config: Config, spec: ClinicSpec, *, run_id: str) -> 
         yield destination
     finally:
         await destination.close()
+
+
+@asynccontextmanager
+async def _over_sftp(config: Config, spec: ClinicSpec, run_id: str) -> AsyncIterator[Destination]:
+    """A platform that takes files, its folder on a server: files are made here, then brought there."""
+    from ptbridge.destinations._sftp_drop import over_sftp  # loads the SSH library, which few runs need
+    from ptbridge.jobs.sftp import sftp_server
+
+    if spec.destination.folder:
+        raise ConfigError("has base_url: sftp://… and folder. Keep one: where the biller reads.", where="destination")
+    server, remote = sftp_server(config, spec.destination.base_url, spec.destination.auth)
+    outbound = config.state / "outbound" / spec.clinic
+    made_here = msgspec.structs.replace(
+        spec, destination=msgspec.structs.replace(spec.destination, base_url="", folder=str(outbound))
+    )
+    async with open_destination(config, made_here, run_id=run_id) as inner:
+        yield over_sftp(inner, server, remote, outbound)

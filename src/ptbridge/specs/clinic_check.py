@@ -21,7 +21,10 @@ AUTH_METHODS: dict[str, tuple[str, ...]] = {
     "client_secret_basic": ("client_id", "secret"),
     "client_secret_post": ("client_id", "secret"),
     "private_key_jwt": ("client_id", "private_key"),
+    "ssh_key": ("user", "private_key", "host_keys"),
+    "ssh_password": ("user", "secret", "host_keys"),
 }
+SSH_METHODS = ("ssh_key", "ssh_password")
 
 
 def clinic_problems(spec: ClinicSpec, *, file_name: str) -> Iterator[Problem]:
@@ -29,8 +32,8 @@ def clinic_problems(spec: ClinicSpec, *, file_name: str) -> Iterator[Problem]:
     yield from _name_problems(spec, file_name)
     yield from _address_problems(("source", "base_url"), spec.source.base_url)
     yield from _destination_address_problems(spec.destination)
-    yield from _auth_problems(("source", "auth"), spec.source.auth)
-    yield from _auth_problems(("destination", "auth"), spec.destination.auth)
+    yield from _auth_problems(("source", "auth"), spec.source.auth, ssh=any(map(_is_sftp, spec.source.options.values())))
+    yield from _auth_problems(("destination", "auth"), spec.destination.auth, ssh=_is_sftp(spec.destination.base_url))
     yield from _route_problems(spec)
     if spec.assistant_method not in (None, "percentage", "simple"):
         yield _problem(("assistant_method",), f"{spec.assistant_method!r} is not one of percentage, simple.")
@@ -74,6 +77,9 @@ def _address_problems(key: Key, address: str) -> Iterator[Problem]:
 def _destination_address_problems(spec: DestinationSpec) -> Iterator[Problem]:
     """As every address; and MLLP, in the clear for this machine only unless the option says otherwise in so many words."""
     key, address = ("destination", "base_url"), spec.base_url
+    if _is_sftp(address):
+        yield from _address_problems(key, address.replace("sftp://", "https://", 1))
+        return
     if not address.startswith(("mllp://", "mllps://")):
         yield from _address_problems(key, address)
         return
@@ -91,10 +97,18 @@ def _is_this_machine(host: str) -> bool:
         return host == "localhost"
 
 
-def _auth_problems(key: Key, auth: AuthSpec) -> Iterator[Problem]:
+def _is_sftp(value: object) -> bool:
+    return isinstance(value, str) and value.startswith("sftp://")
+
+
+def _auth_problems(key: Key, auth: AuthSpec, *, ssh: bool) -> Iterator[Problem]:
     if auth.method not in AUTH_METHODS:
         yield _problem((*key, "method"), f"{auth.method!r} is not one of {', '.join(AUTH_METHODS)}.")
         return
+    if ssh != (auth.method in SSH_METHODS):
+        wanted = "an sftp:// address needs" if ssh else f"{auth.method} is for an sftp:// address; another takes"
+        choice = SSH_METHODS if ssh else [name for name in AUTH_METHODS if name not in SSH_METHODS]
+        yield _problem((*key, "method"), f"{wanted} one of {', '.join(choice)}.")
     for needed in AUTH_METHODS[auth.method]:
         if not getattr(auth, needed):
             yield _problem((*key, needed), f"is missing; {auth.method} needs it. Add it.")

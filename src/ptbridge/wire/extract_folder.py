@@ -21,7 +21,8 @@ from ptbridge.wire.extract_rows import MAX_BYTES, BrokenFile
 PATTERNS = "*.csv *.tsv *.txt *.xlsx"
 SETTLE_SECONDS = 60
 PARAMETERS: Mapping[str, str] = {
-    "folder": "where extracts arrive; relative to the config folder",
+    "folder": "where extracts arrive; relative to the config folder, or sftp://host/folder",
+    "drop_after": "what becomes of taken files on an SFTP server: move (default: into processed or errors there) or keep",
     "files": f"file name patterns, separated by blanks; {PATTERNS} when left out",
     "settle_seconds": f"a file is complete when it has not changed for so long; {SETTLE_SECONDS} when left out",
     "marker": "a file is complete when a second one of its name and this ending is there (.done); then nothing is waited for",
@@ -31,6 +32,11 @@ PARAMETERS: Mapping[str, str] = {
     "errors": "the folder, inside `folder`, for files that were refused; errors when left out",
 }
 _UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload", ".swp", "~")
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether programs that copy files give this name to one that is not all there yet."""
+    return name.endswith(_UNFINISHED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

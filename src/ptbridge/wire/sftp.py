@@ -308,10 +308,14 @@ class RemoteFolders:
         """Give what was staged its name; never over another file. Raises OutcomeUnknown when the connection is lost in it."""
         await self.rename(posixpath.join(folder, staged_name(name)), posixpath.join(folder, name))
 
+    async def claim(self, folder: str, name: str) -> None:
+        """Make sure that no file has this name yet. Raises PeerRefused when one has."""
+        if await self.look(posixpath.join(folder, name)) is not None:
+            raise PeerRefused(f"{self._where}: a file of that name is there already. Nothing was overwritten.")
+
     async def rename(self, old: str, new: str) -> None:
         """Rename; never over another file. Raises OutcomeUnknown when the connection is lost in it."""
-        if await self.look(new) is not None:  # some servers rename over what is there
-            raise PeerRefused(f"{self._where}: a file of that name is there already. Nothing was overwritten.")
+        await self.claim(*posixpath.split(new))  # some servers rename over what is there
         try:
             await self._asked(self._client.rename(old, new), "a rename")
         except PeerUnavailable as lost:
