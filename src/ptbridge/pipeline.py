@@ -117,7 +117,13 @@ def charge(
     route = kit.route(day)
     policy = kit.policies[route.policy] if route else None
     allowed = kit.fees[route.allowed] if route and route.allowed else None
-    known = Known(history=history, allowed=allowed, reference=kit.reference, confirmed=confirmed)
+    known = Known(
+        history=history,
+        allowed=allowed,
+        reference=kit.reference,
+        confirmed=confirmed,
+        exclude_visits=frozenset(kit.clinic.exclude_visits),
+    )
     coded = code(day, policy=policy, codes=kit.codes, assistant_method=kit.clinic.assistant_method, known=known)
     return price(coded, kit.fees[(route.fees if route else None) or ""])
 

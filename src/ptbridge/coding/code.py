@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ptbridge.coding import findings as kinds
 from ptbridge.coding.abn import add_abn_modifiers
 from ptbridge.coding.counted import Counted
@@ -40,10 +42,10 @@ def code(
     decided becomes a finding that holds; nothing is guessed and no documented line is dropped without an exclusion.
     """
     terms = None if policy is None or day.service_date is None else policy.terms(day.service_date)
-    documented = gather(day, codes)
-    if policy is None:
+    documented = gather(day, codes, _left_out(terms, known))
+    if policy is None and not documented.all_excluded:
         documented.findings.append(kinds.PAYER_UNKNOWN("no payer policy for this day's coverage"))
-    elif terms is None:
+    elif policy is not None and terms is None:
         documented.findings.append(kinds.RULE_UNSET("the service date is not known, so no rule of the payer is in force"))
     if terms is not None:
         _payer_codes(documented, terms)
@@ -63,6 +65,14 @@ def code(
         findings=tuple(dict.fromkeys((*documented.findings, *counted.findings, *coder.findings, *more))),
         allowed_cents=() if draft is None else draft.allowed_cents,
     )
+
+
+def _left_out(terms: Terms | None, known: Known) -> Mapping[str, str]:
+    """The source's words for visits that go to no payer, where the payer's policy or the clinic leaves them out."""
+    words = dict.fromkeys(known.exclude_visits, "the clinic's file")
+    if terms is not None and terms.exclude_visits:
+        words |= dict.fromkeys(terms.exclude_visits, f"{terms.payer} ({terms.sources['exclude_visits']})")
+    return words
 
 
 def _over_lines(draft: Draft) -> Draft:

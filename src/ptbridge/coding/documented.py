@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from ptbridge.coding import findings as kinds
 from ptbridge.model import Exclusion, Finding, Intervention, TreatmentDay, Visit, VisitStatus
@@ -10,6 +12,7 @@ from ptbridge.policy import CodeTable, ProcedureCode
 
 ASSISTANT_MODIFIERS = frozenset({"CQ", "CO"})
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 _NOT_BILLABLE = {
     VisitStatus.ENTERED_IN_ERROR: "entered-in-error",
     VisitStatus.CANCELLED: "cancelled",
@@ -57,18 +60,26 @@ class Documented:
     exclusions: list[Exclusion] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
+    @property
+    def all_excluded(self) -> bool:
+        """True when a rule sets aside everything that was documented: nothing is left that a payer would be asked about."""
+        return bool(self.exclusions) and not self.procedures and not self.findings
 
-def gather(day: TreatmentDay, codes: CodeTable) -> Documented:
-    """Sort every line of the day that was done: into a procedure, an exclusion, or a finding that holds."""
+
+def gather(day: TreatmentDay, codes: CodeTable, left_out: Mapping[str, str] = NOTHING) -> Documented:
+    """Sort every line of the day that was done: into a procedure, an exclusion, or a finding that holds.
+
+    `left_out` are the words of the source (cash, maintenance, no-charge) whose visits are not billed, each with who says so.
+    """
     found = Documented()
     procedures = found.procedures
     for visit in day.visits:
-        rule = _NOT_BILLABLE.get(visit.status)
+        rule = _NOT_BILLABLE.get(visit.status) or (visit.billing if visit.billing in left_out else None)
         for line in visit.interventions:
             if line.not_done:
                 continue
             if rule is not None or line.not_billable:
-                found.exclusions.append(_excluded(visit, line, rule))
+                found.exclusions.append(_excluded(visit, line, rule, left_out))
                 continue
             code = line.code
             row = None if code is None else codes.get(code)
@@ -112,9 +123,10 @@ def _sum(one: int | None, other: int | None) -> int | None:
     return min(one, other) if one < 0 or other < 0 else one + other
 
 
-def _excluded(visit: Visit, line: Intervention, rule: str | None) -> Exclusion:
+def _excluded(visit: Visit, line: Intervention, rule: str | None, left_out: Mapping[str, str]) -> Exclusion:
     """The visit's own status comes first: what did not happen is not billed, whatever the mapping says of the service."""
-    because = f"the visit is {rule}" if rule else f"not billable by the mapping ({line.not_billable})"
+    whose = f" by the source, left out by {left_out[rule]}" if rule and rule in left_out else ""
+    because = f"the visit is {rule}{whose}" if rule else f"not billable by the mapping ({line.not_billable})"
     procedure = line.code or line.documented
     return Exclusion(line_key=line_name(visit, line), procedure=procedure, rule=rule or "not-billable", because=because)
 

@@ -22,6 +22,7 @@ class Known:
     allowed: FeeSchedule | None = None  # Medicare's allowed amounts for one unit; None: the therapy threshold cannot be told
     reference: Reference | None = None  # the official files; None: the shipped amounts, and no pair table
     confirmed: frozenset[str] = frozenset()
+    exclude_visits: frozenset[str] = frozenset()  # the clinic's word on visits that the source keeps from payers
 
 
 NOTHING_KNOWN = Known()

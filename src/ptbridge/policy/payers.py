@@ -12,7 +12,7 @@ from ptbridge.errors import ConfigError
 from ptbridge.policy.pairs import Pair, read_pair
 from ptbridge.policy.visit_pools import VisitPool, pool_problem, read_pool
 from ptbridge.specs.files import load_payer
-from ptbridge.specs.payer import CHOICES, PayerExample, PayerSpec, Setting, SettingEntry
+from ptbridge.specs.payer import CHOICES, KEPT_FROM_PAYERS, PayerExample, PayerSpec, Setting, SettingEntry
 from ptbridge.specs.yaml_text import load
 
 MODIFIER_CLASSES = ("payment", "discipline", "information")
@@ -70,6 +70,7 @@ class Terms:
     denial_expected_codes: frozenset[str] = frozenset()
     telehealth_video: str | None = None  # 95 | GT | none
     telehealth_audio: str | None = None  # 93 | none
+    exclude_visits: frozenset[str] = frozenset()  # of KEPT_FROM_PAYERS
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -181,6 +182,8 @@ def _problem(name: str, use: str) -> str | None:
         return f"{use!r} must name {', '.join(MODIFIER_CLASSES)}, each once"
     if name in _NUMBERS and not use.isdecimal():
         return f"{use!r} is not a number of {_NUMBERS[name]}"
+    if name == "exclude_visits" and (strange := sorted(set(_words(use)) - set(KEPT_FROM_PAYERS))):
+        return f"{strange[0]!r} is not one of {', '.join(KEPT_FROM_PAYERS)}"
     if name == "visit_limits":
         return next((problem for word in _words(use) if (problem := pool_problem(word))), None)
     if name == "own_pairs":
@@ -256,5 +259,6 @@ def _terms(policy: Policy, on: date) -> Terms:
         denial_expected_codes=frozenset(words("denial_expected_codes")),
         telehealth_video=use("telehealth_video"),
         telehealth_audio=use("telehealth_audio"),
+        exclude_visits=frozenset(words("exclude_visits")),
         sources={name: setting.source for name, setting in found.items()},
     )

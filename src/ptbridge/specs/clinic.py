@@ -112,4 +112,5 @@ class ClinicSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, froze
     claims: ClaimsSpec = NO_CLAIMS
     fees: str = ""
     assistant_method: str | None = None  # percentage | simple: the 10 % computation this clinic recorded; overrides the policy
+    exclude_visits: tuple[str, ...] = ()  # of cash, maintenance, no-charge: those left out; the others hold for a person
     first_service_date: str | None = None  # nothing before this day is pulled or billed

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from ptbridge.specs.clinic import AuthSpec, ClinicSpec, DestinationSpec
+from ptbridge.specs.payer import KEPT_FROM_PAYERS
 from ptbridge.specs.secrets import is_reference, literal_advice
 from ptbridge.specs.type_check import Key, Problem
 
@@ -37,6 +38,9 @@ def clinic_problems(spec: ClinicSpec, *, file_name: str) -> Iterator[Problem]:
     yield from _route_problems(spec)
     if spec.assistant_method not in (None, "percentage", "simple"):
         yield _problem(("assistant_method",), f"{spec.assistant_method!r} is not one of percentage, simple.")
+    for place, word in enumerate(spec.exclude_visits):
+        if word not in KEPT_FROM_PAYERS:
+            yield _problem(("exclude_visits", place), f"{word!r} is not one of {', '.join(KEPT_FROM_PAYERS)}.")
     if spec.first_service_date is not None and not _is_date(spec.first_service_date):
         yield _problem(("first_service_date",), f"{spec.first_service_date!r} is not a date. Write it as 2026-01-31.")
 

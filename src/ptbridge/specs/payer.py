@@ -55,6 +55,7 @@ SETTINGS = {
     "denial_expected_codes": "comma-separated codes expected to be denied as not necessary: GA with an ABN on file, GZ without",
     "telehealth_video": "95, GT or none: the modifier of a visit by video",
     "telehealth_audio": "93 or none: the modifier of a visit by audio only",
+    "exclude_visits": "of cash, maintenance, no-charge, those visits that are left out; the others hold for a person",
     "invalid_codes": "comma-separated codes that this payer does not take, each with what to do: 97014 report G0283 instead",
 }
 
@@ -86,6 +87,9 @@ CHOICES = {
     "telehealth_video": ("95", "GT", "none"),
     "telehealth_audio": ("93", "none"),
 }
+
+
+KEPT_FROM_PAYERS = ("cash", "maintenance", "no-charge")  # what a source can say of a visit: `Visit.billing`
 
 
 class SettingEntry(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True, rename={"from_": "from"}):

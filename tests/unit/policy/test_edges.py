@@ -92,6 +92,7 @@ def test_a_pool_that_cannot_be_read_is_refused(written):
     [
         ("own_pairs", "97140 97530", "needs column 1, column 2 and indicator 0 or 1"),
         ("own_pairs", "97140 97530 1, 97140 97140 1", "'97140 97140 1' needs column 1"),
+        ("exclude_visits", "cash, free", "'free' is not one of cash, maintenance, no-charge"),
         ("visit_limits", "therapy PT 60, all DC 10", "names 'DC', which is not one of PT, OT, SLP"),
         ("covered_diagnoses", "G0283 M17, 97014", "needs the beginnings of diagnoses after each code"),
         ("invalid_codes", "97014", "needs what to do after each code"),
@@ -111,6 +112,7 @@ LISTS = {
     "place_of_service": ("11, 12", frozenset({"11", "12"})),
     "bundled_codes": ("97010, 97026", frozenset({"97010", "97026"})),
     "invalid_codes": ("97014 report G0283 instead", {"97014": "report G0283 instead"}),
+    "exclude_visits": ("cash, no-charge", frozenset({"cash", "no-charge"})),
     "visit_limits": ("therapy PT 60", (VisitPool("therapy", frozenset({"PT"}), 60),)),
     "covered_diagnoses": ("G0283 M17 M25.5", {"G0283": ("M17", "M25.5")}),
     "own_pairs": ("97140 97530 1", (Pair("97140", "97530", 1, "s"),)),

@@ -80,6 +80,7 @@ def test_unknown_clinic_names_those_that_there_are(tmp_path: Path) -> None:
         ("ids: [ACME]", "ids: [MCR-B]", 16, "already in payers[0]"),
         (", ids: [MCR-B]", "", 15, "neither ids nor names"),
         ("fees: fees/northside.csv", "fees: f.csv\nassistant_method: guess", 18, "percentage, simple"),
+        ("fees: fees/northside.csv", "fees: f.csv\nexclude_visits: [cash, free]", 18, "'free' is not one of cash, maint"),
         ("fees: fees/northside.csv", "fees: f.csv\nfirst_service_date: 2026-02-30", 18, "not a date"),
     ],
 )
