@@ -3,8 +3,8 @@
 In a test:      async with SandboxBiller(token="t") as biller: … biller.base_url … biller.summary()
 As a process:   PTBRIDGE_SANDBOX_TOKEN=t python -m ptbridge_sandbox.biller --port 0      (prints `ready http://127.0.0.1:PORT`)
 
-Beside the contract it answers GET /_sandbox/summary and POST /_sandbox/faults (same token), so that another process can
-count and break things.
+Beside the contract it answers GET /_sandbox/summary, POST /_sandbox/faults and POST /_sandbox/adjudicate (same token), so that
+another process can count, break things and let the payers decide.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from aiohttp import web
 
 from .biller_books import ORIGINAL, REPLACEMENT, VOID, Books, Refusal
 from .biller_faults import Faults
+from .biller_news import News
 
 CONTRACT = files("ptbridge.destinations").joinpath("charge_api.openapi.json").read_bytes()
 _JSON = "application/json"
@@ -67,6 +68,7 @@ class SandboxBiller:
     ) -> None:
         self.faults = faults or Faults()
         self.books = Books(clock=clock, strict=strict)
+        self.news = News()
         self.requests: Counter[str] = Counter()
         self.arrivals: list[float] = []  # of submissions, monotonic seconds
         self.base_url = ""
@@ -93,7 +95,10 @@ class SandboxBiller:
         app.router.add_get("/v1/charges/{reference}", self._find)
         app.router.add_put("/v1/charges/{reference}", self._submission(REPLACEMENT))
         app.router.add_post("/v1/charges/{reference}/void", self._submission(VOID))
+        app.router.add_get("/v1/charges/{reference}/answers", self._answers_about)
+        app.router.add_get("/v1/answers", self._answers)
         app.router.add_get("/_sandbox/summary", self._summary)
+        app.router.add_post("/_sandbox/adjudicate", self._adjudicate)
         app.router.add_post("/_sandbox/faults", self._set_faults)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
@@ -195,6 +200,7 @@ class SandboxBiller:
             self.requests["refused"] += 1
             raise Refusal(422, "not-billable", "The biller does not take this charge.", detail="refused by a sandbox fault")
         standing, status = self.books.take(frequency, reference, document, key)
+        self.news.taken(frequency, standing, document)
         if self.faults.forget_keys and self.faults.happens(self.faults.process_twice):
             self._take_again(frequency, reference, document, key)
         return status, orjson.dumps(standing.answer())
@@ -278,11 +284,31 @@ class SandboxBiller:
     async def _list(self, request: web.Request) -> web.StreamResponse:
         self.requests["lists"] += 1
         first, last = (_day(request, name) for name in ("service_date_from", "service_date_to"))
-        limit_text = request.query.get("limit", str(_PAGE))
-        if not limit_text.isascii() or not limit_text.isdecimal() or not 1 <= int(limit_text) <= _LARGEST_PAGE:
-            raise Refusal(400, "bad-parameter", f"limit must be a number from 1 to {_LARGEST_PAGE}.")
-        charges, after = self.books.page(first, last, request.query.get("after", ""), int(limit_text))
+        charges, after = self.books.page(first, last, request.query.get("after", ""), _limit(request))
         return _json({"charges": [charge.answer() for charge in charges], **({"next_after": after} if after else {})})
+
+    async def _answers(self, request: web.Request) -> web.StreamResponse:
+        self.requests["feeds"] += 1
+        if self.faults.happens(self.faults.busy):
+            return self._busy()
+        if self.faults.happens(self.faults.html_answer):
+            return web.Response(text="<html><body>Sign in</body></html>", content_type="text/html")
+        page = self.news.page(request.query.get("after", ""), _limit(request))
+        if self.faults.happens(self.faults.answer_twice):
+            page["answers"] = [answer for answer in page["answers"] for _ in range(2)]
+        return _json(page)
+
+    async def _answers_about(self, request: web.Request) -> web.StreamResponse:
+        self.requests["answers looked up"] += 1
+        reference = request.match_info["reference"]
+        if reference not in self.books.latest:
+            raise Refusal(404, "unknown-reference", "Nothing was ever taken under this reference.")
+        return _json(self.news.about(reference))
+
+    async def _adjudicate(self, request: web.Request) -> web.StreamResponse:
+        """Let the payers decide now: {"reject": share, "deny": share}."""
+        wanted = await request.json()
+        return _json(self.news.adjudicate(reject=float(wanted.get("reject", 0)), deny=float(wanted.get("deny", 0))))
 
     async def _contract(self, request: web.Request) -> web.StreamResponse:
         return web.Response(body=CONTRACT, content_type=_JSON)
@@ -308,6 +334,14 @@ def _json(document: Any) -> web.Response:
 
 def _problem(refusal: Refusal, headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(status=refusal.status, body=orjson.dumps(refusal.problem), content_type=_PROBLEM, headers=headers or {})
+
+
+def _limit(request: web.Request) -> int:
+    """How many on a page. Raises Refusal."""
+    text = request.query.get("limit", str(_PAGE))
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= _LARGEST_PAGE:
+        raise Refusal(400, "bad-parameter", f"limit must be a number from 1 to {_LARGEST_PAGE}.")
+    return int(text)
 
 
 def _day(request: web.Request, name: str) -> str:

@@ -6,7 +6,7 @@ reference, and can be asked by our reference, so that every doubt can be settled
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,9 +15,10 @@ import orjson
 
 from ptbridge.destinations._charge_answers import Receipt, accepted, acknowledgement, differs, json_object, totals
 from ptbridge.destinations._charge_document import charge_document, void_document
+from ptbridge.destinations._charge_news import answers_of
 from ptbridge.errors import ConfigError, OutcomeUnknown, PeerUnavailable
 from ptbridge.model import Acknowledgement, Disposition, Frequency, PricedDay, Submission
-from ptbridge.ports import Capabilities, DestinationInfo
+from ptbridge.ports import AnswerPage, Capabilities, DestinationInfo
 from ptbridge.specs.clinic import NO_CLAIMS, BillingProviderSpec, ClaimsSpec, DestinationSpec
 from ptbridge.wire.http import HttpClient
 
@@ -153,6 +154,34 @@ class ChargeApi:
         if next_after and next_after == after:
             raise PeerUnavailable("the biller's list of charges repeats a page.")
         return charges, next_after
+
+    async def answers(self, cursor: Mapping[str, str]) -> AsyncIterator[AnswerPage]:
+        """The biller's feed from where we were. A biller of contract 1.0.0 has none (404): then there is no page."""
+        after = cursor.get("after", "")
+        for _ in range(_MAX_PAGES):
+            params = {"limit": str(_PAGE), **({"after": after} if after else {})}
+            response = await self._http.request("GET", "v1/answers", params=params, expect_json=True)
+            page = json_object(response)
+            if response.status == 404:
+                return
+            if response.status == 410 and after:
+                yield AnswerPage(gap=True)
+                after = ""
+                continue
+            told = answers_of(page, response)
+            before, after = after, str(page.get("next_after") or after)
+            yield AnswerPage(answers=told, cursor={"after": after} if after else None)
+            if not page.get("more") or after == before:
+                return
+        raise PeerUnavailable(f"the biller's feed of answers did not end after {_MAX_PAGES} pages.")
+
+    async def answers_about(self, references: Sequence[str]) -> AsyncIterator[AnswerPage]:
+        """Everything that the biller knows of each of these charges."""
+        for reference in references:
+            response = await self._http.request("GET", f"{_path(reference)}/answers", expect_json=True)
+            page = json_object(response)
+            if response.status != 404 or page.get("code") != "unknown-reference":
+                yield AnswerPage(answers=answers_of(page, response))
 
     async def check(self) -> list[str]:
         """Ask for an empty range: needs a connection and our credential, changes nothing."""

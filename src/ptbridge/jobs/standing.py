@@ -143,3 +143,4 @@ def _explained(ledger: Ledger, day: DayRow) -> dict[str, Any]:
         "submissions": ledger.accounts.submissions_of(day.id),
         "history": ledger.history.of("day", day.id),
     }
+        "answers": ledger.answers.of_day(day.id),
