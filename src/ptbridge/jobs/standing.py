@@ -141,6 +141,6 @@ def _explained(ledger: Ledger, day: DayRow) -> dict[str, Any]:
         "state": day.state,
         "reason": day.reason,
         "submissions": ledger.accounts.submissions_of(day.id),
+        "answers": ledger.answers.of_day(day.id),
         "history": ledger.history.of("day", day.id),
     }
-        "answers": ledger.answers.of_day(day.id),
