@@ -27,6 +27,7 @@ VISIT_FACTS = {
     "signed_at": ("none", "when the note was signed, such as 2026-03-02T10:30"),
     "started_at": ("none", "when the visit began, in the same form"),
     "times": ("none", "begin and end of each documented line, separated by blanks, such as 09:00-09:15 -; - is not said"),
+    "reason": ("none", "the source's reason for the service, on every line"),
     "telehealth": ("none", "video, audio or none"),
     "accident": ("none", "kind, and perhaps date, state, number, such as auto on=2026-01-05 state=CA number=yes"),
     "abn": ("none", "when a notice of non-coverage was signed"),
@@ -73,7 +74,7 @@ def dress(visit: Visit, fact: Fact) -> Visit:
         billing=fact("billing"),
         rendering=replace(rendering, taxonomy=taxonomy) if rendering and taxonomy else rendering,
         coverages=coverages + visit.coverages[1:],
-        interventions=_timed(visit.interventions, fact("times"), visit.service_date),
+        interventions=_timed(_reasoned(visit.interventions, fact("reason")), fact("times"), visit.service_date),
     )
 
 
@@ -122,6 +123,10 @@ def _accident(stated: str) -> Accident:
     kind, *rest = stated.split()
     said = _pairs(rest)
     return Accident(kind=kind, on=_day(said.get("on")), state=said.get("state"), claim_number=said.get("number"))
+
+
+def _reasoned(lines: tuple[Intervention, ...], stated: str | None) -> tuple[Intervention, ...]:
+    return lines if stated is None else tuple(replace(line, reason=stated) for line in lines)
 
 
 def _timed(lines: tuple[Intervention, ...], stated: str | None, on: date | None) -> tuple[Intervention, ...]:

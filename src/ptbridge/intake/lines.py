@@ -16,6 +16,7 @@ from ptbridge.model import Intervention
 from ptbridge.specs.mapping import Mapping
 
 Span = tuple[datetime, datetime]
+REASONED = frozenset({"97164", "97168"})  # re-evaluations: the services whose reason decides whether they are paid
 MINUTES = ("minutes", "therapist_minutes", "assistant_minutes")
 
 
@@ -50,6 +51,7 @@ class Lines:
             *(Slot(compile_field(mapping, "interventions", name, instant, grave=False)) for name in ("start", "end"))
         )
         self.says_when = mapping.spec.interventions.start is not None and mapping.spec.interventions.end is not None
+        self.reason = compiled("reason", text)
         self.find_icd = icd_codes(mapping)
 
     def read(self, reading: Reading, facts: Facts, patient_id: str, slot: Span | None) -> tuple[Intervention, ...]:
@@ -109,6 +111,7 @@ class Lines:
             sequence=position,
             start=start,
             end=end,
+            reason=self.reason.read(item, kind, reading) if service.code in REASONED else None,
             not_done=status == "not-done",
             not_billable=service.not_billable,
             minutes_source=source,

@@ -82,6 +82,7 @@ class Intervention:
     sequence: int = 0
     start: datetime | None = None  # when it began and ended, where the source says so for this line alone
     end: datetime | None = None
+    reason: str | None = field(default=None, repr=False)  # why a re-evaluation was done, in the source's words; None: not said
     not_done: bool = False
     not_billable: str = ""  # `file:line` of the mapping entry that says so; such a line has no code
     minutes_source: str = ""  # the path that gave the minutes

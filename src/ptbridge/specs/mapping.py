@@ -178,6 +178,7 @@ class InterventionsSpec(_Written, frozen=True):
     sequence: FieldSpec | None = None
     start: FieldSpec | None = None
     end: FieldSpec | None = None
+    reason: FieldSpec | None = None
     encounter: FieldSpec | None = None
     patient: FieldSpec | None = None
     bills: FieldSpec | None = None

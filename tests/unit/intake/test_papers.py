@@ -176,3 +176,24 @@ def test_a_mapping_without_times_reads_none() -> None:
     }
     (found,) = visit(others=(line,)).interventions
     assert (found.start, found.end) == (None, None)
+
+
+def reevaluated(code: str, *reasons: Resource) -> str | None:
+    procedure = {
+        "resourceType": "Procedure",
+        "id": "l1",
+        "status": "completed",
+        "code": {"coding": [{"system": "http://www.ama-assn.org/go/cpt", "code": code}]},
+        "reasonCode": list(reasons),
+    }
+    (line,) = visit(others=(procedure,), mapping=STANDARD).interventions
+    assert "knee" not in repr(line)
+    return line.reason
+
+
+def test_a_reason_in_words_belongs_to_a_re_evaluation_and_a_diagnosis_is_none() -> None:
+    coded = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "M25.561"}], "text": "pain of the knee"}
+    words = {"text": "a fall on the knee last week"}
+    assert reevaluated("97164", words) == "a fall on the knee last week"
+    assert reevaluated("97168", coded, words) == "a fall on the knee last week"
+    assert (reevaluated("97164", coded), reevaluated("97164"), reevaluated("97110", words)) == (None, None, None)

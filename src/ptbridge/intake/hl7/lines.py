@@ -12,6 +12,7 @@ from ptbridge.intake.hl7 import values as hl7
 from ptbridge.intake.hl7.charges import Transaction
 from ptbridge.intake.hl7.fields import Field, remember
 from ptbridge.intake.hl7.record import LineScope
+from ptbridge.intake.lines import REASONED
 from ptbridge.intake.services import Service, ServiceTable
 from ptbridge.intake.values import Unreadable
 from ptbridge.model import Intervention
@@ -49,6 +50,7 @@ class Lines:
         self.modifiers = compiled("modifiers")
         self.by_assistant = compiled("by_assistant", lambda raw, _reading: values.flag(raw))
         self.diagnoses = compiled("diagnoses")
+        self.reason = compiled("reason", lambda raw, _reading: values.text(raw))
         self.units_source = self.units.paths[0].text if self.units.paths else ""
         self._said: dict[tuple[Any, ...], Said] = {}
         self._own, self._of_procedures, self._lasting = _looked_at(
@@ -90,6 +92,7 @@ class Lines:
             modifiers=said.modifiers,
             diagnosis_codes=said.diagnoses,
             sequence=position,
+            reason=self.reason.read(scope, reading) if said.service.code in REASONED else None,
             not_billable=said.service.not_billable,
             minutes_source=source,
             units_source=self.units_source if said.units is not None else "",

@@ -354,3 +354,14 @@ def test_a_word_of_a_status_table_that_the_reader_does_not_know_is_refused_with_
     path.write_text(start + "visit:\n  service_date: {take: FT1.4}\n")
     with pytest.raises(ConfigError, match=r"own\.yaml:5"):
         compile_mapping(load_mapping(path))
+
+
+def test_the_reason_of_a_re_evaluation_comes_from_where_the_mapping_says(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(
+        "mapping: own\nextends: emrs/hl7v2_generic\nstandard: hl7v2\ninterventions: {reason: {take: ZCT-2}}\n"
+    )
+    own = compile_mapping(load_mapping(tmp_path / "own.yaml"))
+    lines = [[*charge(number, code, "1", ""), f"ZCT|1|fell {number}"] for number, code in enumerate(("97164", "97110"), 1)]
+    one = normalize(record_of(dft("D", *lines)), own, time_zone=CHICAGO)
+    assert [(line.code, line.reason) for line in one.interventions] == [("97164", "fell 1"), ("97110", None)]
+    assert [line.reason for line in read(dft("D", *lines)).interventions] == [None, None]
