@@ -28,7 +28,7 @@ from ptbridge.policy import CodeTable, Facts, FeeSchedule, Policy
 from ptbridge.policy.history import PatientHistory
 from ptbridge.policy.reference import Reference
 from ptbridge.ports import DemandingDestination, Destination, Edit
-from ptbridge.refusals import refusal_finding
+from ptbridge.refusals import REFUSALS, refusal_finding
 from ptbridge.sdk import not_ready
 from ptbridge.specs.clinic import ClinicSpec, PayerRouteSpec
 
@@ -248,7 +248,7 @@ def _released(decision: Decision | None, fingerprint: bytes) -> frozenset[str]:
     """What a person let pass for exactly this content: finding codes, and `+KX` for a proposed modifier to add."""
     if decision is None or decision.kind != "release" or decision.visits_sha256 != fingerprint:
         return frozenset()
-    return decision.codes
+    return decision.codes - REFUSALS  # the ledger tells whether the refusal came after the release
 
 
 def _added(released: frozenset[str]) -> frozenset[str]:

@@ -11,6 +11,7 @@ from ptbridge.model import Finding, Frequency, Severity, Standing
 
 RJ01 = "RJ01"
 RJ02 = "RJ02"
+REFUSALS = frozenset({RJ01, RJ02})
 CODES_SHOWN = 12
 
 MEANINGS = {

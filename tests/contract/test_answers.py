@@ -123,9 +123,10 @@ def test_a_feed_that_forgot_is_made_up_for_charge_by_charge(world: World) -> Non
     world.biller.news.keep = 3
     world.sync()
     assert counts(world) == {("clearinghouse", "rejected"): 1, ("remittance", "paid"): 55}
-    assert world.biller.requests["answers looked up"] == 56
+    looked_up = world.biller.requests["answers looked up"]
+    assert looked_up == 55  # the feed still told that one was paid
     world.sync()
-    assert world.biller.requests["answers looked up"] == 56
+    assert world.biller.requests["answers looked up"] == looked_up
 
 
 def test_a_feed_that_fails_is_noted_and_the_run_goes_on(world: World) -> None:
