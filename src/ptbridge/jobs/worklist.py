@@ -11,6 +11,7 @@ import msgspec
 from ptbridge.coding.findings import PROPOSALS
 from ptbridge.errors import ConfigError
 from ptbridge.ledger import DayRow, Ledger
+from ptbridge.ledger.restored import HELD_REASON
 from ptbridge.pipeline import MUST_BE_MENDED
 from ptbridge.specs.config import Config
 
@@ -30,6 +31,8 @@ def release(config: Config, name: str, reason: str, actor: str | None = None, ad
                 f"{name}: {', '.join(stuck)} cannot be released: there would be nothing right to send. "
                 "Mend the cause (`ptbridge explain`), or exclude the day with a reason."
             )
+        if not codes and day.reason == HELD_REASON:  # after a restore: the person has asked the biller
+            return _decide(ledger, day, "release", codes, reason, actor)
         if not codes:
             raise ConfigError(f"{name}: held by its delivery, not by a finding. Use `ptbridge retry`.")
         return _decide(ledger, day, "release", codes | _added(codes, add), reason, actor)
@@ -91,7 +94,7 @@ def _decide(ledger: Ledger, day: DayRow, kind: str, codes: set[str], reason: str
     if not reason.strip():
         raise ConfigError('a decision needs a reason: --reason "why".')
     with ledger.transaction():
-        if kind == "retry":
+        if kind == "retry" or day.reason == HELD_REASON:
             ledger.days.reopen_submissions(day)
         ledger.days.decide(day, kind, " ".join(sorted(codes)), reason, actor or getpass.getuser())
     return {"id": day.reference, "decision": kind, "codes": sorted(codes), "reason": reason}

@@ -162,6 +162,14 @@ def damaged(error: apsw.Error, path: Path | None = None) -> LedgerError:
     return LedgerError(f"{where}SQLite {type(error).__name__.removesuffix('Error')}. {advice}")
 
 
+def fresh() -> apsw.Connection:
+    """An empty ledger in memory, for what its schema should look like."""
+    connection = apsw.Connection(":memory:")
+    _settings(connection)
+    _migrate(connection, write=True)
+    return connection
+
+
 def _migrate(connection: apsw.Connection, *, write: bool) -> None:
     steps = sorted(_MIGRATIONS.glob("[0-9][0-9][0-9][0-9]_*.sql"))
     have = int(str(connection.pragma("user_version")))

@@ -13,9 +13,12 @@ from ptbridge.ledger.accounts import Accounts
 from ptbridge.ledger.answers import Answers
 from ptbridge.ledger.authorizations import Authorizations
 from ptbridge.ledger.days import Days
+from ptbridge.ledger.export import Export
 from ptbridge.ledger.history import History
 from ptbridge.ledger.outbox import LedgerOutbox
 from ptbridge.ledger.patients import Patients
+from ptbridge.ledger.restored import Restored
+from ptbridge.ledger.verify import Checked, KeyOf, Verifier
 from ptbridge.ledger.visits import Visits
 
 Now = Callable[[], datetime]
@@ -40,9 +43,10 @@ class Ledger:
         self.visits = Visits(connection, self.history)
         self.days = Days(connection, self.history)
         self.accounts = Accounts(connection)
-        self.authorizations = Authorizations(connection, self.history)
         self.answers = Answers(connection, self.history)
+        self.authorizations = Authorizations(connection, self.history)
         self.patients = Patients(connection, self.authorizations)
+        self.restored = Restored(connection, self.history)
 
     @classmethod
     def open(cls, folder: Path, *, write: bool = True, now: Now = utc_now) -> Ledger:
@@ -63,6 +67,11 @@ class Ledger:
                 lock.release()
             raise
         return cls(connection, folder, now, lock)
+
+    @classmethod
+    def of(cls, connection: database.LedgerConnection, folder: Path, now: Now = utc_now) -> Ledger:
+        """A ledger on a connection that the caller opened, such as a copy that is not in its place yet."""
+        return cls(connection, folder, now, None)
 
     def __enter__(self) -> Ledger:
         return self
@@ -100,6 +109,14 @@ class Ledger:
     def outbox(self, clinic: str, destination: str) -> LedgerOutbox:
         """The submissions of one clinic to one destination, as delivery sees them."""
         return LedgerOutbox(self._connection, self.history, clinic, destination)
+
+    def verify(self, key_of: KeyOf, noted: tuple[int, str] | None = None) -> Iterator[Checked]:
+        """Every check of `ledger/verify.py` on this ledger, in turn."""
+        return Verifier(self._connection, key_of).run(noted)
+
+    def export(self, *, phi: bool) -> Export:
+        """The accounting line by line."""
+        return Export(self._connection, phi=phi)
 
     def integrity(self) -> list[str]:
         """What is wrong with the file; empty when sound."""

@@ -40,10 +40,10 @@ class WrappedKey(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, froze
     wrapped: str
 
 
-def pragmas(key: bytes) -> str:
-    """The statements that open a database under a data key; run them before anything else. Never log them."""
+def pragmas(key: bytes, *, word: str = "key") -> str:
+    """The statements that open a database under a data key (`rekey`: that change it). Run them first; never log them."""
     assert len(key) == _KEY_BYTES
-    return f"PRAGMA cipher = 'sqlcipher'; PRAGMA legacy = 4; PRAGMA key = \"x'{key.hex()}'\""
+    return f"PRAGMA cipher = 'sqlcipher'; PRAGMA legacy = 4; PRAGMA {word} = \"x'{key.hex()}'\""
 
 
 def data_key(state: Path, *, make: bool = False) -> bytes | None:
@@ -61,7 +61,7 @@ def data_key(state: Path, *, make: bool = False) -> bytes | None:
         return None
     master = master_key(spec.encryption.key, base=state.parent)
     if make and not path.exists():
-        store(path, wrap(secrets.token_bytes(_KEY_BYTES), master), replace=False)
+        store(path, wrap(new_data_key(), master), replace=False)
     return unwrap(read(path), master) if path.exists() else None
 
 
@@ -88,6 +88,11 @@ def master_key(reference: str, *, base: Path) -> bytes:
         if len(key) == _KEY_BYTES:
             return key
     raise ConfigError(f"{reference}: not 32 bytes as base64. {_NEW_KEY}")
+
+
+def new_data_key() -> bytes:
+    """A fresh data key."""
+    return secrets.token_bytes(_KEY_BYTES)
 
 
 def new_master_key() -> str:

@@ -1,0 +1,63 @@
+"""After a restore: ask the biller what it has, and settle what the ledger forgot, before anything is sent (contract D25)."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, date, datetime, timedelta
+
+from ptbridge.errors import PeerUnavailable
+from ptbridge.ledger import Ledger
+from ptbridge.ledger.restored import Mark, Suspect
+from ptbridge.model import Acknowledgement, Disposition
+from ptbridge.ports import CorrectingDestination, Destination, Outcome
+
+
+async def settle_restored(ledger: Ledger, destination: Destination, clinic: str, platform: str, today: date) -> int:
+    """Compare with the biller where a restore asks for it. Returns how many treatment days changed by it.
+
+    Raises PeerError when the biller cannot be reached or its list may still lag behind: then nothing may be sent.
+    """
+    mark = ledger.restored.pending(clinic)
+    if mark is not None:
+        _wait_for_its_list(destination, mark)
+        theirs = await destination.list_references(ledger.restored.window(clinic, mark, today))
+        ledger.restored.compared(clinic, mark, theirs)
+    changed = 0
+    for suspect in ledger.restored.suspects(clinic):
+        await _settle(ledger, destination, clinic, platform, suspect)
+        changed += 1
+    return changed + ledger.restored.hold_unasked(clinic)
+
+
+def _wait_for_its_list(destination: Destination, mark: Mark) -> None:
+    """What was sent just before the restore may not be listed yet."""
+    lag = timedelta(seconds=destination.capabilities.find_lag_seconds)
+    left = mark.restored_at + lag - datetime.now(UTC)
+    if timedelta(0) < left <= lag:
+        raise PeerUnavailable(
+            f"restored from a backup: the biller may list what it took up to {lag.total_seconds():.0f} s late. "
+            f"Nothing was sent; run again in {left.total_seconds():.0f} s."
+        )
+
+
+async def _settle(ledger: Ledger, destination: Destination, clinic: str, platform: str, suspect: Suspect) -> None:
+    answer = await _found(ledger, destination, clinic, platform, suspect)
+    if answer:
+        ledger.restored.settle(clinic, suspect)
+    elif isinstance(destination, CorrectingDestination):  # it must be told what it has, and nobody here knows
+        ledger.restored.hold(clinic, suspect)
+    else:
+        ledger.restored.adopt(clinic, suspect)
+
+
+async def _found(ledger: Ledger, destination: Destination, clinic: str, platform: str, suspect: Suspect) -> bool:
+    """True when what the biller has is exactly what waits here: by its key. It is then accepted, with the biller's id."""
+    if not destination.capabilities.find:
+        return False
+    outbox = ledger.outbox(clinic, platform)
+    item = outbox.item(suspect.submission_id)
+    found: Acknowledgement | None = await destination.find(item.submission)
+    if found is None or found.disposition is not Disposition.ACCEPTED:
+        return False
+    outbox.finish((Outcome(item=item, acknowledgement=found),), now=time.time())
+    return True

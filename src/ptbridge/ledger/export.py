@@ -1,0 +1,188 @@
+"""The accounting line by line: every documented line once, with what became of it. Streams; one treatment day in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import apsw
+import msgspec
+
+from ptbridge.ledger.database import unpack
+
+_VISITS = """
+SELECT v.clinic, v.source, v.visit_id, v.state, v.reason, v.excluded_rule, v.first_seen_at, v.day_id, w.body,
+       hex(v.content_sha256)
+FROM visit v LEFT JOIN visit_version w ON w.id = v.version_id WHERE ?1 IS NULL OR v.clinic = ?1 ORDER BY v.day_id, v.id
+"""
+_DAY = """
+SELECT d.reference, d.state, d.reason, d.held_since, d.service_date, d.live_id, w.body FROM treatment_day d
+LEFT JOIN day_version w ON w.id = d.version_id WHERE d.id = ?
+"""
+_SUBMISSION = """
+SELECT key, state, attempts, destination, destination_id, hold_reason FROM submission WHERE day_id = ? ORDER BY id DESC LIMIT 1
+"""
+
+
+class _Line(msgspec.Struct):
+    line_key: str
+    documented: str = ""
+    minutes: int | None = None
+    not_done: bool = False
+
+
+class _Name(msgspec.Struct):
+    id: str
+    mrn: str | None = None
+    family: str | None = None
+    given: str | None = None
+    birth_date: date | None = None
+
+
+class _Visit(msgspec.Struct):
+    """What an export reads of a stored visit."""
+
+    patient: _Name
+    version: str = ""
+    interventions: tuple[_Line, ...] = ()
+
+
+class _Charge(msgspec.Struct):
+    line: str
+    units: int
+    amount_cents: int | None = None
+    line_keys: tuple[str, ...] = ()
+
+
+class _Exclusion(msgspec.Struct):
+    line_key: str
+    rule: str
+
+
+class _Judgement(msgspec.Struct):
+    """What an export reads of a stored judgement."""
+
+    lines: tuple[_Charge, ...] = ()
+    exclusions: tuple[_Exclusion, ...] = ()
+
+
+_visit = msgspec.json.Decoder(_Visit).decode
+_judgement = msgspec.json.Decoder(_Judgement).decode
+
+
+@dataclass(frozen=True, slots=True)
+class _Day:
+    """A treatment day as its lines see it. Each charge stands under its first documented line; the others name that one."""
+
+    row: dict[str, Any]
+    submission: dict[str, Any]
+    charges: dict[str, _Charge]
+    billed_with: dict[str, str]
+    excluded: dict[str, str]
+
+
+class Export:
+    """`rows()` once, then `counts` by state. The connection should be in a read transaction of its own."""
+
+    def __init__(self, connection: apsw.Connection, *, phi: bool) -> None:
+        self._connection = connection
+        self._phi = phi
+        self._day_id: object = None
+        self._day: _Day | None = None
+        self.lines: dict[str, int] = {}
+
+    def rows(self, clinic: str | None) -> Iterator[dict[str, Any]]:
+        """One dict for each documented line, by treatment day; a record that cannot be read is one row without a line."""
+        for name, source, visit_id, state, reason, rule, seen, day_id, body, sha256 in self._connection.execute(
+            _VISITS, (clinic,)
+        ):
+            visit = _visit(unpack(body)) if body is not None else None
+            row = {
+                "clinic": name,
+                "source": source,
+                "visit_id": visit_id,
+                "line_key": None,
+                "version": str(sha256)[:16].lower(),
+            }
+            row |= {"source_version": visit.version if visit else None, "first_seen_at": seen}
+            if state == "quarantined" or visit is None:
+                yield self._counted({**row, "state": str(state), "reason": reason})
+                continue
+            day = self._of(day_id)
+            for line in visit.interventions:
+                place = f"{visit_id}/{line.line_key}"
+                known = _phi(visit, line, place, day) if self._phi else {}
+                standing = _gone(reason) if state == "gone" else _standing(place, line, rule, day)
+                yield self._counted({**row, "line_key": line.line_key, **standing, **known})
+
+    def _counted(self, row: dict[str, Any]) -> dict[str, Any]:
+        self.lines[row["state"]] = self.lines.get(row["state"], 0) + 1
+        return row
+
+    def _of(self, day_id: object) -> _Day | None:
+        if day_id is None or day_id == self._day_id:
+            return self._day if day_id is not None else None
+        found = self._connection.execute(_DAY, (day_id,)).fetchone()
+        assert found is not None
+        *facts, body = found
+        names = ("reference", "state", "reason", "held_since", "service_date", "live_id")
+        judged = _judgement(unpack(body)) if body is not None else _Judgement()
+        last = self._connection.execute(_SUBMISSION, (day_id,)).fetchone()
+        columns = ("key", "state", "attempts", "destination", "billing_id", "hold_reason")
+        self._day_id = day_id
+        self._day = _Day(
+            row=dict(zip(names, facts, strict=True)),
+            submission=dict(zip(columns, last, strict=True)) if last else {},
+            charges={charge.line_keys[0]: charge for charge in judged.lines if charge.line_keys},
+            billed_with={key: charge.line_keys[0] for charge in judged.lines for key in charge.line_keys[1:]},
+            excluded={exclusion.line_key: exclusion.rule for exclusion in judged.exclusions},
+        )
+        return self._day
+
+
+def _phi(visit: _Visit, line: _Line, place: str, day: _Day | None) -> dict[str, Any]:
+    """What identifies the patient, only where it was asked for."""
+    charge = day.charges.get(place) if day else None
+    return {
+        "service_date": day.row["service_date"] if day else None,
+        "patient_id": visit.patient.id,
+        "mrn": visit.patient.mrn,
+        "family": visit.patient.family,
+        "given": visit.patient.given,
+        "birth_date": visit.patient.birth_date.isoformat() if visit.patient.birth_date else None,
+        "documented": line.documented,
+        "minutes": line.minutes,
+        "charge": charge.line if charge else None,
+    }
+
+
+def _gone(reason: object) -> dict[str, Any]:
+    return {"state": "excluded", "reason": reason}
+
+
+def _standing(name: str, line: _Line, visit_rule: object, day: _Day | None) -> dict[str, Any]:
+    """The state of one documented line, and what was or would be billed for it. `units` stand once for each charge."""
+    if visit_rule is not None:
+        return {"state": "excluded", "reason": visit_rule, "reference": day.row["reference"] if day else None}
+    if day is None:
+        return {"state": "open", "reason": None}
+    if line.not_done or name in day.excluded:
+        rule = day.excluded.get(name, "not-done")
+        return {"state": "excluded", "reason": rule, "reference": day.row["reference"]}
+    charge, sent = day.charges.get(name), day.submission
+    state = day.row["state"]
+    return {
+        "state": sent.get("state", "open") if state in ("queued", "open") else state,
+        "reason": day.row["reason"],
+        "held_since": day.row["held_since"],
+        "reference": day.row["reference"],
+        "destination": sent.get("destination"),
+        "key": sent.get("key"),
+        "attempts": sent.get("attempts", 0),
+        "billing_id": sent.get("billing_id") or day.row["live_id"],
+        "units": charge.units if charge else 0,
+        "amount_cents": charge.amount_cents if charge else 0,
+        "billed_with": day.billed_with.get(name),
+    }

@@ -1,0 +1,201 @@
+"""What a restored ledger must learn from the biller before anything leaves (contract D25).
+
+The backup is older than what was sent since. The biller's own list is kept in `biller_had`; a treatment day that it names and
+that the ledger believes unsent is settled before the next delivery, in this run or in any later one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import apsw
+
+from ptbridge.ledger.database import transaction
+from ptbridge.ledger.history import History
+
+HELD_REASON = "restored"
+WINDOW_DAYS = 366  # timely filing (42 CFR 424.44): nothing older is billed for the first time
+_OPEN = "('queued', 'in-doubt')"
+# A person let the day go after it was held for this; told by the order of the history, so that no clock matters.
+_DECIDED = """EXISTS (SELECT 1 FROM history r WHERE r.entity = 'day' AND r.entity_id = {day} AND r.event IN ('release', 'retry')
+  AND r.seq > (SELECT min(h.seq) FROM history h WHERE h.entity = 'day' AND h.entity_id = {day} AND h.event = 'held'
+               AND h.detail = 'restored' AND h.seq > (SELECT max(m.seq) FROM history m WHERE m.entity = 'ledger'
+                                                      AND m.event = 'restored')))"""
+_SUSPECTS = f"""
+SELECT s.day_id, s.id, b.reference, b.units, b.amount_cents FROM biller_had b
+JOIN submission s ON s.clinic = b.clinic AND s.reference = b.reference
+WHERE b.clinic = ? AND b.settled = 0 AND s.state IN {_OPEN} AND s.frequency = '1' AND NOT {_DECIDED.format(day="s.day_id")}
+"""  # noqa: S608
+_UNASKED = f"""
+SELECT DISTINCT s.day_id FROM submission s WHERE s.clinic = ?1 AND s.state IN {_OPEN} AND s.service_date <= ?2
+AND NOT {_DECIDED.format(day="s.day_id")}
+"""  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A restore that a clinic's biller was not asked about yet."""
+
+    id: int
+    backup_made_at: datetime
+    restored_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspect:
+    """An original that waits to be sent, and that the biller has already: the units and cents are the biller's."""
+
+    day_id: int
+    submission_id: int
+    reference: str
+    units: int
+    amount_cents: int
+
+
+class Restored:
+    """The tables `restored`, `restored_clinic` and `biller_had`. Each writing call is one durable transaction."""
+
+    def __init__(self, connection: apsw.Connection, history: History) -> None:
+        self._connection = connection
+        self._history = history
+
+    def mark(self, backup_made_at: datetime, actor: str) -> None:
+        """This ledger comes out of a backup made then."""
+        with transaction(self._connection):
+            self._connection.execute(
+                "INSERT INTO restored (backup_made_at, restored_at) VALUES (?, ?)",
+                (backup_made_at.isoformat(), self._history.now()),
+            )
+            self._history.add("", "ledger", self._connection.last_insert_rowid(), "restored", backup_made_at.isoformat(), actor)
+
+    def pending(self, clinic: str) -> Mark | None:
+        """The newest restore, when this clinic's biller was not asked since; None otherwise."""
+        row = self._connection.execute(
+            "SELECT id, backup_made_at, restored_at FROM restored WHERE id = (SELECT max(id) FROM restored) AND NOT EXISTS"
+            " (SELECT 1 FROM restored_clinic c WHERE c.restored_id = restored.id AND c.clinic = ?)",
+            (clinic,),
+        ).fetchone()
+        if row is None:
+            return None
+        return Mark(id=row[0], backup_made_at=_time(row[1]), restored_at=_time(row[2]))
+
+    def window(self, clinic: str, mark: Mark, today: date) -> tuple[str, str]:
+        """The service dates to ask about (ISO 8601): whatever could have been sent since the backup."""
+        first = (mark.backup_made_at.date() - timedelta(days=WINDOW_DAYS)).isoformat()
+        row = self._connection.execute(
+            "SELECT min(service_date) FROM treatment_day WHERE clinic = ? AND live_sha256 IS NULL AND state <> 'excluded'",
+            (clinic,),
+        ).fetchone()
+        oldest = str(row[0]) if row and row[0] is not None else first
+        return min(first, oldest), (today + timedelta(days=1)).isoformat()
+
+    def compared(self, clinic: str, mark: Mark, theirs: Mapping[str, tuple[int, int]] | None) -> None:
+        """Keep what the biller has: reference -> units, cents; None when it cannot be asked.
+
+        What the ledger has live under its reference is no surprise. Corrections that wait may have been sent already: each is
+        in doubt, so that delivery looks it up first.
+        """
+        with transaction(self._connection):
+            self._connection.executemany(
+                "INSERT INTO biller_had (clinic, reference, units, amount_cents) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (clinic, reference) DO UPDATE SET units = excluded.units, amount_cents = excluded.amount_cents,"
+                " settled = 0",
+                [(clinic, reference, units, cents) for reference, (units, cents) in (theirs or {}).items()],
+            )
+            self._connection.execute(
+                "UPDATE biller_had SET settled = 1 WHERE clinic = ?1 AND reference IN"
+                " (SELECT live_reference FROM treatment_day WHERE clinic = ?1 AND live_sha256 IS NOT NULL)",
+                (clinic,),
+            )
+            self._connection.execute(
+                "UPDATE submission SET state = 'in-doubt' WHERE clinic = ? AND state = 'queued' AND frequency <> '1'", (clinic,)
+            )
+            self._connection.execute(
+                "INSERT INTO restored_clinic VALUES (?, ?, ?, ?)", (mark.id, clinic, self._history.now(), theirs is not None)
+            )
+            detail = "cannot be asked" if theirs is None else f"biller has {len(theirs)}"
+            self._history.add(clinic, "ledger", mark.id, "compared", detail)
+
+    def suspects(self, clinic: str) -> list[Suspect]:
+        """Originals that wait under a reference that the biller had; none that a person let go since."""
+        rows = self._connection.execute(_SUSPECTS, (clinic,))
+        return [
+            Suspect(day_id=row[0], submission_id=row[1], reference=row[2], units=row[3], amount_cents=row[4]) for row in rows
+        ]
+
+    def settle(self, clinic: str, suspect: Suspect) -> None:
+        """The ledger knows of it now, by an answer that delivery recorded."""
+        with transaction(self._connection):
+            self._settled(clinic, suspect)
+
+    def adopt(self, clinic: str, suspect: Suspect) -> None:
+        """The biller has this day in content that this ledger never saw: it is live, and what waited is no original any more.
+
+        The day is judged again, and its content differs from the unknown one: what follows is the platform's way to correct, or
+        a person's decision, never a second original.
+        """
+        with transaction(self._connection):
+            self._connection.execute(
+                "UPDATE submission SET state = 'accepted', accepted_run = 0 WHERE id = ?", (suspect.submission_id,)
+            )
+            self._connection.execute(
+                "UPDATE treatment_day SET state = 'sent', live_sha256 = ?1, live_reference = ?2, live_frequency = '1',"
+                " live_id = NULL, live_units = ?3, live_cents = ?4, dirty = 1 WHERE id = ?5",
+                (unknown_content(suspect.reference), suspect.reference, suspect.units, suspect.amount_cents, suspect.day_id),
+            )
+            self._history.add(clinic, "submission", suspect.submission_id, "adopted", "the biller had it before the restore")
+            self._settled(clinic, suspect)
+
+    def hold(self, clinic: str, suspect: Suspect) -> None:
+        """A person must compare: the biller has this day, and cannot be told to replace it without what it was sent.
+
+        It stays one until a person decides: whatever is judged anew meanwhile is held again.
+        """
+        with transaction(self._connection):
+            self._hold(clinic, suspect.day_id)
+
+    def hold_unasked(self, clinic: str) -> int:
+        """Where the biller cannot be asked: hold everything open that may have been sent before the restore. How many days.
+
+        That is every open submission of a service date up to the restore, unless a person released its day since.
+        """
+        row = self._connection.execute(
+            "SELECT r.restored_at FROM restored r JOIN restored_clinic c ON c.restored_id = r.id WHERE c.clinic = ?"
+            " AND c.asked = 0 ORDER BY r.id DESC LIMIT 1",
+            (clinic,),
+        ).fetchone()
+        if row is None:
+            return 0
+        days = self._connection.execute(_UNASKED, (clinic, str(row[0])[:10])).fetchall()
+        with transaction(self._connection):
+            for (day_id,) in days:
+                self._hold(clinic, int(str(day_id)))
+        return len(days)
+
+    def _hold(self, clinic: str, day_id: int) -> None:
+        self._connection.execute(
+            f"UPDATE submission SET state = 'held', hold_reason = ? WHERE day_id = ? AND state IN {_OPEN}",  # noqa: S608
+            (HELD_REASON, day_id),
+        )
+        self._connection.execute(
+            "UPDATE treatment_day SET state = 'held', reason = ?, held_since = coalesce(held_since, ?) WHERE id = ?",
+            (HELD_REASON, self._history.now(), day_id),
+        )
+        self._history.add(clinic, "day", day_id, "held", HELD_REASON)
+
+    def _settled(self, clinic: str, suspect: Suspect) -> None:
+        self._connection.execute(
+            "UPDATE biller_had SET settled = 1 WHERE clinic = ? AND reference = ?", (clinic, suspect.reference)
+        )
+
+
+def unknown_content(reference: str) -> bytes:
+    """The content hash of what the biller has and this ledger never saw; no content of ours has it."""
+    return hashlib.sha256(f"content unknown since a restore\n{reference}".encode()).digest()
+
+
+def _time(text: object) -> datetime:
+    return datetime.fromisoformat(str(text))
