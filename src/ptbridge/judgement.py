@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from ptbridge.ledger import BilledLine, DayRow, Decision, StoredVisit, Verdict
+from ptbridge.ledger import UNDONE, BilledLine, DayRow, Decision, StoredVisit, Verdict
 from ptbridge.model import Charge, Finding, PricedDay, VisitStatus
-from ptbridge.plan import Plan
+from ptbridge.plan import Change, Plan, payer_as_given
 
 _encode = msgspec.json.Encoder().encode
 
@@ -27,6 +27,12 @@ class Judgement:
     plan: Plan
     decision: Decision | None
     visits_sha256: bytes
+    window_seconds: float = 0.0  # the clinic's hold window
+
+    def said(self, kind: str) -> bool:
+        """True when a person's newest decision is of this kind and about exactly this content."""
+        decision = self.decision
+        return decision is not None and decision.kind == kind and decision.visits_sha256 == self.visits_sha256
 
 
 def verdict_of(judgement: Judgement, never_billed: Mapping[VisitStatus, str]) -> Verdict:
@@ -49,6 +55,11 @@ def verdict_of(judgement: Judgement, never_billed: Mapping[VisitStatus, str]) ->
         visit_types=tuple(sorted({stored.visit.visit_type or "" for stored in judgement.visits})),
         authorization_number=_authorization(judgement),
         excluded=excluded,
+        window_seconds=judgement.window_seconds,
+        closes_reference=plan.closes_reference,
+        judge_after=plan.judge_after,
+        by_hand=plan.by_hand,
+        gone=plan.gone,
     )
 
 
@@ -87,19 +98,14 @@ def _authorization(judgement: Judgement) -> str | None:
 def _reason(judgement: Judgement, excluded: Mapping[int, tuple[int, str | None]]) -> str | None:
     """Machine-readable: the codes that hold, or the rules that exclude."""
     if judgement.plan.state == "held":
-        return " ".join(sorted({finding.code for finding in judgement.findings if finding.holds}))
+        holding = sorted({finding.code for finding in judgement.findings if finding.holds})
+        return UNDONE if judgement.plan.undone else " ".join(holding)
     if judgement.plan.state in ("excluded", "voided"):
-        if _by_person(judgement):
+        if judgement.said("exclude"):
             return "excluded-by-person"
         rules = {rule for _, rule in excluded.values() if rule}
         return " ".join(sorted(rules)) or "nothing-to-bill"
     return None
-
-
-def _by_person(judgement: Judgement) -> bool:
-    """True when a person said never to bill exactly this content."""
-    decision = judgement.decision
-    return decision is not None and decision.kind == "exclude" and decision.visits_sha256 == judgement.visits_sha256
 
 
 def _discipline(judgement: Judgement) -> str | None:
@@ -109,7 +115,7 @@ def _discipline(judgement: Judgement) -> str | None:
 
 def _excluded_lines(judgement: Judgement, never_billed: Mapping[VisitStatus, str]) -> dict[int, tuple[int, str | None]]:
     """For each visit: how many of its lines are not billed, and the rule when that is all of them."""
-    by_person = _by_person(judgement)
+    by_person = judgement.said("exclude")
     by_visit: Counter[str] = Counter()
     rules: dict[str, str] = {}
     if judgement.priced:
@@ -143,8 +149,10 @@ def _page(judgement: Judgement) -> dict[str, Any]:
         "service_date": row.service_date,
         "discipline": _discipline(judgement),
         "payer": coded.payer if coded else None,
+        "payer_as_given": payer_as_given(priced) if priced else None,
         "state": judgement.plan.state,
         "action": judgement.plan.action,
+        "change": _change(judgement.plan.change),
         "visits": [
             {"visit_id": stored.visit.visit_id, "status": stored.visit.status.value, "type": stored.visit.visit_type}
             for stored in judgement.visits
@@ -176,6 +184,20 @@ def _page(judgement: Judgement) -> dict[str, Any]:
         "amount_cents": priced.amount_cents if priced else 0,
         "emr_differs": _emr_differs(judgement),
         "decision": {"kind": decision.kind, "reason": decision.reason, "actor": decision.actor} if decision else None,
+    }
+
+
+def _change(change: Change | None) -> dict[str, Any] | None:
+    """How a correction goes, and what it changes at the biller."""
+    if change is None:
+        return None
+    return {
+        "route": change.route.value,
+        "confirm": change.confirm,
+        "payer_changed": change.payer_changed,
+        "units": change.units,
+        "amount_cents": change.amount_cents,
+        "lines": [str(line) for line in change.lines],
     }
 
 

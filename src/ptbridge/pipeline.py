@@ -21,9 +21,9 @@ from ptbridge.coding import Known, code, price
 from ptbridge.edits import run as edit
 from ptbridge.intake import CompiledMapping
 from ptbridge.judgement import Judgement, verdict_of
-from ptbridge.ledger import DayRow, Decision, Refusal, StoredVisit, Verdict
+from ptbridge.ledger import DayRow, Decision, LiveCharge, Refusal, StoredVisit, Verdict
 from ptbridge.model import Finding, Frequency, PricedDay, Severity, SourceRecord, TreatmentDay, Visit, VisitStatus
-from ptbridge.plan import Plan, plan
+from ptbridge.plan import Plan, Say, plan, reference_now, still_billed
 from ptbridge.policy import CodeTable, Facts, FeeSchedule, Policy
 from ptbridge.policy.history import PatientHistory
 from ptbridge.policy.reference import Reference
@@ -52,6 +52,8 @@ MUST_BE_MENDED = frozenset(
         "SB01",
         "SB02",
         "SB03",
+        "SB04",
+        "SB06",
     }
 )
 NEVER_BILLED = {
@@ -157,17 +159,19 @@ def judge(
     *,
     decision: Decision | None = None,
     unreadable: Sequence[str] = (),
-    live: bytes | None = None,
+    live: LiveCharge | None = None,
     history: ReadHistory | None = None,
     refused: Refusal | None = None,
+    elsewhere: Sequence[str] = (),
 ) -> Verdict:
     """Judge one treatment day: code, price, edit, then hold, exclude or plan what leaves. Pure, but for `history`.
 
-    `live` are the bytes of what the biller has now. `history` reads what the ledger knows of the patient; it is called
+    `live` is what the biller has now. `history` reads what the ledger knows of the patient; it is called
     once, for a day that may bill.
     `unreadable` are the reasons of visits whose newest record cannot be read: they hold
     the day, because what it would bill is no longer what the source says. `refused` is why what the biller has was rejected or
-    denied: it holds the day for as long as the day would send just that again.
+    denied: it holds the day for as long as the day would send just that again. `elsewhere` are references under which the
+    biller still has a visit that moved to this day.
     """
     billable = [stored.visit for stored in visits if stored.visit.status not in NEVER_BILLED]
     fingerprint = _content(visits)
@@ -179,6 +183,7 @@ def judge(
         priced = charge(day, kit, known, _added(_released(decision, fingerprint)))
         findings += check(priced, kit, known)
         findings += [_nothing_documented(visit) for visit in billable if not visit.interventions]
+        findings += [still_billed(elsewhere)] if elsewhere and priced.charges else []
     if refused is not None and _says_the_same(row, priced, findings, kit):
         findings.append(refusal_finding(refused))
     chosen = _choose(row, priced, findings, decision, fingerprint, kit, live)
@@ -192,6 +197,7 @@ def judge(
         plan=chosen,
         decision=decision,
         visits_sha256=fingerprint,
+        window_seconds=kit.clinic.changes.hold_window_minutes * 60.0,
     )
     return verdict_of(judgement, NEVER_BILLED)
 
@@ -202,7 +208,7 @@ def _says_the_same(row: DayRow, priced: PricedDay | None, findings: Sequence[Fin
         return row.live_sha256 is None
     if any(finding.code == "SB03" for finding in findings):
         return False
-    body, _ = kit.destination.encode(priced, reference=row.reference, frequency=Frequency.ORIGINAL, original_id=None)
+    body, _ = kit.destination.encode(priced, reference=reference_now(row), frequency=Frequency.ORIGINAL, original_id=None)
     return hashlib.sha256(body).digest() == row.live_sha256
 
 
@@ -233,15 +239,23 @@ def _choose(
     decision: Decision | None,
     fingerprint: bytes,
     kit: Kit,
-    live: bytes | None,
+    live: LiveCharge | None,
 ) -> Plan:
     platform = kit.clinic.destination.platform
-    if decision and decision.kind == "exclude" and decision.visits_sha256 == fingerprint:
-        return plan(row, None, kit.destination, platform, live)
-    released = _released(decision, fingerprint)
+    about_this = decision if decision and decision.visits_sha256 == fingerprint else None
+    released = _released(about_this, fingerprint)
+    say = Say(
+        confirm=frozenset(kit.clinic.changes.confirm),
+        confirmed=frozenset(word.removeprefix("ok:") for word in released if word.startswith("ok:")),
+        done_by_hand=about_this is not None and about_this.kind == "done",
+    )
+    if about_this and about_this.kind == "exclude":
+        return plan(row, None, kit.destination, platform, live, say)
+    if about_this and about_this.kind == "undo":
+        return Plan(state="held", action="a person took it back before it was sent", undone=True)
     if any(finding.holds and (finding.code in MUST_BE_MENDED or finding.code not in released) for finding in findings):
         return Plan(state="held", action="a person must decide")
-    return plan(row, priced, kit.destination, platform, live)
+    return plan(row, priced, kit.destination, platform, live, say)
 
 
 def _released(decision: Decision | None, fingerprint: bytes) -> frozenset[str]:

@@ -1,35 +1,147 @@
 """From a judged treatment day to what happens to it: hold, exclude, send, replace, void, or leave as it is.
 
-What is live at the biller and what the destination can do decide; there is never a second original (contract D17, D19).
+How far the live charge has come and what the destination can do decide (`route_of`); there is never a second original
+(contract D17, D19). What nobody here can do becomes a task with the exact difference, and what the clinic wants a person to
+see first waits for one.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
-from ptbridge.ledger import DayRow
-from ptbridge.model import Finding, Frequency, PricedDay, Severity, Submission
-from ptbridge.ports import CorrectingDestination, Destination
+from ptbridge.ledger import DayRow, LiveCharge
+from ptbridge.model import (
+    Finding,
+    Frequency,
+    LineChange,
+    PricedDay,
+    Severity,
+    ShownLine,
+    Stage,
+    Standing,
+    Submission,
+    dollars,
+    line_changes,
+)
+from ptbridge.ports import Capabilities, CorrectingDestination, Destination
 
-SB01 = "SB01"  # changed after sending, and the destination takes no replacement
-SB02 = "SB02"  # nothing left to bill after sending, and the destination takes no void
+SB01 = "SB01"  # changed after sending, and only a person at the biller can change it there
+SB02 = "SB02"  # nothing left to bill after sending, and only a person at the biller can take it back
+SB04 = "SB04"  # the correction must name the payer's claim number, which is not known yet
+SB05 = "SB05"  # a correction that the clinic wants a person to confirm
+SB06 = "SB06"  # a visit of this day is still billed with the day that it left
+
+CONFIRM_WORDS = {
+    "replacement": "what the biller has is replaced by what the day bills now",
+    "void": "what the biller has is taken back, and nothing follows",
+    "void-and-new": "what the biller has is taken back, and a new original follows",
+    "original-again": "a rejected charge goes again as an original",
+    "payer-changed": "the primary payer is another one than when it was sent",
+    "after-decision": "the payer has paid or denied it",
+    "decrease-after-paid": "the payer has paid it, and the day bills less now",
+}
+
+
+class Route(StrEnum):
+    """How a change reaches the biller."""
+
+    UPDATE = "update"  # the platform overwrites its own copy
+    CANCEL = "cancel"  # the platform takes back its own copy
+    REPLACEMENT = "replacement"  # a claim of frequency 7
+    VOID = "void"  # a claim of frequency 8
+    VOID_AND_NEW = "void-and-new"  # taken back first; the new original has a reference of its own
+    AGAIN = "original-again"  # it was rejected before adjudication: nobody has it
+    FORGET = "forget"  # rejected before adjudication, and nothing is left to bill
+    WAIT = "wait-for-payer-number"
+    TASK = "task"  # a person at the biller
+
+
+_ACTIONS = {
+    Route.UPDATE: "replace what the biller has (frequency 7)",
+    Route.REPLACEMENT: "replace the payer's claim (frequency 7)",
+    Route.CANCEL: "void what the biller has (frequency 8)",
+    Route.VOID: "void the payer's claim (frequency 8)",
+    Route.VOID_AND_NEW: "void what the biller has (frequency 8); a new original follows when that is accepted",
+    Route.AGAIN: "send as original again: the one before was rejected before adjudication",
+    Route.FORGET: "nothing to bill: what was sent was rejected before adjudication",
+}
+_CONFIRMED_BY = {Route.UPDATE: "replacement", Route.CANCEL: "void", Route.FORGET: "void"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a correction would do to the live charge. Cents and units are differences: negative takes money back."""
+
+    route: Route
+    lines: tuple[LineChange, ...]
+    payer_changed: bool
+    confirm: tuple[str, ...] = ()  # words of CONFIRM_WORDS that the clinic wants a person to confirm
+
+    @property
+    def units(self) -> int:
+        """Units more or less than the biller has."""
+        return sum(line.units for line in self.lines)
+
+    @property
+    def amount_cents(self) -> int:
+        """Cents more or less than the biller has."""
+        return sum(line.amount_cents for line in self.lines)
+
+    def __str__(self) -> str:
+        words = [str(line) for line in self.lines]
+        if self.payer_changed:
+            words.append("another primary payer")
+        return "; ".join(words) or "no line differs; diagnoses, provider or other facts do"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The next state of a treatment day and, where something must leave, the submission."""
+    """The next state of a treatment day and, where something must leave, the submission.
+
+    `gone`: what was live is no longer, and nothing is sent for it. `by_hand`: the submission records what a person had the
+    biller do. `closes_reference`, `judge_after`: what follows a void (see ledger/0004_changes.sql).
+    """
 
     state: str  # held | excluded | queued | sent | voided
     action: str  # one plain sentence
     submission: Submission | None = None
     content_sha256: bytes | None = None
     finding: Finding | None = None
+    change: Change | None = None
+    gone: bool = False
+    by_hand: bool = False
+    closes_reference: bool = False
+    judge_after: bool = False
+    undone: bool = False  # a person took it back before it was sent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Say:
+    """What people said about corrections: the clinic's policy, and a person about exactly this content."""
+
+    confirm: frozenset[str] = frozenset()  # words of CONFIRM_WORDS that need a person
+    confirmed: frozenset[str] = frozenset()  # those that a person has confirmed
+    done_by_hand: bool = False  # a person had the biller do what is asked for
+
+
+SAID_NOTHING = Say()
 
 
 def reference_of(clinic: str, day_key: str) -> str:
     """Our name for a treatment day at the destination: stable over corrections, without patient data."""
     return "pt-" + hashlib.sha256(f"{clinic}\n{day_key}".encode()).hexdigest()[:24]
+
+
+def reference_now(day: DayRow) -> str:
+    """The name that what is sent next goes under: the live one's, else the day's own, else the next after a void ended one."""
+    if day.live_reference is not None:
+        return day.live_reference
+    if day.generation == 0:
+        return day.reference
+    return "pt-" + hashlib.sha256(f"{day.reference}\n{day.generation}".encode()).hexdigest()[:24]
 
 
 def key_of(platform: str, reference: str, revision: int, frequency: Frequency, content: bytes) -> str:
@@ -38,54 +150,199 @@ def key_of(platform: str, reference: str, revision: int, frequency: Frequency, c
     return hashlib.sha256(named.encode()).hexdigest()[:40]
 
 
-def plan(day: DayRow, priced: PricedDay | None, destination: Destination, platform: str, live: bytes | None) -> Plan:
+def plan(
+    day: DayRow,
+    priced: PricedDay | None,
+    destination: Destination,
+    platform: str,
+    live: LiveCharge | None,
+    say: Say = SAID_NOTHING,
+) -> Plan:
     """What to do with a day that nothing holds. `priced` is None (or without charges) when nothing is left to bill.
 
-    `live` are the bytes of the submission that the biller has now, None when it has none.
+    `live` is what the biller has now, None when it has nothing.
     """
-    if priced is None or not priced.charges:
-        return _withdraw(day, destination, platform, live)
-    body, media_type = destination.encode(priced, reference=day.reference, frequency=Frequency.ORIGINAL, original_id=None)
-    content = hashlib.sha256(body).digest()
-    if day.live_sha256 == content:
-        return Plan(state="sent", action="unchanged: the biller has exactly this")
-    frequency = Frequency.ORIGINAL
-    if day.live_sha256 is not None:
-        if not destination.capabilities.replace:
-            return _late(SB01, "changed after it was sent", f"{platform} takes no replacement", "correct it with the biller")
-        frequency = Frequency.REPLACEMENT
-        body, media_type = _replacement(day, priced, destination, live)
-    submission = _submission(day, platform, frequency, content, body, media_type, priced)
-    action = "send as original" if frequency is Frequency.ORIGINAL else "replace what the biller has (frequency 7)"
-    return Plan(state="queued", action=action, submission=submission, content_sha256=content)
-
-
-def _replacement(day: DayRow, priced: PricedDay, destination: Destination, live: bytes | None) -> tuple[bytes, str]:
-    """What turns the live charge into this day; some platforms need to see what they were sent (contract D17)."""
-    if isinstance(destination, CorrectingDestination) and live is not None:
-        return destination.encode_replacement(priced, live, reference=day.reference, original_id=day.live_id)
-    return destination.encode(priced, reference=day.reference, frequency=Frequency.REPLACEMENT, original_id=day.live_id)
-
-
-def _withdraw(day: DayRow, destination: Destination, platform: str, live: bytes | None) -> Plan:
+    billing = priced if priced is not None and priced.charges else None
     if live is None:
+        return _first(day, billing, destination, platform)
+    content = None
+    if billing is not None:
+        content, _, _ = _original(billing, destination, reference_now(day))
+        if day.live_sha256 == content and not _is_gone(day, destination.capabilities):
+            return Plan(state="sent", action="unchanged: the biller has exactly this")
+    return _correct(_Case(day, billing, content, destination, platform, live), say)
+
+
+def _first(day: DayRow, billing: PricedDay | None, destination: Destination, platform: str) -> Plan:
+    """Nothing is live: an original, or nothing. A void before the original leaves the day excluded for good (D19)."""
+    if billing is None:
         return Plan(state="voided" if day.state == "voided" else "excluded", action="nothing to bill")
-    if not destination.capabilities.void:
-        return _late(SB02, "nothing is left to bill after it was sent", f"{platform} takes no void", "have the biller void it")
-    body, media_type = destination.encode_void(live, reference=day.reference, original_id=day.live_id)
-    content = hashlib.sha256(body).digest()
-    submission = _submission(day, platform, Frequency.VOID, content, body, media_type, None)
-    return Plan(state="queued", action="void what the biller has (frequency 8)", submission=submission, content_sha256=content)
+    content, body, media_type = _original(billing, destination, reference_now(day))
+    submission = _submission(day, platform, Frequency.ORIGINAL, content, body, media_type, billing)
+    return Plan(state="queued", action="send as original", submission=submission, content_sha256=content)
 
 
-def _late(code: str, what: str, why: str, do: str) -> Plan:
-    finding = Finding(
-        code=code,
-        severity=Severity.ERROR,
-        message=f"{what}, and {why}; what the biller has stays as it was",
-        fix=f"Decide: {do}, then `ptbridge exclude` or `ptbridge retry` this day with the reason.",
+def _original(billing: PricedDay, destination: Destination, reference: str) -> tuple[bytes, bytes, str]:
+    """What names the content, the bytes of the day as an original, and their media type."""
+    body, media_type = destination.encode(billing, reference=reference, frequency=Frequency.ORIGINAL, original_id=None)
+    return hashlib.sha256(body).digest(), body, media_type
+
+
+# ---------------------------------------------------------------- which way a correction goes
+
+
+def route_of(day: DayRow, capabilities: Capabilities, *, withdraw: bool, payer_changed: bool = False) -> Route:
+    """The way a correction of what is live goes, from what the platform can do and how far the charge has come. Pure."""
+    if _is_gone(day, capabilities):
+        return Route.FORGET if withdraw else Route.AGAIN
+    if capabilities.task_after is not None and _stage(day).place > capabilities.task_after.place:
+        return Route.TASK
+    if _is_open(day, capabilities):
+        return _open_route(capabilities, withdraw=withdraw)
+    return _claim_route(day, capabilities, withdraw=withdraw, payer_changed=payer_changed)
+
+
+def _open_route(capabilities: Capabilities, *, withdraw: bool) -> Route:
+    """The platform still has it to itself: its own update, its own cancel, or the one after the other."""
+    if not withdraw and capabilities.replace:
+        return Route.UPDATE
+    if not capabilities.void:
+        return Route.TASK
+    return Route.CANCEL if withdraw else Route.VOID_AND_NEW
+
+
+def _claim_route(day: DayRow, capabilities: Capabilities, *, withdraw: bool, payer_changed: bool) -> Route:
+    """Beyond that, a correction is a claim: 7 or 8 to the payer that has it; another payer never had one to replace."""
+    if withdraw:
+        route = Route.VOID if capabilities.void else Route.TASK
+    elif capabilities.replace and not payer_changed:
+        route = Route.REPLACEMENT
+    else:
+        route = Route.VOID_AND_NEW if capabilities.void else Route.TASK
+    if route is Route.TASK or not capabilities.payer_number or day.payer_claim_number is not None:
+        return route
+    return Route.TASK if day.standing == Standing.REJECTED else Route.WAIT  # what was rejected never gets a number
+
+
+def _stage(day: DayRow) -> Stage:
+    return Stage(day.stage) if day.stage else Stage.RECEIVED
+
+
+def _is_open(day: DayRow, capabilities: Capabilities) -> bool:
+    return capabilities.open_until is not None and _stage(day).place <= capabilities.open_until.place
+
+
+def _is_gone(day: DayRow, capabilities: Capabilities) -> bool:
+    """Rejected before adjudication: nobody has it. A rejected correction leaves what it was to correct with the payer."""
+    rejected = day.standing == Standing.REJECTED and day.live_frequency in (None, Frequency.ORIGINAL)
+    return capabilities.rejected_is_gone and rejected and not _is_open(day, capabilities)
+
+
+# ---------------------------------------------------------------- the correction
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A day whose live charge is not what it bills now. `billing` None: nothing is left to bill."""
+
+    day: DayRow
+    billing: PricedDay | None
+    content: bytes | None
+    destination: Destination
+    platform: str
+    live: LiveCharge
+
+
+def _correct(case: _Case, say: Say) -> Plan:
+    """The change, what it needs of a person, and the submission that follows."""
+    change = _change(case, say)
+    if change.route is Route.TASK:
+        return _done_by_hand(case, change) if say.done_by_hand else _held(change, _task(case, change))
+    if change.route is Route.WAIT:
+        return _held(change, _waits(change))
+    if change.confirm:
+        return _held(change, _unconfirmed(change))
+    if change.route is Route.FORGET:
+        return Plan(state="voided", action=_ACTIONS[change.route], change=change, gone=True)
+    return _sends(case, change)
+
+
+def _change(case: _Case, say: Say) -> Change:
+    day, live, billing = case.day, case.live, case.billing
+    payer = payer_as_given(billing) if billing is not None else None
+    payer_changed = None not in (payer, live.payer) and payer != live.payer
+    lines = line_changes(live.lines, shown(billing))
+    route = route_of(day, case.destination.capabilities, withdraw=billing is None, payer_changed=payer_changed)
+    words = {_CONFIRMED_BY.get(route, route.value)}
+    if payer_changed:
+        words.add("payer-changed")
+    if day.standing in (Standing.PAID, Standing.DENIED):
+        words.add("after-decision")
+    if day.standing == Standing.PAID and (billing.amount_cents if billing else 0) < day.live_cents:
+        words.add("decrease-after-paid")
+    wanted = tuple(sorted(words & say.confirm - say.confirmed))
+    return Change(route=route, lines=tuple(lines), payer_changed=payer_changed, confirm=wanted)
+
+
+def _sends(case: _Case, change: Change) -> Plan:
+    """What leaves for this change; after a void the day is judged again where a new original follows."""
+    day, billing = case.day, case.billing
+    named = _named(day, case.destination.capabilities)
+    reference = reference_now(day)
+    if billing is None or change.route is Route.VOID_AND_NEW:
+        frequency, counted = Frequency.VOID, None
+        body, media_type = case.destination.encode_void(case.live.body, reference=reference, original_id=named)
+        content = hashlib.sha256(body).digest()
+    elif change.route is Route.AGAIN:
+        frequency, counted = Frequency.ORIGINAL, billing
+        content, body, media_type = _original(billing, case.destination, reference)
+    else:
+        assert case.content is not None, "what bills has content"
+        frequency, counted, content = Frequency.REPLACEMENT, billing, case.content
+        body, media_type = _replacement(case, billing, named)
+    follows = change.route is Route.VOID_AND_NEW
+    return Plan(
+        state="queued",
+        action=_ACTIONS[change.route],
+        submission=_submission(day, case.platform, frequency, content, body, media_type, counted),
+        content_sha256=content,
+        change=change,
+        closes_reference=follows or not case.destination.capabilities.replace,
+        judge_after=follows,
     )
-    return Plan(state="held", action="a person must decide", finding=finding)
+
+
+def _named(day: DayRow, capabilities: Capabilities) -> str | None:
+    """How a correction names what it corrects: the payer's claim number for a claim of its own, else the platform's id."""
+    by_payer = capabilities.payer_number and not _is_open(day, capabilities)
+    return day.payer_claim_number if by_payer else day.live_id
+
+
+def _replacement(case: _Case, billing: PricedDay, named: str | None) -> tuple[bytes, str]:
+    """What turns the live charge into this day; some platforms need to see what they were sent (contract D17)."""
+    reference = reference_now(case.day)
+    if isinstance(case.destination, CorrectingDestination):
+        return case.destination.encode_replacement(billing, case.live.body, reference=reference, original_id=named)
+    return case.destination.encode(billing, reference=reference, frequency=Frequency.REPLACEMENT, original_id=named)
+
+
+def _done_by_hand(case: _Case, change: Change) -> Plan:
+    """A person had the biller do it: the ledger takes over what the biller has now, and sends nothing."""
+    day, billing = case.day, case.billing
+    if billing is None:
+        body, media_type, content, frequency = b"", "", hashlib.sha256(b"").digest(), Frequency.VOID
+    else:
+        content, body, media_type = _original(billing, case.destination, reference_now(day))
+        frequency = Frequency.REPLACEMENT
+    return Plan(
+        state="sent" if billing else "voided",
+        action="a person had the biller do it",
+        submission=_submission(day, case.platform, frequency, content, body, media_type, billing),
+        content_sha256=content,
+        change=change,
+        by_hand=True,
+        closes_reference=billing is None and not case.destination.capabilities.replace,
+    )
 
 
 def _submission(
@@ -97,12 +354,12 @@ def _submission(
     media_type: str,
     priced: PricedDay | None,
 ) -> Submission:
-    revision = day.revision + 1
+    revision, reference = day.revision + 1, reference_now(day)
     return Submission(
         clinic=day.clinic,
         destination=platform,
-        key=key_of(platform, day.reference, revision, frequency, content),
-        reference=day.reference,
+        key=key_of(platform, reference, revision, frequency, content),
+        reference=reference,
         order_key=day.reference,
         revision=revision,
         frequency=frequency,
@@ -112,4 +369,78 @@ def _submission(
         amount_cents=priced.amount_cents if priced else day.live_cents,
         lines=len(priced.charges) if priced else 0,
         service_date=day.service_date or "",
+    )
+
+
+# ---------------------------------------------------------------- what a person is told
+
+
+def shown(priced: PricedDay | None) -> list[ShownLine]:
+    """The billed lines as a person is shown them; none when nothing is billed."""
+    return [
+        ShownLine(
+            procedure=charge.line.procedure,
+            modifiers=charge.line.modifiers,
+            units=charge.line.units,
+            amount_cents=charge.amount_cents,
+        )
+        for charge in (priced.charges if priced else ())
+    ]
+
+
+def payer_as_given(priced: PricedDay) -> str | None:
+    """The primary payer's id, else its name, as the EMR gives it; None when it cannot be told."""
+    coverage = priced.day.primary_coverage
+    return None if coverage is None else coverage.payer_id or coverage.payer_name
+
+
+def still_billed(references: Sequence[str]) -> Finding:
+    """SB06: a visit of this day is in charges that the biller still has under these references."""
+    return Finding(
+        code=SB06,
+        severity=Severity.ERROR,
+        message=f"a visit of this day is still billed under {', '.join(references)}; billing it here would bill it twice",
+        fix=f"Settle {references[0]} first (`ptbridge changes`); this day goes by itself after it.",
+    )
+
+
+def _held(change: Change, finding: Finding) -> Plan:
+    return Plan(state="held", action="a person must decide", finding=finding, change=change)
+
+
+def _difference(change: Change) -> str:
+    """`97110-GP x2 $90.00 becomes 97110-GP x3 $135.00 (+1 units, $45.00)`."""
+    return f"{change} ({change.units:+d} units, {dollars(change.amount_cents)})"
+
+
+def _task(case: _Case, change: Change) -> Finding:
+    what = "changed after it was sent" if case.billing else "nothing is left to bill after it was sent"
+    can = case.destination.capabilities
+    lacks = "void" if case.billing is None else "replacement"
+    beyond = (can.void if case.billing is None else can.replace) and case.day.stage
+    why = f"at the stage {case.day.stage} only a person at the biller can change it" if beyond else f"takes no {lacks}"
+    return Finding(
+        code=SB01 if case.billing else SB02,
+        severity=Severity.ERROR,
+        message=f"{what}, and {case.platform} {why}; what the biller has stays as it was. Difference: {_difference(change)}",
+        fix="Biller: make it so by hand, then `ptbridge changes done ID --reason`. Or undo the edit at its source.",
+    )
+
+
+def _waits(change: Change) -> Finding:
+    return Finding(
+        code=SB04,
+        severity=Severity.ERROR,
+        message=f"waits for the payer's claim number, which a correction must name. Difference: {_difference(change)}",
+        fix="Nothing to do: it goes by itself when the payer's answer brings the number. `ptbridge changes` shows its age.",
+    )
+
+
+def _unconfirmed(change: Change) -> Finding:
+    return Finding(
+        code=SB05,
+        severity=Severity.ERROR,
+        message=f"the clinic wants a person to confirm: {', '.join(change.confirm)}. Difference: {_difference(change)}",
+        fix="Clinic: `ptbridge changes confirm ID --reason`, or undo the edit at its source.",
+        where=" ".join(change.confirm),
     )

@@ -301,9 +301,10 @@ class Run:
                 kit,
                 decision=ledger.days.decision(row.id),
                 unreadable=ledger.visits.unreadable_of_day(row.id),
-                live=ledger.days.live_bytes(row) if row.live_sha256 is not None else None,
+                live=ledger.days.live(row),
                 history=partial(self._history, row, kit),
                 refused=ledger.answers.refusal(row.id),
+                elsewhere=ledger.days.still_billed(row),
             )
         except LedgerError:
             raise

@@ -3,19 +3,21 @@
 from ptbridge.ledger.answers import Answers, Recorded, Refusal, RefusedPart
 from ptbridge.ledger.authorizations import COUNTS, Opening, Use, shares
 from ptbridge.ledger.database import patient_key, patient_key_of
-from ptbridge.ledger.days import BilledLine, DayRow, Decision, Verdict
+from ptbridge.ledger.days import UNDONE, BilledLine, DayRow, Decision, LiveCharge, Verdict, shown_lines
 from ptbridge.ledger.ledger import Ledger
 from ptbridge.ledger.patients import OtherDay, Whose
 from ptbridge.ledger.visits import KnownVisit, StoredVisit
 
 __all__ = [
     "COUNTS",
+    "UNDONE",
     "BilledLine",
     "Answers",
     "DayRow",
     "Decision",
     "KnownVisit",
     "Ledger",
+    "LiveCharge",
     "Opening",
     "OtherDay",
     "StoredVisit",
@@ -28,4 +30,5 @@ __all__ = [
     "patient_key",
     "patient_key_of",
     "shares",
+    "shown_lines",
 ]

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 import apsw
+import msgspec
 
 from ptbridge.ledger.database import pack, unpack
 from ptbridge.ledger.history import History
-from ptbridge.model import Frequency, Submission
+from ptbridge.model import Frequency, ShownLine, Submission
 
 
 @dataclass(frozen=True, slots=True)
 class DayRow:
-    """Where a treatment day stands. `live_*` is what the biller holds now; `revision` counts submissions made for it."""
+    """Where a treatment day stands. `live_*` is what the biller holds now; `revision` counts submissions made for it.
+
+    `stage`, `standing` and `payer_claim_number` are the newest word about what is live. `generation` counts the references
+    that a void has ended.
+    """
 
     id: int
     clinic: str
@@ -32,6 +38,21 @@ class DayRow:
     live_cents: int
     version_id: int | None
     patient_key: str | None = None
+    stage: str | None = None
+    standing: str | None = None
+    payer_claim_number: str | None = field(default=None, repr=False)
+    generation: int = 0
+    live_reference: str | None = None
+    live_frequency: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveCharge:
+    """What the biller has of a day: the bytes that it accepted, and the lines and the payer that they were made from."""
+
+    body: bytes = field(repr=False)
+    lines: tuple[ShownLine, ...] = ()
+    payer: str | None = None  # as the EMR gave it: id, else name; None where the judgement did not keep it
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +90,16 @@ class Verdict:
     visit_types: tuple[str, ...] = ()
     authorization_number: str | None = field(default=None, repr=False)
     excluded: Mapping[int, tuple[int, str | None]] = field(default_factory=dict)  # visit row -> (lines, rule of whole visit)
+    window_seconds: float = 0.0  # how long the submission waits before it may leave
+    closes_reference: bool = False  # this and the next: what follows a void, see 0004_changes.sql
+    judge_after: bool = False
+    by_hand: bool = False  # the submission was made by a person at the biller: nothing leaves
+    gone: bool = False  # what was live is no longer, and nothing is sent for it
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person decided (`release`, `exclude`, `retry`), about which content and which finding codes."""
+    """What a person decided (`release`, `exclude`, `retry`, `undo`, `done`), about which content and which finding codes."""
 
     kind: str
     visits_sha256: bytes | None
@@ -84,8 +110,69 @@ class Decision:
 
 _COLUMNS = (
     "id, clinic, day_key, reference, service_date, state, reason, held_since, revision, live_sha256, live_id, live_units,"
-    " live_cents, version_id, patient_key"
+    " live_cents, version_id, patient_key, stage, standing, payer_claim_number, generation, live_reference, live_frequency"
 )
+# A day that took over a visit waits until the day that it left is corrected: the visit would be live twice (contract D2).
+_LEFT = (
+    "EXISTS (SELECT 1 FROM visit v JOIN treatment_day o ON o.id = v.left_day_id WHERE v.day_id = d.id AND o.id <> d.id"
+    " AND o.live_sha256 IS NOT NULL AND {waits})"
+)
+_DIRTY = f"""
+SELECT {_COLUMNS} FROM treatment_day d WHERE clinic = ? AND dirty = 1
+ AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.day_id = d.id AND s.state IN ('sending', 'in-doubt'))
+ AND NOT {_LEFT}
+ ORDER BY service_date, id LIMIT ?
+"""  # noqa: S608
+_CORRECTION_WAITS = "(o.dirty = 1 OR o.state = 'queued')"
+_CORRECTION_IS_SENT = "o.state = 'queued'"
+_MAKE_LIVE = """
+UPDATE treatment_day SET reason = NULL, held_since = NULL,
+ state = CASE WHEN ?1 THEN 'sent' WHEN s.judge_after THEN 'open' ELSE 'voided' END,
+ dirty = max(dirty, iif(?1, 0, s.judge_after)), generation = generation + iif(?1, 0, s.closes_reference),
+ live_sha256 = iif(?1, s.content_sha256, NULL), live_id = coalesce(?2, live_id),
+ live_units = iif(?1, s.units, 0), live_cents = iif(?1, s.amount_cents, 0),
+ live_reference = iif(?1, s.reference, NULL), live_frequency = iif(?1, s.frequency, NULL),
+ stage = iif(?1, 'received', NULL), standing = iif(?1, 'accepted', NULL), payer_claim_number = NULL
+FROM submission s WHERE s.id = ?3 AND treatment_day.id = s.day_id
+"""
+_FREED = """
+UPDATE treatment_day SET dirty = 1 WHERE state = 'held' AND ((?2 AND (clinic, patient_key) =
+ (SELECT clinic, patient_key FROM treatment_day WHERE id = ?1)) OR id IN (SELECT day_id FROM visit WHERE left_day_id = ?1))
+"""
+
+
+def make_live(connection: apsw.Connection, submission_id: int, destination_id: str | None) -> None:
+    """A submission was accepted: it is what the biller has now, or after a void nothing is.
+
+    Held days are judged again: those that took over a visit from this one, and after a void those of the patient, because
+    what it used of an authorization is free again.
+    """
+    row = connection.execute("SELECT day_id, frequency FROM submission WHERE id = ?", (submission_id,)).fetchone()
+    assert row is not None
+    live = row[1] != Frequency.VOID.value
+    connection.execute(_MAKE_LIVE, (live, destination_id, submission_id))
+    connection.execute(_FREED, (row[0], not live))
+
+
+UNDONE = "undone-by-person"
+
+
+def shown_lines(page: Mapping[str, Any]) -> tuple[ShownLine, ...]:
+    """The billed lines of a judgement's JSON, as a person is shown them."""
+    return tuple(
+        ShownLine(
+            procedure=line["procedure"],
+            modifiers=tuple(line["modifiers"]),
+            units=line["units"],
+            amount_cents=line["amount_cents"],
+        )
+        for line in page.get("lines", ())
+    )
+
+
+def _bytes(value: apsw.SQLiteValue) -> bytes:
+    assert isinstance(value, bytes)
+    return value
 
 
 class Days:
@@ -127,18 +214,14 @@ class Days:
     def dirty(self, clinic: str, *, limit: int = 200) -> list[DayRow]:
         """Days that wait for a judgement, by service date, so that a patient's running totals are those of the day.
 
-        None whose last submission is on its way with an unknown outcome; none that took over a visit from an older day
-        whose own correction has not been answered yet: the visit would be live twice (contract D2).
+        None whose last submission is on its way with an unknown outcome; none that took over a visit from a day whose
+        own correction has not been answered yet: the visit would be live twice (contract D2). Days that only wait for each
+        other (two visits changed places) go one at a time, the oldest first.
         """
-        rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM treatment_day d WHERE clinic = ? AND dirty = 1"  # noqa: S608
-            " AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.day_id = d.id AND s.state IN ('sending', 'in-doubt'))"
-            " AND NOT EXISTS (SELECT 1 FROM visit v JOIN treatment_day o ON o.id = v.left_day_id WHERE v.day_id = d.id"
-            " AND o.id < d.id AND (o.dirty = 1 OR o.state = 'queued') AND o.live_sha256 IS NOT NULL)"
-            " ORDER BY service_date, id LIMIT ?",
-            (clinic, limit),
-        )
-        return [DayRow(*row) for row in rows]
+        rows = [DayRow(*row) for row in self._connection.execute(_DIRTY.format(waits=_CORRECTION_WAITS), (clinic, limit))]
+        if rows:
+            return rows
+        return [DayRow(*row) for row in self._connection.execute(_DIRTY.format(waits=_CORRECTION_IS_SENT), (clinic, 1))]
 
     def get(self, day_id: int) -> DayRow | None:
         """One day by row id."""
@@ -161,12 +244,44 @@ class Days:
         row = self._connection.execute("SELECT body FROM day_version WHERE id = ?", (day.version_id,)).fetchone()
         return unpack(row[0]) if row else None
 
-    def live_bytes(self, day: DayRow) -> bytes | None:
-        """The bytes of the submission that the biller has now; None when it has none."""
+    def live(self, day: DayRow) -> LiveCharge | None:
+        """What the biller has now; None when it has nothing."""
+        if day.live_sha256 is None:
+            return None
         row = self._connection.execute(
-            "SELECT body FROM submission WHERE day_id = ? AND state = 'accepted' ORDER BY id DESC LIMIT 1", (day.id,)
+            "SELECT s.body, w.body FROM submission s LEFT JOIN day_version w ON w.id = s.version_id"
+            " WHERE s.day_id = ? AND s.state = 'accepted' ORDER BY s.id DESC LIMIT 1",
+            (day.id,),
+        ).fetchone()
+        assert row is not None, "what is live was accepted"
+        page = {} if row[1] is None else msgspec.json.decode(unpack(row[1]))
+        return LiveCharge(body=unpack(row[0]), lines=shown_lines(page), payer=page.get("payer_as_given"))
+
+    def live_judgement(self, day: DayRow) -> bytes | None:
+        """The judgement's JSON that the live charge was made from; None when nothing is live, or it was not kept."""
+        row = self._connection.execute(
+            "SELECT w.body FROM submission s JOIN day_version w ON w.id = s.version_id"
+            " WHERE s.day_id = ? AND s.state = 'accepted' ORDER BY s.id DESC LIMIT 1",
+            (day.id,),
         ).fetchone()
         return unpack(row[0]) if row and day.live_sha256 is not None else None
+
+    def still_billed(self, day: DayRow) -> list[str]:
+        """References under which the biller still has a visit of this day, with a held day that the visit left."""
+        rows = self._connection.execute(
+            f"SELECT v.visit_id, {', '.join(f'o.{name}' for name in _COLUMNS.split(', '))}"  # noqa: S608
+            " FROM visit v JOIN treatment_day o ON o.id = v.left_day_id"
+            " WHERE v.day_id = ? AND o.id <> v.day_id AND o.live_sha256 IS NOT NULL AND o.state = 'held'",
+            (day.id,),
+        ).fetchall()
+        found: dict[str, None] = {}
+        for visit_id, *columns in rows:
+            other = DayRow(*columns)  # type: ignore[arg-type]
+            page = self.live_judgement(other)
+            visits = msgspec.json.decode(page)["visits"] if page else [{"visit_id": visit_id}]
+            if any(visit["visit_id"] == visit_id for visit in visits):
+                found[other.live_reference or other.reference] = None
+        return list(found)
 
     # ------------------------------------------------------------ judging
 
@@ -178,10 +293,10 @@ class Days:
             (day.id, run, at, verdict.visits_sha256, pack(verdict.body)),
         )
         version_id = self._connection.last_insert_rowid()
-        self._replace_unsent(day)
-        if verdict.submission is not None:
+        stands = self._replace_unsent(day, verdict.submission)
+        if verdict.submission is not None and not stands:
             assert verdict.content_sha256 is not None
-            self._queue(day, verdict.submission, verdict.content_sha256)
+            self._queue(day, verdict, version_id)
         held_since = (day.held_since or at) if verdict.state == "held" else None
         self._connection.execute(
             "UPDATE treatment_day SET state = ?, dirty = 0, reason = ?, held_since = ?, version_id = ?, payer = ?,"
@@ -197,12 +312,16 @@ class Days:
                 verdict.lines,
                 verdict.units,
                 verdict.amount_cents,
-                verdict.submission.revision if verdict.submission else day.revision,
+                verdict.submission.revision if verdict.submission and not stands else day.revision,
                 ",".join(verdict.visit_types),
                 verdict.authorization_number,
                 day.id,
             ),
         )
+        if verdict.gone:
+            self._forget_live(day)
+        if verdict.by_hand:
+            self._made_by_hand(day)
         self._bill(day, verdict)
         for visit_row, (lines, rule) in verdict.excluded.items():
             self._connection.execute(
@@ -250,44 +369,80 @@ class Days:
                 (day.clinic, day.patient_key, day.service_date, day.id),
             )
 
-    def _replace_unsent(self, day: DayRow) -> None:
-        """What surely had no effect is replaced in place (contract D17); it stays in the table with its bytes."""
-        rows = self._connection.execute("SELECT id FROM submission WHERE day_id = ? AND state = 'queued'", (day.id,)).fetchall()
-        for submission_id in [int(str(row[0])) for row in rows]:
-            self._connection.execute("UPDATE submission SET state = 'replaced' WHERE id = ?", (submission_id,))
-            self._history.add(day.clinic, "submission", submission_id, "replaced")
+    def _replace_unsent(self, day: DayRow, now: Submission | None) -> bool:
+        """What surely had no effect is replaced in place (contract D17); it stays in the table with its bytes.
 
-    def _queue(self, day: DayRow, submission: Submission, content_sha256: bytes) -> None:
-        now = time.time()
+        True when just this submission waits already: it stays, with its key and its hold window.
+        """
+        rows = self._connection.execute(
+            "SELECT id, frequency, reference, body FROM submission WHERE day_id = ? AND state = 'queued'", (day.id,)
+        ).fetchall()
+        for submission_id, frequency, reference, body in rows:
+            same = now is not None and (frequency, reference) == (now.frequency.value, now.reference)
+            if same and now is not None and unpack(_bytes(body)) == now.body:
+                return True
+            self._set_aside(day, int(str(submission_id)), "replaced")
+        return False
+
+    def _set_aside(self, day: DayRow, submission_id: int, event: str, actor: str = "ptbridge") -> None:
+        self._connection.execute("UPDATE submission SET state = 'replaced' WHERE id = ?", (submission_id,))
+        self._history.add(day.clinic, "submission", submission_id, event, actor=actor)
+
+    def _forget_live(self, day: DayRow) -> None:
+        """What was live was rejected before anybody had it, and nothing is left to bill."""
         self._connection.execute(
-            "INSERT INTO submission (clinic, destination, day_id, key, reference, order_key, revision, frequency,"
-            " content_sha256, body, media_type, service_date, lines, units, amount_cents, run_id, queued_at, next_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                submission.clinic,
-                submission.destination,
-                day.id,
-                submission.key,
-                submission.reference,
-                submission.order_key,
-                submission.revision,
-                submission.frequency.value,
-                content_sha256,
-                pack(submission.body),
-                submission.media_type,
-                submission.service_date,
-                submission.lines,
-                submission.units,
-                submission.amount_cents,
-                self._history.run_id,
-                now,
-                now,
-            ),
+            "UPDATE treatment_day SET live_sha256 = NULL, live_units = 0, live_cents = 0, live_reference = NULL,"
+            " live_frequency = NULL, stage = NULL, standing = NULL, payer_claim_number = NULL WHERE id = ?",
+            (day.id,),
         )
+        self._connection.execute(_FREED, (day.id, True))
+
+    def _made_by_hand(self, day: DayRow) -> None:
+        """What a person had the biller do is what it has now."""
+        row = self._connection.execute("SELECT max(id) FROM submission WHERE day_id = ? AND by_hand", (day.id,)).fetchone()
+        assert row is not None
+        make_live(self._connection, int(str(row[0])), None)
+
+    def _now(self) -> float:
+        """The ledger's clock as Unix seconds."""
+        return datetime.fromisoformat(self._history.now()).timestamp()
+
+    def _queue(self, day: DayRow, verdict: Verdict, version_id: int) -> None:
+        submission, now = verdict.submission, self._now()
+        assert submission is not None
+        window_until = now + verdict.window_seconds if verdict.window_seconds else None
+        row: dict[str, Any] = {
+            "clinic": submission.clinic,
+            "destination": submission.destination,
+            "day_id": day.id,
+            "key": submission.key,
+            "reference": submission.reference,
+            "order_key": submission.order_key,
+            "revision": submission.revision,
+            "frequency": submission.frequency.value,
+            "content_sha256": verdict.content_sha256,
+            "body": pack(submission.body),
+            "media_type": submission.media_type,
+            "service_date": submission.service_date,
+            "lines": submission.lines,
+            "units": submission.units,
+            "amount_cents": submission.amount_cents,
+            "run_id": self._history.run_id,
+            "state": "accepted" if verdict.by_hand else "queued",
+            "queued_at": now,
+            "next_at": window_until or now,
+            "version_id": version_id,
+            "closes_reference": verdict.closes_reference,
+            "judge_after": verdict.judge_after,
+            "window_until": window_until,
+            "by_hand": verdict.by_hand,
+        }
+        names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
+        self._connection.execute(f"INSERT INTO submission ({names}) VALUES ({marks})", row)  # noqa: S608
+        submission_id = self._connection.last_insert_rowid()
         kind = {Frequency.ORIGINAL: "queued", Frequency.REPLACEMENT: "queued-replacement", Frequency.VOID: "queued-void"}
-        self._history.add(
-            day.clinic, "submission", self._connection.last_insert_rowid(), kind[submission.frequency], submission.key
-        )
+        event = "by-hand" if verdict.by_hand else kind[submission.frequency]
+        self._history.add(day.clinic, "submission", submission_id, event, submission.key)
 
     # ------------------------------------------------------------ decisions of a person
 
@@ -314,6 +469,27 @@ class Days:
             )
             if state == "in-doubt":
                 self._connection.execute("UPDATE treatment_day SET state = 'queued' WHERE id = ?", (day.id,))
+
+    def take_back(self, day: DayRow, actor: str) -> bool:
+        """Take back what waits unsent; the day is held as `undone-by-person`. False when nothing waits."""
+        rows = self._connection.execute("SELECT id FROM submission WHERE day_id = ? AND state = 'queued'", (day.id,)).fetchall()
+        for (submission_id,) in rows:
+            self._set_aside(day, int(str(submission_id)), UNDONE, actor)
+        self._connection.execute(
+            "UPDATE treatment_day SET state = 'held', reason = ?1, held_since = ?2 WHERE id = ?3 AND ?4",
+            (UNDONE, self._history.now(), day.id, bool(rows)),
+        )
+        return bool(rows)
+
+    def close_window(self, day: DayRow) -> bool:
+        """Let what waits in the hold window go with the next delivery. False when nothing does."""
+        before = self._connection.total_changes()
+        self._connection.execute(
+            "UPDATE submission SET window_until = NULL, next_at = queued_at"
+            " WHERE day_id = ? AND state = 'queued' AND window_until IS NOT NULL",
+            (day.id,),
+        )
+        return self._connection.total_changes() > before
 
     def decision(self, day_id: int) -> Decision | None:
         """The newest decision about this day."""

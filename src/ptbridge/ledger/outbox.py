@@ -6,6 +6,7 @@ import apsw
 
 from ptbridge.ledger.answers import Answers
 from ptbridge.ledger.database import transaction, unpack
+from ptbridge.ledger.days import make_live
 from ptbridge.ledger.history import History
 from ptbridge.model import Disposition, Frequency, Submission
 from ptbridge.ports import OutboxItem, Outcome
@@ -75,9 +76,13 @@ class LedgerOutbox:
         )
 
     def next_due_at(self) -> float | None:
-        """When the earliest waiting item becomes due (Unix seconds); None when nothing waits."""
+        """When the earliest waiting item becomes due (Unix seconds); None when nothing waits.
+
+        Nobody waits for what is in the clinic's hold window: the next run takes it.
+        """
         row = self._connection.execute(
-            "SELECT min(next_at) FROM submission WHERE clinic = ? AND destination = ? AND state IN ('queued', 'in-doubt')",
+            "SELECT min(next_at) FROM submission WHERE clinic = ? AND destination = ? AND state IN ('queued', 'in-doubt')"
+            " AND (window_until IS NULL OR attempts > 0)",
             (self._clinic, self._destination),
         ).fetchone()
         return float(row[0]) if row and row[0] is not None else None
@@ -132,22 +137,8 @@ class LedgerOutbox:
             "UPDATE submission SET state = 'accepted', destination_id = ?, accepted_run = ? WHERE id = ?",
             (destination_id, self._history.run_id, item.id),
         )
-        live = item.submission.frequency is not Frequency.VOID
-        self._connection.execute(
-            "UPDATE treatment_day SET state = iif(?1, 'sent', 'voided'), reason = NULL, held_since = NULL,"
-            " live_sha256 = iif(?1, s.content_sha256, NULL), live_id = coalesce(?2, live_id),"
-            " live_units = iif(?1, s.units, 0), live_cents = iif(?1, s.amount_cents, 0),"
-            " stage = iif(?1, 'received', NULL), standing = iif(?1, 'accepted', NULL), payer_claim_number = NULL"
-            " FROM submission s WHERE s.id = ?3 AND treatment_day.id = s.day_id",
-            (live, destination_id, item.id),
-        )
+        make_live(self._connection, item.id, destination_id)
         Answers(self._connection, self._history).became_live(item.id)
-        if not live:  # what it used of an authorization is free again
-            self._connection.execute(
-                "UPDATE treatment_day SET dirty = 1 WHERE state = 'held' AND (clinic, patient_key) = (SELECT d.clinic,"
-                " d.patient_key FROM submission s JOIN treatment_day d ON d.id = s.day_id WHERE s.id = ?)",
-                (item.id,),
-            )
         self._history.add(self._clinic, "submission", item.id, "accepted", destination_id or "")
 
     def _held(self, item: OutboxItem, reason: str) -> None:

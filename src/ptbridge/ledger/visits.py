@@ -108,7 +108,10 @@ class Visits:
             (visit_row, record_id, sha256, pack(content)),
         )
         self._connection.execute(
-            "UPDATE visit SET version_id = ?1, content_sha256 = ?2, left_day_id = iif(day_id IS ?3, left_day_id, day_id),"
+            # it left the day that the biller may still have it with: one that has nothing live is no reason to forget that
+            "UPDATE visit SET version_id = ?1, content_sha256 = ?2, left_day_id = iif(day_id IS ?3 OR (SELECT o.live_sha256"
+            " IS NOT NULL AND b.live_sha256 IS NULL FROM treatment_day o, treatment_day b WHERE o.id = left_day_id"
+            " AND b.id = visit.day_id), left_day_id, day_id),"
             " day_id = ?3, lines = ?4, excluded_lines = 0, excluded_rule = NULL WHERE id = ?5",
             (self._connection.last_insert_rowid(), sha256, day_id, len(visit.interventions), visit_row),
         )

@@ -4,6 +4,7 @@ from ptbridge.model.answer import Answer, NativeCode, Stage, Standing
 from ptbridge.model.charge import Charge, CodedDay, Exclusion, PricedDay
 from ptbridge.model.fate import Fate
 from ptbridge.model.finding import Finding, Severity
+from ptbridge.model.line_change import LineChange, ShownLine, line_changes
 from ptbridge.model.money import cents, dollars
 from ptbridge.model.people import ASSISTANT_CREDENTIALS, Address, Coverage, Patient, Provider
 from ptbridge.model.service_line import ServiceLine
@@ -29,6 +30,7 @@ __all__ = [
     "Finding",
     "Frequency",
     "Intervention",
+    "LineChange",
     "NativeCode",
     "Patient",
     "PlanOfCare",
@@ -36,6 +38,7 @@ __all__ = [
     "Provider",
     "ServiceLine",
     "Severity",
+    "ShownLine",
     "SourceRecord",
     "Stage",
     "Standing",
@@ -45,4 +48,5 @@ __all__ = [
     "VisitStatus",
     "cents",
     "dollars",
+    "line_changes",
 ]

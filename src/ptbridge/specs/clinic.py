@@ -89,6 +89,16 @@ class ClaimsSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, froze
 NO_CLAIMS = ClaimsSpec()
 
 
+class ChangesSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """What becomes of changes after a day was judged: how long a charge waits, and which corrections need a person."""
+
+    hold_window_minutes: int = 0  # a judged day waits so long before it may be sent; an edit meanwhile starts the window anew
+    confirm: tuple[str, ...] = ()  # corrections that wait for `ptbridge changes confirm`; the words are in docs/changes.md
+
+
+NO_CHANGES_POLICY = ChangesSpec()
+
+
 class PayerRouteSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
     """Which payer policy a coverage falls under: by the payer id or payer name exactly as the source gives it."""
 
@@ -110,6 +120,7 @@ class ClinicSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, froze
     destination: DestinationSpec
     payers: tuple[PayerRouteSpec, ...] = ()
     claims: ClaimsSpec = NO_CLAIMS
+    changes: ChangesSpec = NO_CHANGES_POLICY
     fees: str = ""
     assistant_method: str | None = None  # percentage | simple: the 10 % computation this clinic recorded; overrides the policy
     exclude_visits: tuple[str, ...] = ()  # of cash, maintenance, no-charge: those left out; the others hold for a person
