@@ -32,6 +32,14 @@ _COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "reconcile": ("ptbridge.cli.run:reconcile", "Compare the ledger with what the biller has."),
         "authorizations": ("ptbridge.cli.authorizations:authorizations", "Show which authorizations run out, and when."),
     },
+    "Keep": {
+        "ledger": ("ptbridge.cli.ledger:ledger", "Export the ledger line by line."),
+        "verify": ("ptbridge.cli.ledger:verify", "Check the whole ledger: file, schema, history, bytes, keys, sums."),
+        "backup": ("ptbridge.cli.ledger:backup", "Write ledger and inbox into one file, while they are in use."),
+        "restore": ("ptbridge.cli.ledger:restore", "Put a backup in the place of ledger and inbox."),
+        "encrypt": ("ptbridge.cli.ledger:encrypt", "Encrypt ledger and inbox under the key that ptbridge.yaml names."),
+        "rotate-key": ("ptbridge.cli.ledger:rotate_key", "Change the keys of an encrypted state folder."),
+    },
     "Ask": {
         "explain": ("ptbridge.cli.explain:explain", "Explain a visit, a line or an edit code."),
         "units": ("ptbridge.cli.units:units", "Count the units of one treatment day, with the reasons."),

@@ -6,7 +6,9 @@ It is a file of its own, so that a listener stores messages while a sync, the le
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
+import zlib
 from pathlib import Path
 
 import apsw
@@ -59,7 +61,7 @@ def connect(folder: Path, *, write: bool) -> apsw.Connection:
         raise LedgerError(f"SQLite {apsw.sqlite_lib_version()} can lose committed data. Install apsw-sqlite3mc 3.54.")
     path = folder / FILE_NAME
     if (folder / at_rest.UNFINISHED_RESTORE).exists():
-        raise LedgerError(f"{folder}: a restore was interrupted. Run the same `ptbridge restore` again.")
+        raise LedgerError(f"{folder}: a restore or an encryption was interrupted. Run `ptbridge restore --finish`.")
     if not path.exists() and not write:
         raise LedgerError(f"{path}: no inbox yet. Run `ptbridge listen` first.")
     key = at_rest.data_key(folder, make=write)
@@ -98,6 +100,21 @@ def trouble(error: apsw.Error, path: Path | None = None) -> LedgerError:
     advice = _ADVICE.get(name, "Check the disk, then run again.")
     kind = StoreLater if name in ("FullError", "BusyError", "LockedError") else LedgerError
     return kind(f"{path or 'inbox'}: SQLite {name.removesuffix('Error')}. {advice}")
+
+
+def verify(connection: apsw.Connection) -> tuple[int, list[str]]:
+    """How many messages, and what is wrong: the file, and messages whose bytes are not those that were stored."""
+    found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
+    rows = 0
+    for seq, sha256, raw in connection.execute("SELECT seq, sha256, raw FROM message"):
+        rows += 1
+        try:
+            same = hashlib.sha256(zlib.decompress(raw)).digest() == sha256
+        except zlib.error:
+            same = False
+        if not same:
+            found.append(f"message {seq}: its bytes are not those that were stored")
+    return rows, found
 
 
 def _prepare(folder: Path, path: Path) -> None:

@@ -13,7 +13,6 @@ import io
 import os
 import shutil
 import tarfile
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +25,7 @@ import ptbridge
 from ptbridge.errors import ConfigError, LedgerError
 from ptbridge.inbox import INBOX_FILE
 from ptbridge.inbox import database as inbox_database
+from ptbridge.jobs.in_place import LEDGER_FILE, MEMBERS, finish, nobody_else, put_in_place, sync_folder, workshop
 from ptbridge.ledger import Ledger
 from ptbridge.ledger import database as ledger_database
 from ptbridge.ledger.copies import copy_database, recode_database
@@ -33,9 +33,7 @@ from ptbridge.specs import at_rest
 from ptbridge.specs.config import Config
 
 MANIFEST = "manifest.json"
-LEDGER_FILE = ledger_database.FILE_NAME
 _FORMAT = 1
-_MEMBERS = (LEDGER_FILE, INBOX_FILE, at_rest.KEYS_FILE)
 _LARGEST_MANIFEST = 100_000
 _PIECE = 1 << 20
 
@@ -89,7 +87,7 @@ def backup(config: Config, file: Path) -> Manifest:
         raise LedgerError(f"{file}: {error.strerror}. No backup was made; the ledger is as it was.") from None
     finally:
         partial.unlink(missing_ok=True)
-    _sync_folder(file.parent)
+    sync_folder(file.parent)
     return manifest
 
 
@@ -114,7 +112,7 @@ def _describe(copies: Path, key: bytes | None) -> Manifest:
         ptbridge=ptbridge.__version__,
         encrypted=key is not None,
         history=(head[0], str(head[1]).lower()),
-        files={path.name: _member(path) for path in sorted(copies.iterdir()) if path.name in _MEMBERS},
+        files={path.name: _member(path) for path in sorted(copies.iterdir()) if path.name in MEMBERS},
     )
 
 
@@ -153,22 +151,17 @@ def restore(config: Config, file: Path, *, replace: bool = False, master: str | 
     ptbridge runs or listens here, ConfigError for the key.
     """
     state = config.state
-    ledger_database.prepare_folder(state)
-    with ExitStack() as locks:
-        locks.callback(ledger_database.WriterLock(state).release)
-        for name, what in ((inbox_database.LISTENER_LOCK, "listens"), (inbox_database.FILES_LOCK, "takes files")):
-            locks.callback(inbox_database.Lock(state / name, what).release)
-        unfinished = (state / at_rest.UNFINISHED_RESTORE).exists()
+    with nobody_else(state):
+        unfinished = finish(state)
         if (state / LEDGER_FILE).exists() and not replace and not unfinished:
             raise LedgerError(
                 f"{state / LEDGER_FILE} is there. A backup knows less than it does; with --replace it is put aside and kept."
             )
-        with TemporaryDirectory(dir=state, prefix="restoring-") as folder:
-            ready = Path(folder)
+        with workshop(state) as ready:
             manifest = _read(file, ready)
             key = _key_of_backup(config, ready, manifest, master)
             _prepare(ready, manifest, key, actor or getpass.getuser())
-            aside = _put_in_place(state, ready, manifest)
+            aside = put_in_place(state, ready)
     return Restored(manifest=manifest, aside=aside)
 
 
@@ -180,7 +173,7 @@ def _read(file: Path, ready: Path) -> Manifest:
             for name, member in manifest.files.items():
                 found = archive.getmember(name)
                 source = archive.extractfile(found)
-                if name not in _MEMBERS or not found.isreg() or source is None or found.size != member.size:
+                if name not in MEMBERS or not found.isreg() or source is None or found.size != member.size:
                     raise LedgerError(f"{file}: {name} is not what the manifest says. Take another backup.")
                 _unpack(source, ready / name)
                 if _member(ready / name) != member:
@@ -258,34 +251,6 @@ def _prepare(ready: Path, manifest: Manifest, key: bytes | None, actor: str) -> 
         ledger.close()
     if (ready / INBOX_FILE).exists():
         inbox_database.open_file(ready / INBOX_FILE, key, write=True).close()
-
-
-def _put_in_place(state: Path, ready: Path, manifest: Manifest) -> Path | None:
-    """From here to the end a file says that a restore goes on; nothing opens the databases while it is there."""
-    unfinished = state / at_rest.UNFINISHED_RESTORE
-    os.close(os.open(unfinished, os.O_CREAT | os.O_CLOEXEC, 0o600))
-    _sync_folder(state)
-    present = [path for name in _MEMBERS for path in sorted(state.glob(f"{name}*")) if path.is_file()]
-    aside = state / f"before-restore-{datetime.now(UTC):%Y%m%dT%H%M%S%f}" if present else None
-    if aside:
-        aside.mkdir(mode=0o700)
-        for path in present:
-            path.rename(aside / path.name)
-    for name in _MEMBERS:
-        for path in sorted(ready.glob(f"{name}*")):
-            path.rename(state / path.name)
-    _sync_folder(state)
-    unfinished.unlink()
-    _sync_folder(state)
-    return aside
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def as_data(manifest: Manifest) -> dict[str, Any]:

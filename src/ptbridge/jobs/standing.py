@@ -116,8 +116,8 @@ def _delivery_reason(reason: str) -> str:
     return {
         "rejected": f"the biller rejected it ({code or 'no code'})",
         "in-doubt": "the answer was lost and the biller cannot be asked: it may or may not have the charge",
-        "restored": "the ledger was restored from a backup, and the biller may have this already; it cannot be asked, so a person"
-        " must: `ptbridge release` sends it, `ptbridge exclude` never does",
+        "restored": "the ledger was restored from a backup, and the biller, who cannot be asked, may have this already:"
+        " ask them, then `ptbridge release` sends it and `ptbridge exclude` never does",
         "attempts-exhausted": "the biller did not take it in as many attempts as are allowed",
     }.get(kind, f"delivery stopped: {reason}")
 

@@ -107,7 +107,7 @@ def connect(folder: Path, *, write: bool) -> LedgerConnection:
             f"SQLite {apsw.sqlite_lib_version()} can lose committed data (WAL reset). Install apsw-sqlite3mc 3.54 or newer."
         )
     if (folder / at_rest.UNFINISHED_RESTORE).exists():
-        raise LedgerError(f"{folder}: a restore was interrupted. Run the same `ptbridge restore` again; nothing was sent.")
+        raise LedgerError(f"{folder}: a restore or an encryption was interrupted. Run `ptbridge restore --finish`.")
     path = folder / FILE_NAME
     if not path.exists() and not write:
         raise LedgerError(f"{path}: no ledger yet. Run `ptbridge sync` first.")
