@@ -14,7 +14,7 @@ from ptbridge.intake.fhirpath import Path, PathEvaluationError, PathSyntaxError,
 from ptbridge.intake.findings import finding
 from ptbridge.intake.record_index import RecordIndex
 from ptbridge.intake.values import Unreadable
-from ptbridge.model import Finding, Severity
+from ptbridge.model import Finding, Patient, Severity
 from ptbridge.specs.extract import is_extract
 from ptbridge.specs.mapping import FieldSpec, LookupTable, Mapping, texts
 
@@ -25,7 +25,7 @@ _NO_FACTS: Facts = dict[str, str]().get
 class Reading:
     """One record being read: its index, the clinic's zone, and what was found wrong so far."""
 
-    __slots__ = ("codes", "facts", "findings", "index", "line_key", "mapping", "private", "visit_id", "zone")
+    __slots__ = ("codes", "facts", "findings", "index", "line_key", "mapping", "patient", "visit_id", "zone")
 
     def __init__(self, index: RecordIndex, zone: ZoneInfo, mapping: Mapping) -> None:
         self.index = index
@@ -36,16 +36,23 @@ class Reading:
         self.line_key: str | None = None
         self.codes: dict[int, tuple[str, ...]] = {}  # diagnosis codes by the identity of a concept of this record
         self.facts: Facts = _NO_FACTS  # facts of the visit, for the `when` of a service's look-up entry
-        self.private: tuple[str, ...] = ()  # the patient's names and numbers: no finding may repeat them
+        self.patient: Patient | None = None  # whose names and numbers no finding may repeat
 
     def report(self, code: str, message: str, *, where: str = "", severity: Severity | None = None, fix: str = "") -> None:
         """Add a finding about the visit, or about the line that is being read."""
-        for word in self.private:
+        for word in private_words(self.patient) if self.patient is not None else ():
             hidden = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
             message, fix = hidden.sub("[withheld]", message), hidden.sub("[withheld]", fix)
         self.findings.append(
             finding(code, message, visit_id=self.visit_id, line_key=self.line_key, where=where, severity=severity, fix=fix)
         )
+
+
+def private_words(patient: Patient) -> tuple[str, ...]:
+    """What no finding may repeat: names of three letters or more, numbers, the day of birth."""
+    born = patient.birth_date.isoformat() if patient.birth_date else None
+    known = (patient.id, patient.mrn, patient.family, patient.given, born, patient.phone, patient.replaced_by)
+    return tuple(word for word in known if word and len(word) >= 3)
 
 
 Read = Callable[[Any, str, Reading], Any]
@@ -63,6 +70,7 @@ class Field:
     convert: Convert
     find: Read
     read: Read
+    ready: dict[str, Any] | None = None  # what the words of its look-up table become, so far, where no record changes it
 
     def raw(self, item: Any, kind: str, reading: Reading) -> tuple[Any, str]:
         """(value as it stands, path that gave it); (None, '') when no path gives one."""
@@ -122,9 +130,11 @@ def compile_field(
     where = f"{section}.{name}"
     paths = tuple(compile_take(mapping, section, name, text) for text in texts(spec.take))
     table = mapping.spec.lookups.get(spec.lookup) if spec.lookup and not own_lookup else None
+    ready: dict[str, Any] | None = None
     if table is not None:
-        convert = _looked_up(mapping, where, spec.lookup or "", table, convert)
-    field = Field(where, spec, paths, grave, convert, _finder(paths), _absent)
+        ready = {}
+        convert = _looked_up(mapping, where, spec.lookup or "", table, convert, ready)
+    field = Field(where, spec, paths, grave, convert, _finder(paths), _absent, ready)
     object.__setattr__(field, "read", _reader(field, convert))
     return field
 
@@ -199,10 +209,8 @@ def _converted(field: Field, convert: Convert, raw: Read) -> Read:
     return read
 
 
-def _looked_up(mapping: Mapping, where: str, name: str, table: LookupTable, convert: Convert) -> Convert:
+def _looked_up(mapping: Mapping, where: str, name: str, table: LookupTable, convert: Convert, ready: dict[str, Any]) -> Convert:
     """Give the table's word to `convert`. A word that is not in the table is reported and left absent."""
-
-    ready: dict[str, Any] = {}  # what a word of the table becomes, whatever the record
 
     def look_up(raw: Any, reading: Reading) -> Any:
         if raw.__class__ is str and (ours := table.get(raw)).__class__ is str:

@@ -7,38 +7,15 @@ from datetime import date, datetime
 from typing import Any
 
 from ptbridge.intake import values
+from ptbridge.intake.converts import as_it_stands, count, day, flag, instant, text
 from ptbridge.intake.fhirpath import Path
 from ptbridge.intake.fields import Field, Reading, codings, compile_field, compile_take, nodes, words
+from ptbridge.intake.record_index import RecordIndex
 from ptbridge.intake.section_source import Section, Slot
 from ptbridge.model import Coverage, Diagnosis, Patient, Provider, Severity
 from ptbridge.specs.mapping import Mapping, texts
 
 Item = tuple[Any, str]  # a node and its resource type ('' inside a resource)
-
-
-def text(raw: Any, _reading: Reading) -> str | None:
-    """A text."""
-    return raw.strip() or None if raw.__class__ is str else values.text(raw)
-
-
-def count(raw: Any, _reading: Reading) -> int:
-    """A whole number from 0."""
-    return values.count(raw)
-
-
-def day(raw: Any, _reading: Reading) -> date:
-    """A calendar day."""
-    return values.day(raw)
-
-
-def instant(raw: Any, reading: Reading) -> datetime:
-    """A moment, in the clinic's zone."""
-    return values.instant(raw, reading.zone)
-
-
-def flag(raw: Any, _reading: Reading) -> bool:
-    """True or false."""
-    return values.flag(raw)
 
 
 class Group:
@@ -51,6 +28,7 @@ class Group:
         self.when = [
             (compile_take(mapping, section, "when", path), frozenset(texts(allowed))) for path, allowed in when.items()
         ]
+        self._finders = [(path, _finder(path)) for path in self.paths]
 
     def items(self, reading: Reading) -> list[Item]:
         """The items with their types."""
@@ -58,22 +36,13 @@ class Group:
 
     def winner(self, reading: Reading) -> tuple[list[Item], Path | None]:
         """The items, and the path that gave them."""
-        index = reading.index
-        for path in self.paths:
-            if path.text == path.root:  # a bare resource type
-                found = [(item, path.root) for item in index.types.get(path.root, ())]
-            else:
-                found = [
-                    (item, item.get("resourceType") or "")
-                    for node in nodes(path, None, "", index)
-                    for item in path.every(node, index)
-                    if item.__class__ is dict
-                ]
-            if self.when:
+        for path, find in self._finders:
+            found = find(reading.index)
+            if found and self.when:
                 found = [entry for entry in found if self._allowed(entry, reading)]
             if found:
                 return found, path
-        return [], None
+        return _NO_ITEMS, None
 
     def _allowed(self, entry: Item, reading: Reading) -> bool:
         item, kind = entry
@@ -87,6 +56,26 @@ class Group:
             else:
                 return False
         return True
+
+
+_NO_ITEMS: list[Item] = []
+
+
+def _finder(path: Path) -> Callable[[RecordIndex], list[Item]]:
+    """What gives the items at a path of `each`."""
+    root, every = path.root, path.every
+    if root is not None and path.text == root:  # a bare resource type
+        return lambda index: [(item, root) for item in index.types.get(root, ())]
+
+    def find(index: RecordIndex) -> list[Item]:
+        found = []
+        for node in index.types.get(root, ()) if root else (None,):
+            for item in every(node, index):
+                if item.__class__ is dict:
+                    found.append((item, item.get("resourceType") or ""))  # noqa: PERF401 - most give none: a loop is faster
+        return found
+
+    return find
 
 
 class Memory:
@@ -272,7 +261,7 @@ def compile_diagnoses(mapping: Mapping) -> Callable[[Reading], tuple[Diagnosis, 
     """The visit's ICD-10-CM diagnoses in billing order, each once."""
     group = Group(mapping, "diagnoses")
     section = Section(
-        Slot(compile_field(mapping, "diagnoses", "code", lambda raw, _reading: raw), "every"),
+        Slot(compile_field(mapping, "diagnoses", "code", as_it_stands), "every"),
         Slot(compile_field(mapping, "diagnoses", "rank", count, grave=False)),
     )
     find = icd_codes(mapping)

@@ -7,15 +7,17 @@ from datetime import datetime
 from typing import Any
 
 from ptbridge.intake import values
+from ptbridge.intake.converts import as_it_stands, count, flag, instant, text
 from ptbridge.intake.fields import Convert, Facts, Field, Reading, compile_field
-from ptbridge.intake.groups import Group, Item, count, flag, icd_codes, instant, text
+from ptbridge.intake.groups import Group, Item, icd_codes
 from ptbridge.intake.section_source import Section, Slot
-from ptbridge.intake.services import Service, ServiceTable
+from ptbridge.intake.services import ServiceTable
 from ptbridge.intake.values import Minutes, Unreadable
 from ptbridge.model import Intervention
 from ptbridge.specs.mapping import Mapping
 
 Span = tuple[datetime, datetime]
+Links = tuple[dict[str, str], dict[str, str]]  # the visit's own references to itself and to its patient, in the usual shape
 REASONED = frozenset({"97164", "97168"})  # re-evaluations: the services whose reason decides whether they are paid
 MINUTES = ("minutes", "therapist_minutes", "assistant_minutes")
 
@@ -24,19 +26,20 @@ class Lines:
     """Compiled `interventions`. A visit without any gives none: a charge is never invented."""
 
     def __init__(self, mapping: Mapping) -> None:
-        def compiled(name: str, convert: Any = _as_it_stands) -> Field:
+        def compiled(name: str, convert: Any = as_it_stands) -> Field:
             return compile_field(mapping, "interventions", name, convert)
 
         code_spec = mapping.spec.interventions.code
         self.group = Group(mapping, "interventions")
         self.services = ServiceTable(mapping, code_spec.lookup if code_spec else None)
         self.status = compiled("status", text)
-        self.code = compile_field(mapping, "interventions", "code", _as_it_stands, own_lookup=True)
-        service = compile_field(mapping, "interventions", "code", self._service, own_lookup=True)
+        self.code = compile_field(mapping, "interventions", "code", as_it_stands, own_lookup=True)
+        service = compile_field(mapping, "interventions", "code", self.services.read, own_lookup=True)
         self.modifiers, self.diagnoses, self.bills = compiled("modifiers"), compiled("diagnoses"), compiled("bills")
         self.by_assistant = compiled("by_assistant", flag)
-        self.names = Section(Slot(compiled("sequence", count)), Slot(compiled("line_key", text)))
         self.facts = Section(
+            Slot(compiled("sequence", count)),
+            Slot(compiled("line_key", text), "key"),
             Slot(self.status),
             Slot(service, "always"),
             *(Slot(compiled(name, _minutes(mapping, name)), "sourced") for name in MINUTES),
@@ -60,9 +63,11 @@ class Lines:
         if not items:
             return ()
         spans: dict[str, Span] = {}
+        links = {"reference": f"Encounter/{reading.visit_id}"}, {"reference": f"Patient/{patient_id}"}
         reading.facts = facts
         numbered = [
-            self._line(position, item, kind, reading, patient_id, spans) for position, (item, kind) in enumerate(items, start=1)
+            self._line(position, item, kind, reading, patient_id, links, spans)
+            for position, (item, kind) in enumerate(items, start=1)
         ]
         reading.line_key = None
         if len(items) > 1:
@@ -79,23 +84,22 @@ class Lines:
         return tuple(lines)
 
     def _line(
-        self, position: int, item: Any, kind: str, reading: Reading, patient_id: str, spans: dict[str, Span]
+        self, position: int, item: Any, kind: str, reading: Reading, patient_id: str, links: Links, spans: dict[str, Span]
     ) -> tuple[int | None, Intervention]:
         """(sequence, line)."""
         reading.line_key = f"#{position}"  # for what is found about a line without a key
-        sequence, key = self.names.read(item, kind, reading)
-        reading.line_key = key = key or reading.line_key
         (
-            status, service, (minutes, source), (therapist, _), (assistant, _), (units, units_source),
+            sequence, key, status, service, (minutes, source), (therapist, _), (assistant, _), (units, units_source),
             performers, encounter, patient, modifiers, diagnoses,
         ) = self.facts.read(item, kind, reading)  # fmt: skip
-        if minutes is not None and minutes.span is not None:
+        if minutes is not None and minutes.span:
             spans[key] = minutes.span
         split = therapist is not None and assistant is not None
         by_assistant = self._by_assistant(performers, reading, split=split) if performers else None
         if split and minutes is not None and minutes.whole != therapist.whole + assistant.whole:
             reading.report("MP17", f"{therapist.whole} + {assistant.whole} minutes against {minutes.whole} documented")
-        _check_links(encounter, patient, reading, patient_id)
+        if (encounter, patient) != links:
+            _check_links(encounter, patient, reading, patient_id)
         start, end = self.times.read(item, kind, reading) if self.says_when else (None, None)
         return sequence, Intervention(
             line_key=key,
@@ -118,9 +122,6 @@ class Lines:
             units_source=units_source,
         )
 
-    def _service(self, raw: Any, reading: Reading) -> Service:
-        return self.services.read(raw, reading.facts, reading)
-
     def _modifiers(self, written: list[Any], reading: Reading, mapped: tuple[str, ...]) -> tuple[str, ...]:
         """The record's modifiers, then those that the mapping's entry adds; each once."""
         try:
@@ -132,6 +133,10 @@ class Lines:
 
     def _by_assistant(self, performers: list[Any], reading: Reading, *, split: bool) -> bool | None:
         """What all who performed the line agree on; None when nobody says, or when both kinds took part."""
+        if len(performers) == 1 and performers[0].__class__ is str and self.by_assistant.ready:
+            known: bool | None = self.by_assistant.ready.get(performers[0])
+            if known is not None:  # the usual shape
+                return known
         answers = set()
         try:
             for performer in performers:
@@ -168,10 +173,6 @@ class Lines:
             reading.report("MP11", f"{missing} documented services are not among the {len(items)} charge items")
 
 
-def _as_it_stands(raw: Any, _reading: Reading) -> Any:
-    return raw
-
-
 def _minutes(mapping: Mapping, name: str) -> Convert:
     spec = getattr(mapping.spec.interventions, name)
     unit, where = (spec.unit if spec else None) or "auto", f"interventions.{name}"
@@ -193,16 +194,10 @@ def _check_links(encounter: Any, patient: Any, reading: Reading, patient_id: str
         reading.report("MP09", "the line belongs to another patient", where="interventions.patient")
 
 
-_OWN_TYPES = frozenset({"Encounter/", "Patient/"})
-
-
 def _names_another(reference: Any, identity: str | None) -> bool:
     """True when a reference surely leads to another resource; one without an id in it says nothing."""
     if reference is None or identity is None:
         return False
-    written = reference.get("reference") if reference.__class__ is dict else reference
-    if written.__class__ is str and written.endswith(identity) and written[: -len(identity)] in _OWN_TYPES:
-        return False  # the usual shape
     named = values.reference_id(reference)
     return named is not None and named != identity
 

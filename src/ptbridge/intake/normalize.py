@@ -16,6 +16,7 @@ import orjson
 from ptbridge.errors import ConfigError, RecordError
 from ptbridge.intake import values
 from ptbridge.intake.compiled import CompiledMapping
+from ptbridge.intake.converts import instant, text
 from ptbridge.intake.fields import Reading, compile_field
 from ptbridge.intake.groups import (
     compile_coverages,
@@ -23,8 +24,6 @@ from ptbridge.intake.groups import (
     compile_note,
     compile_patient,
     compile_provider,
-    instant,
-    text,
 )
 from ptbridge.intake.lines import Lines
 from ptbridge.intake.papers import compile_papers
@@ -110,7 +109,7 @@ def read_visit(record: SourceRecord, compiled: FhirMapping, resources: list[Reso
         raise RecordError(
             "the Encounter names no patient.", where="Encounter.subject", fix="Link the visit to a patient in the EMR."
         )
-    reading.private = _private_words(patient)
+    reading.patient = patient
     return _visit(record, compiled, reading, visit_id, patient)
 
 
@@ -167,6 +166,8 @@ def record_resources(record: SourceRecord) -> list[Resource]:
                 f"not readable as JSON at byte {error.pos}.", where="payload", fix="Pull the record again; it may be cut off."
             ) from None
     resources = [resource for resource in _entries(document) if resource.__class__ is dict]
+    if [resource.get("resourceType") for resource in resources].count("Encounter") == 1:
+        return resources
     encounters = [resource for resource in resources if resource.get("resourceType") == "Encounter"]
     if not encounters:
         kinds = sorted({str(resource.get("resourceType"))[:40] for resource in resources}) or ["nothing"]
@@ -175,11 +176,9 @@ def record_resources(record: SourceRecord) -> list[Resource]:
             where="entry[0]",
             fix="Check which resources the connector joins.",
         )
-    if len(encounters) > 1:
-        named = [encounter for encounter in encounters if encounter.get("id") == record.record_key]
-        chosen = (named or encounters)[0]
-        resources = [resource for resource in resources if resource is chosen or resource.get("resourceType") != "Encounter"]
-    return resources
+    named = [encounter for encounter in encounters if encounter.get("id") == record.record_key]
+    chosen = (named or encounters)[0]
+    return [resource for resource in resources if resource is chosen or resource.get("resourceType") != "Encounter"]
 
 
 def _entries(document: Any) -> list[Any]:
@@ -192,13 +191,6 @@ def _entries(document: Any) -> list[Any]:
         return [document]
     entries = document.get("entry")
     return [entry.get("resource") for entry in entries if entry.__class__ is dict] if entries.__class__ is list else []
-
-
-def _private_words(patient: Patient) -> tuple[str, ...]:
-    """What no finding may repeat: names of three letters or more, numbers, the day of birth."""
-    born = patient.birth_date.isoformat() if patient.birth_date else None
-    known = (patient.id, patient.mrn, patient.family, patient.given, born, patient.phone, patient.replaced_by)
-    return tuple(word for word in known if word and len(word) >= 3)
 
 
 # ---------------------------------------------------------------- values of a visit

@@ -11,8 +11,9 @@ from datetime import date
 from typing import Any
 
 from ptbridge.intake import values
+from ptbridge.intake.converts import flag, text
 from ptbridge.intake.fields import Field, Reading, compile_field
-from ptbridge.intake.groups import Group, Item, flag, text
+from ptbridge.intake.groups import Group, Item
 from ptbridge.intake.section_source import Section, Slot
 from ptbridge.model import Accident, PlanOfCare
 from ptbridge.specs.mapping import Mapping

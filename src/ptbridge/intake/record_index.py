@@ -36,12 +36,16 @@ class RecordIndex:
     def extensions(self, node: Resource) -> dict[str, list[Resource]]:
         """A node's extensions by URL. A mapping asks one node for many, so the last node's are kept."""
         if node is not self._extended:
-            self._extended, self._extensions = node, {}
+            found: dict[str, list[Resource]] = {}
             written = node.get("extension")
             for extension in written if written.__class__ is list else ():
                 name = extension.get("url") if extension.__class__ is dict else None
                 if name.__class__ is str:
-                    self._extensions.setdefault(name, []).append(extension)
+                    if name in found:
+                        found[name].append(extension)
+                    else:
+                        found[name] = [extension]
+            self._extended, self._extensions = node, found
         return self._extensions
 
     def resolve(self, node: Any) -> Resource | None:

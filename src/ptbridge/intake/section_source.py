@@ -29,6 +29,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from ptbridge.intake.converts import as_it_stands, text
 from ptbridge.intake.fhirpath import Path, PathEvaluationError
 from ptbridge.intake.fields import Field, Reading
 from ptbridge.intake.record_index import RecordIndex, Resource
@@ -43,7 +44,8 @@ class Slot(NamedTuple):
     """A field and what is wanted of it.
 
     `value`: the first value, converted. `always`: the same, and `convert` is also asked when there is none. `sourced`:
-    (value, the path that gave it). `every`: all values of the first path that gives any, as they stand.
+    (value, the path that gave it). `every`: all values of the first path that gives any, as they stand. `key`: the value,
+    which names the line in what is found from here on; without one, the name that it has so far.
     """
 
     field: Field
@@ -53,6 +55,9 @@ class Slot(NamedTuple):
         """The slow way: what is wanted, through the field itself."""
         if self.want == "value":
             return self.field.read(item, kind, reading)
+        if self.want == "key":
+            reading.line_key = self.field.read(item, kind, reading) or reading.line_key
+            return reading.line_key
         try:
             if self.want == "every":
                 return self.field.every(item, kind, reading)
@@ -109,8 +114,8 @@ class Section:
 
 
 def _compiled(slots: Sequence[Slot], kind: str) -> _Reader:
-    text, names = source(slots, kind)
-    exec(compile(text, f"<section of {kind}>", "exec"), names)  # noqa: S102 - written here, from parsed paths alone
+    written, names = source(slots, kind)
+    exec(compile(written, f"<section of {kind}>", "exec"), names)  # noqa: S102 - written here, from parsed paths alone
     reader: _Reader = names["read"]
     return reader
 
@@ -149,7 +154,9 @@ class _Writer:
             self._every(result, number, paths)
         else:
             self._first(number, paths, several=len(field.paths) > 1, sourced=want == "sourced")
-            self._converted(result, number, slot)
+            self._converted(result, number, slot, "s" if len(paths) > 1 else repr(paths[0].text if paths else ""))
+        if want == "key" and f"read_{number}" not in self.names:
+            self._put(f"reading.line_key = {result} = {result} or reading.line_key")
 
     def _starts_here(self, path: Path) -> bool:
         if self.kind == _VISIT:
@@ -172,7 +179,12 @@ class _Writer:
             self.names[name] = path.every
             if place:
                 self._put(f"if not {result}:")
-            self._put(f"{result} = {name}(item, index)", 1 + bool(place))
+                self._put(f"{result} = {name}(item, index)", 2)
+            elif path.extension_url:
+                self.extensions = True
+                self._put(f"{result} = {name}(item, index) if {path.extension_url!r} in extensions else []")
+            else:
+                self._put(f"{result} = {name}(item, index)")
 
     def _first(self, number: int, paths: Sequence[Path], *, several: bool, sourced: bool) -> None:
         """The first value of the first path that gives any; of several paths, an empty text is none."""
@@ -186,7 +198,7 @@ class _Writer:
                 self._put(f"r = {name}(item, index)", 2)
             else:
                 self._walk(path, name)
-            if sourced:
+            if sourced and len(paths) > 1:
                 self._put(f"s = {path.text!r}", 1 + bool(place))
         if several and paths:
             self._put("if r == '':")
@@ -196,7 +208,9 @@ class _Writer:
         """Fields only: one look for each. A list on the way, or any other path, is for the path's own function."""
         if path.extension_url:
             self.extensions = True
-            self._put(f"r = value(extensions.get({path.extension_url!r}))")
+            self._put(f"r = extensions.get({path.extension_url!r})")
+            self._put("if r is not None:")
+            self._put("r = value(r)", 2)
         elif path.plain:
             before, last = self._structure(path.plain[:-1]), path.plain[-1]
             if before == "item":
@@ -216,37 +230,48 @@ class _Writer:
             before = self._structure(names[:-1])
             self._inner[names] = variable = "_".join(("n", *names))
             look = f"{before}.get({names[-1]!r})"
-            self._put(
-                f"{variable} = {look}"
-                if before == "item"
-                else f"{variable} = {look} if {before}.__class__ is dict else {before}"
-            )
+            other = "" if before == "item" else f" if {before}.__class__ is dict else {before}"
+            self._put(f"{variable} = {look}{other}")
         return self._inner[names]
 
-    def _converted(self, result: str, number: int, slot: Slot) -> None:
-        field, sourced = slot.field, slot.want == "sourced"
+    def _converted(self, result: str, number: int, slot: Slot, text_of_path: str) -> None:
+        """The raw value `r` as the field wants it, in `result`."""
+        field, want = slot.field, slot.want
         self.names |= {f"convert_{number}": field.convert, f"refuse_{number}": field.refuse, f"missing_{number}": field.missing}
-        depth = 1
-        self._put(f"{result} = {(None, '') if sourced else None!r}")
-        if slot.want != "always":
+        absent = f"missing_{number}(reading)"
+        call = f"convert_{number}(r, reading)"
+        if field.convert is as_it_stands and want == "value":
+            self._put(f"{result} = r")
+        elif want == "always":
+            if field.spec.required:
+                self._put("if r is None:")
+                self._put(absent, 2)
+            self._put(f"{result} = None")
+            self._attempt(result, number, call, 1)
+            return
+        elif field.ready is not None and want == "value":
+            self.names[f"ready_{number}"] = field.ready
+            self._put(f"{result} = ready_{number}.get(r) if r.__class__ is str else None")
+            self._put(f"if {result} is None and r is not None:")
+            self._attempt(result, number, call, 2)
+        else:
+            self._put(f"{result} = {(None, '') if want == 'sourced' else None!r}")
             self._put("if r is not None:")
-            depth = 2
-        elif field.spec.required:
+            call = f"r.strip() or None if r.__class__ is str else {call}" if field.convert is text else call
+            self._attempt(result, number, f"({call}), {text_of_path}" if want == "sourced" else call, 2)
+            if field.spec.required and want != "sourced" and not field.spec.lookup:
+                self._put("else:", 2)
+                self._put(f"if {result} is None:", 3)
+                self._put(absent, 4)
+        if field.spec.required:
             self._put("if r is None:")
-            self._put(f"missing_{number}(reading)", 2)
+            self._put(absent, 2)
+
+    def _attempt(self, result: str, number: int, call: str, depth: int) -> None:
         self._put("try:", depth)
-        converted = f"convert_{number}(r, reading)"
-        self._put(f"{result} = {f'{converted}, s' if sourced else converted}", depth + 1)
+        self._put(f"{result} = {call}", depth + 1)
         self._put("except Unreadable as error:", depth)
         self._put(f"refuse_{number}(reading, error)", depth + 1)
-        if slot.want == "always" or not field.spec.required:
-            return
-        if not sourced and not field.spec.lookup:
-            self._put("else:", depth)
-            self._put(f"if {result} is None:", depth + 1)
-            self._put(f"missing_{number}(reading)", depth + 2)
-        self._put("else:")
-        self._put(f"missing_{number}(reading)", 2)
 
 
 def _extension_value(extensions: list[Resource] | None) -> Any:

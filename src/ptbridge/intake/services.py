@@ -34,12 +34,12 @@ class ServiceTable:
         self._systems = frozenset(mapping.spec.code_systems.procedure)
         self._known: dict[tuple[Any, Any], Service] = {}
 
-    def read(self, raw: Any, facts: Callable[[str], str | None], reading: Reading) -> Service:
-        """The meaning of a CodeableConcept, Coding or text. `facts` gives a fact of the visit for `when`."""
+    def read(self, raw: Any, reading: Reading) -> Service:
+        """The meaning of a CodeableConcept, Coding or text. The reading's `facts` are for `when`."""
         key = _simple_key(raw)
         known = self._known.get(key) if key else None
         if known is None:
-            known, lasting = self._work_out(raw, facts)
+            known, lasting = self._work_out(raw, reading.facts)
             if key and lasting:
                 if len(self._known) > 20_000:  # free text as codes must not grow without end
                     self._known.clear()

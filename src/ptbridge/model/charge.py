@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ptbridge.model.finding import Finding
+from ptbridge.model.made_fast import made_fast
 from ptbridge.model.service_line import ServiceLine
 from ptbridge.model.treatment_day import TreatmentDay
 from ptbridge.model.visit import Diagnosis
 
 
+@made_fast
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exclusion:
     """A documented line that is not billed, and the rule that says so (`97035` at example 4 of the CMS manual)."""
@@ -20,6 +22,7 @@ class Exclusion:
     because: str
 
 
+@made_fast
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodedDay:
     """A treatment day's service lines before prices.
@@ -40,6 +43,7 @@ class CodedDay:
     allowed_cents: tuple[int | None, ...] = ()
 
 
+@made_fast
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge:
     """A service line with its price. Money is integer cents; `amount_cents` is the whole line's, None without a price."""
@@ -50,6 +54,7 @@ class Charge:
     amount_cents: int | None = None
 
 
+@made_fast
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PricedDay:
     """A treatment day ready for the edits."""

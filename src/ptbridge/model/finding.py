@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ptbridge.model.made_fast import made_fast
+
 
 class Severity(StrEnum):
     """FHIR OperationOutcome issue severities that ptbridge uses. Only `ERROR` holds a charge."""
@@ -14,6 +16,7 @@ class Severity(StrEnum):
     INFORMATION = "information"
 
 
+@made_fast
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One problem or remark, shaped like FHIR OperationOutcome.issue.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date
 
+from ptbridge.model.made_fast import made_fast
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
@@ -16,6 +18,7 @@ class Address:
     postal_code: str | None = field(default=None, repr=False)
 
 
+@made_fast
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
     """The person treated. `id` is the source's id; `replaced_by` is set when the source merged this record away."""
@@ -31,6 +34,7 @@ class Patient:
     replaced_by: str | None = field(default=None, repr=False)
 
 
+@made_fast
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """One insurance of the patient. `order` 1 is primary; None when the source does not say."""
@@ -48,6 +52,7 @@ class Coverage:
     period_end: date | None = None
 
 
+@made_fast
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
     """A clinician. `credential` is upper case without dots: PT, PTA, OT, OTA, SLP, MD …"""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ptbridge.model.made_fast import made_fast
+
 _NOTATION = re.compile(
     r"(?P<procedure>[A-Z0-9]{5})(?P<modifiers>(?:-[A-Z0-9]{2})*)(?: x(?P<units>-?\d+))?(?: @(?P<minutes>\d+))?"
 )
 
 
+@made_fast
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceLine:
     """Procedure, modifiers, units, minutes, diagnosis pointers, and the reasons.

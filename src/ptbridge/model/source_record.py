@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from ptbridge.model.made_fast import made_fast
 
+
+@made_fast
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRecord:
     """One visit's payload, untouched; its SHA-256 names it.

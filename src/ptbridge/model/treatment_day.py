@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 
+from ptbridge.model.made_fast import made_fast
 from ptbridge.model.people import Coverage, Patient
 from ptbridge.model.visit import Discipline, Intervention, Visit
 
 
+@made_fast
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreatmentDay:
     """All visits of one patient, one discipline, one service date, one billing provider. Units are counted here."""

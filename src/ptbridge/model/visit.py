@@ -7,6 +7,7 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from ptbridge.model.finding import Finding
+from ptbridge.model.made_fast import made_fast
 from ptbridge.model.people import Coverage, Patient, Provider
 
 
@@ -30,6 +31,7 @@ class VisitStatus(StrEnum):
     UNKNOWN = "unknown"
 
 
+@made_fast
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
     """A diagnosis in billing order. `code` is ICD-10-CM with its dot, as documented."""
@@ -60,6 +62,7 @@ class Accident:
     claim_number: str | None = field(default=None, repr=False)
 
 
+@made_fast
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intervention:
     """What the therapist recorded: one documented line. Minutes and units are separate facts and never derived here.
@@ -89,6 +92,7 @@ class Intervention:
     units_source: str = ""
 
 
+@made_fast
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
     """One encounter, normalized. `service_date` is the civil day at the clinic. Absent facts are None, never a default.

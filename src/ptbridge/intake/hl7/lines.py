@@ -66,16 +66,15 @@ class Lines:
     def read(self, transactions: Sequence[Transaction], reading: Reading, facts: Facts) -> tuple[Intervention, ...]:
         """One line for each charge that stands, in the order in which they came."""
         used: Counter[str] = Counter()
-        found = [self._line(position, one, reading, facts, used) for position, one in enumerate(transactions, start=1)]
+        reading.facts = facts
+        found = [self._line(position, one, reading, used) for position, one in enumerate(transactions, start=1)]
         reading.line_key = None
         return tuple(found)
 
-    def _line(
-        self, position: int, transaction: Transaction, reading: Reading, facts: Facts, used: Counter[str]
-    ) -> Intervention:
+    def _line(self, position: int, transaction: Transaction, reading: Reading, used: Counter[str]) -> Intervention:
         scope = transaction.scope
         reading.line_key = key = transaction.id or _key(transaction, used)
-        said = self._what(scope, reading, facts)
+        said = self._what(scope, reading)
         minutes, source = self._minutes(self.minutes[0], scope, reading)
         therapist, assistant = [self._minutes(field, scope, reading)[0] for field in self.minutes[1:]]
         if therapist is not None and assistant is not None and minutes not in (None, therapist + assistant):
@@ -98,7 +97,7 @@ class Lines:
             units_source=self.units_source if said.units is not None else "",
         )
 
-    def _what(self, scope: LineScope, reading: Reading, facts: Facts) -> Said:
+    def _what(self, scope: LineScope, reading: Reading) -> Said:
         """What the line's own fields say. Remembered unless something was reported or the visit decides with it."""
         group = scope.group
         key = (
@@ -109,7 +108,7 @@ class Lines:
         said = self._said.get(key)
         if said is None:
             before = len(reading.findings)
-            service = self.services.read(self._coding(scope), facts, reading)
+            service = self.services.read(self._coding(scope), reading)
             said = Said(
                 service,
                 self._modifiers(scope, reading, service.modifiers),

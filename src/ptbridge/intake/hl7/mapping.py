@@ -68,7 +68,7 @@ class Hl7Mapping:
         patient = self.patient.read(messages, reading)
         if patient is None:
             raise RecordError("the messages name no patient.", where="PID-3", fix="Ask the sender for PID-3 in every message.")
-        reading.private = _private_words(patient)
+        reading.patient = patient
         if patient.replaced_by:
             reading.report("MP06", "the patient's record was merged into another after this visit was sent", where="MRG-1")
         if any(seen.use == "moved" for seen in messages.messages):
@@ -175,10 +175,3 @@ def _minutes(mapping: Mapping, name: str) -> Any:
     spec = getattr(mapping.spec.visit, name)
     unit = (spec.unit if spec else None) or "auto"
     return lambda raw, reading: hl7.minutes(raw, unit, reading.zone).whole
-
-
-def _private_words(patient: Patient) -> tuple[str, ...]:
-    """What no finding may repeat: names of three letters or more, numbers, the day of birth."""
-    born = patient.birth_date.isoformat() if patient.birth_date else None
-    known = (patient.id, patient.mrn, patient.family, patient.given, born, patient.phone, patient.replaced_by)
-    return tuple(word for word in known if word and len(word) >= 3)
