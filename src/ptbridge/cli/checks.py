@@ -58,7 +58,7 @@ def all_checks(folder: Path, clinic: str | None, *, offline: bool) -> Iterator[C
         return
     subject = str(config.folder)
     yield Check(subject=subject, status="ok", what=f"config read: {', '.join(config.clinics)}")
-    for folder_check in (_permissions, _sqlite, _ledger, _disk):
+    for folder_check in (_permissions, _sqlite, _ledger, _disk, _reference):
         yield from _guarded(subject, folder_check, config)
     for spec in clinics:
         for clinic_check in (_place, _secrets, _mapping, _payers, _fees):
@@ -138,6 +138,22 @@ def _disk(config: Config) -> Iterator[Found]:
         yield warn(f"{free / 1e6:,.0f} MB free on the disk", "Make room; a full disk stops every run.")
     else:
         yield ok(f"{free / 1e9:,.1f} GB free on the disk")
+
+
+def _reference(config: Config) -> Iterator[Found]:
+    """Which of CMS's files answer for today, and until when; one line, because `ptbridge reference check` has the rest."""
+    from ptbridge.policy.reference import Reference, coverage
+
+    today = datetime.now().astimezone().date()
+    found = coverage(Reference.open(config.folder / "reference"), today)
+    told = [
+        f"{one.kind} until {one.until}" if one.until else f"{one.kind} missing" for one in found if one.state != "not_loaded"
+    ]
+    line = f"official files: {', '.join(told)}"
+    if any(one.asks_for_a_person for one in found):
+        yield warn(line, "ptbridge reference check says which to load; without one a small shipped table answers, or nothing.")
+    else:
+        yield ok(line)
 
 
 # ---------------------------------------------------------------- a clinic

@@ -25,7 +25,7 @@ _GROUP_WORDS = {"PT_SLP": "PT with SLP", "OT": "OT"}
 def add_kx(draft: Draft) -> None:
     """Propose (or add) KX on the day's therapy lines once the total with this day passes the threshold.
 
-    All therapy lines of that day get it, as CMS asked of institutional claims (MLN SE0637); for professional claims the
+    All therapy lines of that day get it, as CMS asked of institutional claims (MLN SE0637, 2006); for professional claims the
     split within the day is unverified. A line with GA, GY or GZ never does.
     """
     terms, on, known = draft.terms, draft.day.service_date, draft.known

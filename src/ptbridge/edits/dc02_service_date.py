@@ -7,7 +7,8 @@ Why it matters
 Fix
     Correct the date of the visit in the EMR. A visit that is still to come goes by itself once it has taken place.
 Source
-    X12 005010X222A1 (837P), loop 2400, DTP*472; CMS Pub. 100-04, ch. 26, section 10.4, item 24A
+    X12 005010X222A1 (837P), loop 2400, DTP*472; CMS Pub. 100-04, ch. 26, section 10.4, item 24A: a
+    date for each service (the section's contents and the item's wording were read in reprints)
 Cases (medicare_part_b)
     97110-GP x1 @15                                        -> ok
     97110-GP x1 @15 | today=2026-03-02                     -> ok

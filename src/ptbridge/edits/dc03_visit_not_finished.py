@@ -7,7 +7,8 @@ Why it matters
 Fix
     Close the visit in the EMR; it goes by itself at the next run. If it did not take place, remove its charges there.
 Source
-    HL7 FHIR R4, Encounter.status; CMS Pub. 100-04, ch. 1, section 30.3.13 (missed appointments are not a service)
+    HL7 FHIR R4, Encounter.status; CMS Pub. 100-04, ch. 1, section 30.3.13: what is charged for a missed
+    appointment is no service and is not billed to Medicare (read as pt-management.com quotes it, not in the manual itself)
 Cases (medicare_part_b)
     97110-GP x1 @15                                        -> ok
     97110-GP x1 @15 | status=in-progress                   -> the visit is in-progress; only a finished visit is billed

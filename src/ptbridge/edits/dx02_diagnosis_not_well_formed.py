@@ -7,7 +7,8 @@ Why it matters
 Fix
     Correct the diagnosis in the EMR, or the mapping that reads it.
 Source
-    ICD-10-CM official guidelines, section I.A (format and structure); 45 CFR 162.1002 (ICD-10-CM since 2015-10-01)
+    ICD-10-CM official guidelines, section I.A (format and structure); 45 CFR 162.1002 (text of paragraphs (a)
+    and (b) read; ICD-10-CM since 2015-10-01 stands in (c), unverified here)
 Cases (medicare_part_b)
     97110-GP x1 @15                                        -> ok
     97110-GP x1 @15 | diagnoses=S83.511A                   -> ok

@@ -45,6 +45,8 @@ Cases (medicare_part_b)
         -> warning: 97530 and 97110 (OT, the same date) are a pair that no modifier lifts
 Cases (commercial_midpoint)
     97150-GP x1, 97110-GP x2 @30 | pairs=97150/97110 1                 -> warning: 97150 and 97110 are a pair
+Cases (self_pay)
+    97150 x1, 97110 x2 @30 | pairs=97150/97110 1                       -> ok
 """
 
 from __future__ import annotations
@@ -64,6 +66,8 @@ NEVER_TOGETHER = "Bill the column 1 code alone; no modifier lifts this pair."
 SEPARATE = (
     "If the note shows separate minutes, add 59 or XE, XP, XS, XU to one of the two; if not, bill the column 1 code alone."
 )
+UNSET = "Whether {} applies Medicare's pairs is not known: ask, then set code_pairs"
+OWN = "payer"  # the period of a payer's own pair
 LIFTING = frozenset(PAIR_MODIFIERS)
 _LEVELS = (frozenset({"97161", "97162", "97163"}), frozenset({"97165", "97166", "97167"}))  # NC01's
 
@@ -101,12 +105,13 @@ def check(priced: PricedDay, facts: Facts) -> Iterator[Finding]:
         return
     day = _day(priced, facts)
     told: set[frozenset[str]] = set()
+    terms = facts.terms(on)
     for pair, severity in _pairs(facts, day, on):
         both = frozenset((pair.column1, pair.column2))
         if both in told or (pair.indicator and (day.lifted(pair.column1) or day.lifted(pair.column2))):
             continue
         told.add(both)
-        yield _finding(day, pair, severity)
+        yield _finding(day, pair, severity, "" if terms is None or terms.code_pairs else f". {UNSET.format(terms.payer)}")
 
 
 def _day(priced: PricedDay, facts: Facts) -> _Day:
@@ -162,14 +167,14 @@ def _own(column1: str, column2: str, indicator: int, source: str) -> PairEdit:
         indicator=indicator,
         effective=None,
         deletion=None,
-        period="payer",
+        period=OWN,
         source=f"the payer's own table: {source}",
     )
 
 
-def _finding(day: _Day, pair: PairEdit, severity: Severity) -> Finding:
+def _finding(day: _Day, pair: PairEdit, severity: Severity, unset: str) -> Finding:
     what = "a pair that no modifier lifts" if pair.indicator == 0 else "a pair and neither carries 59 or XE, XP, XS, XU"
     since = f", in force since {pair.effective}" if pair.effective else ""
     both = f"{day.named(pair.column1)} and {day.named(pair.column2)}"
-    message = f"{both} are {what}; column 1 is {pair.column1} ({pair.source}{since})"
+    message = f"{both} are {what}; column 1 is {pair.column1} ({pair.source}{since}){unset if pair.period != OWN else ''}"
     return on_day("NC03", message, SEPARATE if pair.indicator else NEVER_TOGETHER, severity)

@@ -8,7 +8,8 @@ Why it matters
 Fix
     Use the code that was valid on that date. A code that is new this year goes into the code table first.
 Source
-    CMS physician fee schedule file RVU26C (codes of 2026); HIPAA: the code set valid on the service date, 45 CFR 162.1000
+    CMS physician fee schedule file RVU26C (codes of 2026); 45 CFR 162.1000(a): code
+    sets as valid when the care is furnished (text read)
 Cases (medicare_part_b)
     97110-GP x1 @15                                        -> ok
     97710-GP x1 @15                                        -> 97710-GP x1: 97710 is not a known procedure code

@@ -7,7 +7,8 @@ Why it matters
 Fix
     Correct the NPI in the EMR (billing: in the clinic file).
 Source
-    45 CFR 162.406; CMS, "Requirements for NPI and NPI check digit" (Luhn over prefix 80840)
+    45 CFR 162.406(a): ten digits, the last a check digit (text read, 69 FR 3468); CMS, "Requirements for
+    NPI and NPI check digit" (Luhn over prefix 80840)
 Cases (medicare_part_b)
     97110-GP x1 @15                                        -> ok
     97110-GP x1 @15 | rendering=1245319598 PT              -> rendering NPI 1245319598: the check digit is wrong

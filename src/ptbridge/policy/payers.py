@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 from ptbridge.errors import ConfigError
+from ptbridge.policy.coverage_lists import CoverageList, named_file, read_list
 from ptbridge.policy.pairs import Pair, read_pair
 from ptbridge.policy.visit_pools import VisitPool, pool_problem, read_pool
 from ptbridge.specs.files import load_payer
@@ -83,6 +84,7 @@ class Policy:
     standing: str
     settings: Mapping[str, tuple[SettingEntry, ...]]
     examples: tuple[PayerExample, ...] = ()
+    lists: Mapping[str, CoverageList] = field(default_factory=dict, repr=False)  # of covered_diagnoses, by what `use` says
     _by_date: dict[date, Terms] = field(default_factory=dict, repr=False, compare=False)
 
     def setting(self, name: str, on: date) -> Setting | None:
@@ -110,10 +112,12 @@ def load_payers(folders: Sequence[Path]) -> dict[str, Policy]:
     policies: dict[str, Policy] = {}
     for folder in folders:
         specs: dict[str, tuple[Path, PayerSpec]] = {}
+        lists: dict[Path, dict[str, CoverageList]] = {}
         for path in sorted(folder.glob("*.yaml")):
             spec = load_payer(path)
             _refuse_overlaps(path, spec)
             _refuse_unknown_choices(path, spec)
+            lists[path] = _lists(path, spec)
             if spec.payer in specs:
                 raise ConfigError(
                     f"payer: {spec.payer!r} is also the name in {specs[spec.payer][0].name}; rename one",
@@ -122,7 +126,7 @@ def load_payers(folders: Sequence[Path]) -> dict[str, Policy]:
             specs[spec.payer] = path, spec
         earlier = dict(policies)
         for name in specs:
-            policies[name] = _resolve(name, specs, earlier, ())
+            policies[name] = _resolve(name, specs, earlier, lists, ())
     return policies
 
 
@@ -133,22 +137,48 @@ def shipped_payers() -> dict[str, Policy]:
 
 
 def _resolve(
-    name: str, specs: Mapping[str, tuple[Path, PayerSpec]], earlier: Mapping[str, Policy], through: tuple[str, ...]
+    name: str,
+    specs: Mapping[str, tuple[Path, PayerSpec]],
+    earlier: Mapping[str, Policy],
+    lists: Mapping[Path, dict[str, CoverageList]],
+    through: tuple[str, ...],
 ) -> Policy:
     path, spec = specs[name]
     settings: dict[str, tuple[SettingEntry, ...]] = {}
+    known_lists: dict[str, CoverageList] = {}
     if spec.extends is not None:
         if spec.extends in through:
             raise ConfigError(f"extends: {' -> '.join((*through, name, spec.extends))} is a circle; break it", where=_at(path))
         if spec.extends != name and spec.extends in specs:
-            settings |= _resolve(spec.extends, specs, earlier, (*through, name)).settings
+            base = _resolve(spec.extends, specs, earlier, lists, (*through, name))
         elif spec.extends in earlier:
-            settings |= earlier[spec.extends].settings
+            base = earlier[spec.extends]
         else:
             known = ", ".join(sorted({*specs, *earlier} - {name}))
             raise ConfigError(f"extends: no payer {spec.extends!r}. Known payers: {known}.", where=_at(path))
-    settings |= spec.settings
-    return Policy(name=name, title=spec.title, standing=spec.standing, settings=settings, examples=spec.examples)
+        settings |= base.settings
+        known_lists |= base.lists
+    return Policy(
+        name=name,
+        title=spec.title,
+        standing=spec.standing,
+        settings=settings | spec.settings,
+        examples=spec.examples,
+        lists=known_lists | lists[path],
+    )
+
+
+def _lists(path: Path, spec: PayerSpec) -> dict[str, CoverageList]:
+    """The coverage lists that the file names, read from beside it."""
+    uses = [entry.use for entry in spec.settings.get("covered_diagnoses", ())]
+    return {use: read_list(path.parent / named) for use in uses if (named := named_file(use)) is not None}
+
+
+def _covered(policy: Policy, use: str | None) -> CoverageList:
+    """Covered diagnoses by procedure, from the named list or from the setting itself."""
+    if use is not None and use in policy.lists:
+        return policy.lists[use]
+    return {first: tuple(rest) for first, *rest in map(str.split, _words(use or ""))}
 
 
 def _at(path: Path) -> str:
@@ -188,7 +218,7 @@ def _problem(name: str, use: str) -> str | None:
         return next((problem for word in _words(use) if (problem := pool_problem(word))), None)
     if name == "own_pairs":
         return next((problem for item in _words(use) if (problem := _pair_problem(item))), None)
-    if name == "covered_diagnoses" and any(len(item.split()) < 2 for item in _words(use)):
+    if name == "covered_diagnoses" and named_file(use) is None and any(len(item.split()) < 2 for item in _words(use)):
         return f"{use!r} needs the beginnings of diagnoses after each code, such as `G0283 M17 M25.5`"
     if name == "invalid_codes" and any(len(item.split(maxsplit=1)) != 2 for item in _words(use)):
         return f"{use!r} needs what to do after each code, such as `97014 report G0283 instead`"
@@ -244,7 +274,7 @@ def _terms(policy: Policy, on: date) -> Terms:
         supervising_npi=use("supervising_npi"),
         authorization=use("authorization"),
         visit_limits=tuple(map(read_pool, words("visit_limits"))),
-        covered_diagnoses={first: tuple(rest) for first, *rest in map(str.split, words("covered_diagnoses"))},
+        covered_diagnoses=_covered(policy, use("covered_diagnoses")),
         x_modifiers=use("x_modifiers"),
         accident_kind=use("accident_kind"),
         kx=use("kx"),

@@ -37,7 +37,8 @@ SETTINGS = {
     "supervising_npi": "required or none: on a visit that an assistant treated",
     "authorization": "required or none: an authorization number on the visit",
     "visit_limits": "comma-separated pools of a plan year, with disciplines and visits: therapy PT OT 60, speech SLP 30 soft",
-    "covered_diagnoses": "comma-separated codes, each with the beginnings of its covered diagnoses: G0283 M17 M25.5",
+    "covered_diagnoses": "comma-separated codes, each with the beginnings of its covered diagnoses: G0283 M17 M25.5;"
+    " or a list beside this file: file lists/a57067.csv",
     "x_modifiers": "accepted or rejected: XE, XP, XS, XU in the place of 59",
     "accident_kind": "employment, auto or none: which accident every claim to this payer is about",
     "note_signature": "required or none",
