@@ -175,13 +175,14 @@ class DestinationInfo:
     """What a destination file declares as `INFO`.
 
     `needs` names the fields of the clinic file's `destination` that it cannot do without; `options` are the optional
-    settings, each with its help.
+    settings, each with its help. `requests_per_second`: the platform's own limit, kept when the clinic file gives none.
     """
 
     name: str
     summary: str
     needs: tuple[str, ...]
     options: Mapping[str, str] = field(default_factory=dict)
+    requests_per_second: float = 0
 
 
 class Destination(Protocol):

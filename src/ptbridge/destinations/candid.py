@@ -26,6 +26,7 @@ INFO = DestinationInfo(
     name="candid",
     summary="Sends each treatment day to Candid Health, as a charge capture or as an encounter, and reads its claims' news.",
     needs=("base_url",),
+    requests_per_second=90,  # of 1000 in any 10 seconds from one address, for all who share it
     options={
         "way": "charge_captures (default), or encounters: claims at once",
         "find_lag_seconds": "how long after taking a charge Candid may still say that it is not there (default 0)",

@@ -127,11 +127,11 @@ async def open_destination(config: Config, spec: ClinicSpec, *, run_id: str) -> 
         async with _over_sftp(config, spec, run_id) as over_the_line:
             yield over_the_line
         return
-    http = None
+    http, module = None, destination_module(chosen.platform)
     if chosen.base_url.startswith(("http://", "https://")):  # any other address is the platform's own to open
-        http = http_client(config, chosen.base_url, chosen.auth, chosen.requests_per_second, chosen.in_flight + 2)
+        rate = chosen.requests_per_second or module.INFO.requests_per_second
+        http = http_client(config, chosen.base_url, chosen.auth, rate, chosen.in_flight + 2)
     folder = config.path(chosen.folder) if chosen.folder else None
-    module = destination_module(chosen.platform)
     destination: Destination = module.build(
         chosen,
         http=http,

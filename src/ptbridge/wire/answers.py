@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import orjson
 
@@ -24,6 +24,14 @@ class Authorizer(Protocol):
 
     async def close(self) -> None:
         """Close what it opened."""
+
+
+@runtime_checkable
+class FormCredential(Protocol):
+    """An authorizer whose proof is a field of each form, not a header."""
+
+    def form_fields(self) -> dict[str, str]:
+        """Name and value of each field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

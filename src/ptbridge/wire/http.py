@@ -20,7 +20,7 @@ from tenacity import AsyncRetrying, RetryCallState, RetryError, retry_if_excepti
 
 from ptbridge import __version__
 from ptbridge.errors import OutcomeUnknown, PeerRefused, PeerUnavailable
-from ptbridge.wire.answers import Authorizer, Limits, Response, Timeouts
+from ptbridge.wire.answers import Authorizer, FormCredential, Limits, Response, Timeouts
 from ptbridge.wire.egress import Admitted, EgressRule, Origin, shown_url
 from ptbridge.wire.inflate import BadEncoding, BodyReader, TooLarge
 from ptbridge.wire.pacing import Clock, RateLimiter, RetryPolicy, http_date_seconds, retry_after_seconds
@@ -87,6 +87,11 @@ class HttpClient:
     def origin(self) -> Origin:
         """The configured origin: the only place that credentials go to."""
         return self.egress.base
+
+    @property
+    def form_fields(self) -> dict[str, str]:
+        """What the credential adds to every form, for platforms that take their key there; send it to this client only."""
+        return self._authorizer.form_fields() if isinstance(self._authorizer, FormCredential) else {}
 
     async def __aenter__(self) -> Self:
         return self

@@ -31,6 +31,7 @@ from ptbridge.wire.token_endpoint import TokenEndpoint, json_object
 __all__ = [
     "AuthSettings",
     "ClientSecret",
+    "FormKey",
     "NoAuth",
     "PrivateKeyJwt",
     "StaticBearer",
@@ -49,7 +50,15 @@ _MARGIN_SECONDS = 60.0
 _MARGIN_SHARE = 0.2  # of a token's life, for those that live shorter than five minutes
 _OAUTH_ERROR = re.compile(r"[a-z_]{1,40}")
 _PASSING_ERRORS = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
-_METHODS = ("none", "bearer", "client_secret_basic", "client_secret_post", "private_key_jwt")
+_METHODS = (
+    "none",
+    "bearer",
+    "form_key",
+    "client_secret_basic",
+    "client_secret_post",
+    "client_secret_json",
+    "private_key_jwt",
+)
 _CLOCK_ERRORS = frozenset({"invalid_client", "invalid_grant", "invalid_request"})
 
 
@@ -83,6 +92,19 @@ class StaticBearer(NoAuth):
     async def headers(self, method: str, url: str) -> dict[str, str]:
         """The token, as it was given."""
         return {"authorization": f"Bearer {self._token}"}
+
+
+class FormKey(NoAuth):
+    """A key that goes with every request as the form field `AccountKey` (Claim.MD). Whoever makes the form asks for it."""
+
+    credential = "the account key of the clinic file"
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def form_fields(self) -> dict[str, str]:
+        """The field, for a form that goes to the configured origin only."""
+        return {"AccountKey": self._key}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +212,10 @@ class _TokenAuthorizer(ABC):
 
 
 class ClientSecret(_TokenAuthorizer):
-    """client_id and secret, as HTTP Basic (`style="basic"`) or in the form (`"post"`)."""
+    """client_id and secret, as HTTP Basic (`style="basic"`) or in the form (`"post"`).
+
+    `"json"`: both in a JSON object and nothing else, as Candid documents its token endpoint.
+    """
 
     def __init__(
         self, client_id: str, secret: str, *, endpoint: TokenEndpoint, scopes: Sequence[str] = (), style: str = "basic"
@@ -198,6 +223,12 @@ class ClientSecret(_TokenAuthorizer):
         super().__init__(endpoint, scopes)
         self._client_id, self._secret, self._style = client_id, secret, style
         self.credential = f"client {client_id} with its secret ({style})"
+
+    async def _ask(self) -> Response:
+        if self._style == "json":
+            proof = {"client_id": self._client_id, "client_secret": self._secret}
+            return await self._endpoint.post(proof, {}, as_json=True)
+        return await super()._ask()
 
     def _proof(self, token_url: str) -> tuple[dict[str, str], dict[str, str]]:
         if self._style == "post":
@@ -269,7 +300,7 @@ class AuthSettings(Protocol):
 
     @property
     def method(self) -> str:
-        """none, bearer, client_secret_basic, client_secret_post, private_key_jwt."""
+        """One of _METHODS."""
 
     @property
     def token_url(self) -> str | None:
@@ -314,6 +345,8 @@ def authorizer_from(
         return NoAuth()
     if auth.method == "bearer":
         return StaticBearer(_needed(secret, "secret", auth.method))
+    if auth.method == "form_key":
+        return FormKey(_needed(secret, "secret", auth.method))
     if auth.method not in _METHODS:
         raise ConfigError(f"auth.method is {auth.method!r}. Known methods: {', '.join(_METHODS)}.")
     client_id = _needed(auth.client_id, "client_id", auth.method)

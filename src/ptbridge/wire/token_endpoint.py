@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+import orjson
+
 from ptbridge.errors import OutcomeUnknown, PeerRefused, PeerUnavailable
 from ptbridge.wire.answers import Response
 from ptbridge.wire.egress import EgressRule, Origin, shown_url
@@ -63,13 +65,13 @@ class TokenEndpoint:
             )
         return found
 
-    async def post(self, form: Mapping[str, str], headers: Mapping[str, str]) -> Response:
-        """One token request. Raises PeerUnavailable without an answer; any answer is returned."""
-        sent = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json", **headers}
+    async def post(self, form: Mapping[str, str], headers: Mapping[str, str], *, as_json: bool = False) -> Response:
+        """One token request, as a form or as JSON. Raises PeerUnavailable without an answer; any answer is returned."""
+        kind = "application/json" if as_json else "application/x-www-form-urlencoded"
+        content = orjson.dumps(form) if as_json else urlencode(form).encode("ascii")
+        sent = {"content-type": kind, "accept": "application/json", **headers}
         try:
-            return await self.http.exchange(
-                "POST", await self.url(), headers=sent, content=urlencode(form).encode("ascii"), return_refusal=True
-            )
+            return await self.http.exchange("POST", await self.url(), headers=sent, content=content, return_refusal=True)
         except OutcomeUnknown as error:  # a token that nobody received does no harm: asking again is safe
             raise PeerUnavailable(str(error)) from None
 
