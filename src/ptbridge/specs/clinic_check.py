@@ -21,6 +21,8 @@ AUTH_METHODS: dict[str, tuple[str, ...]] = {
     "bearer": ("secret",),
     "client_secret_basic": ("client_id", "secret"),
     "client_secret_post": ("client_id", "secret"),
+    "client_secret_json": ("client_id", "secret"),
+    "form_key": ("secret",),
     "private_key_jwt": ("client_id", "private_key"),
     "ssh_key": ("user", "private_key", "host_keys"),
     "ssh_password": ("user", "secret", "host_keys"),
