@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any
 
+from ptbridge.errors import PeerError
+from ptbridge.jobs.columns import EVERY_DAY, Walk
 from ptbridge.jobs.peers import open_destination
+from ptbridge.jobs.schedule import Unseen, unseen_appointments
 from ptbridge.jobs.standing import clinic_names
 from ptbridge.ledger import Ledger
 from ptbridge.ports import Destination
+from ptbridge.specs.clinic import ClinicSpec
 from ptbridge.specs.config import Config
 
 Live = dict[str, tuple[int, int]]  # reference -> (units, cents)
@@ -17,19 +22,61 @@ Live = dict[str, tuple[int, int]]  # reference -> (units, cents)
 DAYS_AFTER_A_RUN = 31  # a run asks about the service dates it sent, when they are not more than a month apart
 
 
-def reconcile(config: Config, clinic: str | None = None) -> dict[str, Any]:
-    """Per clinic: what should be live at the biller against what it says it has."""
-    found: dict[str, Any] = {}
+def reconcile(
+    config: Config, clinic: str | None = None, since: date | None = None, until: date | None = None, schedule: bool = True
+) -> dict[str, Any]:
+    """Per clinic: from the visits that should bill to the claims that were made, then the biller's own list against ours.
+
+    `since` and `until` bound the service dates (both included). `schedule` asks the EMR for its appointments too. Reads only.
+    Keys: `columns`, `gaps`, `aged`, `by_owner`, `should_not_bill` (jobs/columns.py); `agrees` (None: cannot be asked), `ours`,
+    `theirs`, `differences`; `orphan_news`; `errors` about an EMR that is away. Raises PeerError when the biller is away.
+    """
+    dates = (since.isoformat() if since else EVERY_DAY[0], until.isoformat() if until else EVERY_DAY[1])
     with Ledger.open(config.state, write=False) as ledger:
-        for name in clinic_names(config, clinic):
-            dates = ledger.accounts.live_dates(name)
-            found[name] = asyncio.run(_ask(config, ledger, name, dates)) if dates else compare({}, {}, set())
-    return found
+        names = clinic_names(config, clinic)
+        return {name: asyncio.run(_Clinic(config, ledger, name, dates).reconciled(schedule)) for name in names}
 
 
-async def _ask(config: Config, ledger: Ledger, name: str, dates: tuple[str, str]) -> dict[str, Any]:
-    async with open_destination(config, config.clinics[name], run_id="reconcile") as destination:
-        return await agreement(ledger, destination, name, dates)
+@dataclass(frozen=True, slots=True)
+class _Clinic:
+    """One clinic's reconcile."""
+
+    config: Config
+    ledger: Ledger
+    name: str
+    dates: tuple[str, str]
+
+    async def reconciled(self, schedule: bool) -> dict[str, Any]:
+        spec, ledger = self.config.clinics[self.name], self.ledger
+        today = datetime.now(self.config.time_zone(spec)).date()
+        errors: list[str] = []
+        unseen = await self._unseen(spec, today, errors) if schedule else None
+        async with open_destination(self.config, spec, run_id="reconcile") as destination:
+            compared = await agreement(ledger, destination, self.name, self._asked(today))
+        walk = Walk(
+            ledger=ledger,
+            clinic=self.name,
+            today=today,
+            tells=ledger.columns.tells(self.name, spec.destination.platform),
+            dates=self.dates,
+            unseen=unseen,
+        )
+        return {**walk.told(), **compared, "orphan_news": ledger.answers.orphans(self.name), "errors": errors}
+
+    async def _unseen(self, spec: ClinicSpec, today: date, errors: list[str]) -> list[Unseen] | None:
+        try:
+            return await unseen_appointments(self.config, self.ledger, spec, today, self.dates)
+        except PeerError as error:
+            errors.append(f"the schedule could not be asked: {error}")
+            return None
+
+    def _asked(self, today: date) -> tuple[str, str]:
+        """The service dates that the biller is asked about: ours and a month on either side, for what only it has."""
+        live = self.ledger.accounts.live_dates(self.name) or (today.isoformat(), today.isoformat())
+        margin = timedelta(days=DAYS_AFTER_A_RUN)
+        first = min(date.fromisoformat(live[0]), today) - margin
+        last = max(date.fromisoformat(live[1]), today) + margin
+        return max(first.isoformat(), self.dates[0]), min(last.isoformat(), self.dates[1])
 
 
 async def agreement_after(ledger: Ledger, destination: Destination, clinic: str, run_id: int) -> dict[str, Any] | None:
@@ -52,7 +99,7 @@ def compare(ours: Live, theirs: Live | None, waiting: set[str]) -> dict[str, Any
     if theirs is None:
         return {"agrees": None, "ours": _totals(ours), "theirs": None, "differences": []}
     differences = [
-        {"reference": reference, "ours": ours.get(reference), "theirs": theirs.get(reference), "why": why}
+        {"reference": reference, "ours": ours.get(reference), "theirs": theirs.get(reference), "why": why, **_STEP[why]}
         for reference in sorted(ours.keys() | theirs.keys())
         if (why := _difference(ours.get(reference), theirs.get(reference), reference in waiting))
     ]
@@ -70,8 +117,17 @@ def _totals(live: Live) -> dict[str, int]:
 def _difference(mine: tuple[int, int] | None, theirs: tuple[int, int] | None, waits: bool) -> str:
     if mine == theirs or waits:
         return ""
-    if theirs is None:
-        return "missing at the biller: it was accepted and is not there now"
-    if mine is None:
-        return "only at the biller: this ledger has no live charge of that reference"
-    return "units or amount differ"
+    return _MISSING if theirs is None else _FOREIGN if mine is None else _CHANGED
+
+
+_MISSING = "missing at the biller: it was accepted and is not there now"
+_FOREIGN = "only at the biller: this ledger has no live charge of that reference"
+_CHANGED = "units or amount differ"
+_STEP = {
+    _MISSING: {"owner": "biller", "do": "Ask the biller who took it out; ptbridge explain shows when it was accepted."},
+    _FOREIGN: {
+        "owner": "biller",
+        "do": "Ask the biller where it comes from; a charge that nobody documented must not be paid.",
+    },
+    _CHANGED: {"owner": "biller", "do": "Ask the biller who changed it; ptbridge explain shows what was accepted."},
+}

@@ -27,6 +27,7 @@ from ptbridge.jobs.kit import build_kit, fingerprint
 from ptbridge.jobs.log_file import log_to
 from ptbridge.jobs.peers import open_destination, open_source
 from ptbridge.jobs.report_data import RunReport
+from ptbridge.jobs.restored import settle_restored
 from ptbridge.jobs.worklist import reopen
 from ptbridge.ledger import DayRow, KnownVisit, Ledger, Verdict, Whose, patient_key_of
 from ptbridge.model import SourceRecord, TreatmentDay
@@ -262,6 +263,8 @@ class Run:
             judged = self._judge(kit)
             if self.dry_run:
                 return None
+            if await settle_restored(self.ledger, destination, spec.clinic, spec.destination.platform, kit.today):
+                judged += self._judge(kit)
             delivered = await deliver(
                 self.ledger.outbox(spec.clinic, spec.destination.platform),
                 destination,

@@ -6,13 +6,15 @@ from ptbridge.ledger.database import patient_key, patient_key_of
 from ptbridge.ledger.days import UNDONE, BilledLine, DayRow, Decision, LiveCharge, Verdict, shown_lines
 from ptbridge.ledger.ledger import Ledger
 from ptbridge.ledger.patients import OtherDay, Whose
+from ptbridge.ledger.verify import Checked
 from ptbridge.ledger.visits import KnownVisit, StoredVisit
 
 __all__ = [
     "COUNTS",
     "UNDONE",
-    "BilledLine",
     "Answers",
+    "BilledLine",
+    "Checked",
     "DayRow",
     "Decision",
     "KnownVisit",
@@ -20,11 +22,11 @@ __all__ = [
     "LiveCharge",
     "Opening",
     "OtherDay",
-    "StoredVisit",
-    "Use",
     "Recorded",
     "Refusal",
     "RefusedPart",
+    "StoredVisit",
+    "Use",
     "Verdict",
     "Whose",
     "patient_key",

@@ -405,6 +405,7 @@ def _bytes(value: apsw.SQLiteValue) -> bytes:
     assert isinstance(value, bytes)
     return value
 
+
 def _range(reference: str | None) -> tuple[str, str]:
     """The references that a given one can stand for, as a range: itself, or those that start with it where it was cut."""
     if not reference:

@@ -12,6 +12,7 @@ from ptbridge.ledger import database
 from ptbridge.ledger.accounts import Accounts
 from ptbridge.ledger.answers import Answers
 from ptbridge.ledger.authorizations import Authorizations
+from ptbridge.ledger.columns import Columns
 from ptbridge.ledger.days import Days
 from ptbridge.ledger.export import Export
 from ptbridge.ledger.history import History
@@ -31,7 +32,7 @@ def utc_now() -> datetime:
 
 class Ledger:
     """Open with `Ledger.open`; use as a context manager. Parts: `visits`, `days`, `outbox(...)`, `history`, `accounts`,
-    `answers`, `authorizations`, `patients`.
+    `answers`, `authorizations`, `columns`, `patients`.
     """
 
     def __init__(self, connection: database.LedgerConnection, folder: Path, now: Now, lock: database.WriterLock | None) -> None:
@@ -44,6 +45,7 @@ class Ledger:
         self.days = Days(connection, self.history)
         self.accounts = Accounts(connection)
         self.answers = Answers(connection, self.history)
+        self.columns = Columns(connection)
         self.authorizations = Authorizations(connection, self.history)
         self.patients = Patients(connection, self.authorizations)
         self.restored = Restored(connection, self.history)

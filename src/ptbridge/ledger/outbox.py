@@ -11,15 +11,17 @@ from ptbridge.ledger.history import History
 from ptbridge.model import Disposition, Frequency, Submission
 from ptbridge.ports import OutboxItem, Outcome
 
-_DUE = """
+_ITEM = """
 SELECT id, key, reference, order_key, revision, frequency, body, media_type, service_date, lines, units, amount_cents,
        state, attempts, first_attempt_at, queued_at, last_attempt_at
 FROM submission s
+"""
+_DUE = f"""{_ITEM}
 WHERE clinic = ? AND destination = ? AND state IN ('queued', 'in-doubt') AND next_at <= ?
   AND NOT EXISTS (SELECT 1 FROM submission e WHERE e.clinic = s.clinic AND e.order_key = s.order_key AND e.id < s.id
                   AND e.state IN ('queued', 'sending', 'in-doubt'))
 ORDER BY next_at, id LIMIT ?
-"""
+"""  # noqa: S608
 
 
 class LedgerOutbox:
@@ -45,6 +47,11 @@ class LedgerOutbox:
     def due(self, *, now: float, limit: int) -> list[OutboxItem]:
         """The oldest waiting item of each order key whose time has come, oldest first; never one that is being sent."""
         return [self._item(row) for row in self._connection.execute(_DUE, (self._clinic, self._destination, now, limit))]
+
+    def item(self, id_: int) -> OutboxItem:
+        """One submission of this outbox by row id."""
+        (row,) = self._connection.execute(f"{_ITEM} WHERE id = ? AND clinic = ?", (id_, self._clinic))
+        return self._item(row)
 
     def _item(self, row: tuple[apsw.SQLiteValue, ...]) -> OutboxItem:
         (id_, key, reference, order_key, revision, frequency, body, media_type, service_date, lines, units, cents) = row[:12]
