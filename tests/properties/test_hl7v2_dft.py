@@ -85,7 +85,7 @@ def days(draw, text=names):
 
 @st.composite
 def visit(draw, text, visit_id):
-    people = optional(st.builds(Provider, npi=optional(st.just("1558395212")), name=optional(text), credential=st.just("PT")))
+    people = optional(st.builds(Provider, npi=optional(st.just("1558395210")), name=optional(text), credential=st.just("PT")))
     patient = Patient(
         id=draw(text),
         mrn=draw(text),

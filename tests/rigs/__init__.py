@@ -92,8 +92,8 @@ def a_day(units: int = 2, *, bare: bool = False) -> PricedDay:
         service_date=date(2026, 11, 2),
         patient=Patient(id="PIDQXZ1") if bare else patient,
         coverages=() if bare else (coverage,),
-        rendering=None if bare else Provider(npi="1558395212", name="Pat Therapist", credential="PT"),
-        referring=None if bare else Provider(npi="1477550012", credential="MD"),
+        rendering=None if bare else Provider(npi="1558395210", name="Pat Therapist", credential="PT"),
+        referring=None if bare else Provider(npi="1477550010", name="Dana Referrer", credential="MD"),
         place_of_service=None if bare else "11",
         authorization_number=None if bare else "AUTHQXZ9",
     )

@@ -68,9 +68,10 @@ class DropFolder:
     """One clinic's part of a folder; it has one writer (the ledger's lock sees to that). Created by the first write."""
 
     def __init__(self, path: Path, clinic: str, *, ending: str = ".csv") -> None:
-        self.path = path
+        self.path, self.clinic = path, clinic
         self._ending = ending
-        self._ours = path / _OURS / clinic
+        self.shared = path / _OURS  # of all clinics that drop into this folder
+        self._ours = self.shared / clinic
         self._by_key: dict[str, Receipt] | None = None
 
     def free_name(self, stem: str) -> str:
@@ -82,13 +83,14 @@ class DropFolder:
             number += 1
         return name
 
-    def prepare(self, receipt: Receipt, content: bytes, control_totals: bytes) -> None:
+    def prepare(self, receipt: Receipt, content: bytes, control_totals: bytes | None) -> None:
         """Write file and control totals, the file without its name yet. Raises OSError: then nothing happened."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._ours.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._sweep()
         _write(self._unnamed(receipt), content)
-        _write_whole(self.path / f"{receipt.file.removesuffix(self._ending)}.totals.json", control_totals)
+        if control_totals is not None:
+            _write_whole(self.path / f"{receipt.file.removesuffix(self._ending)}.totals.json", control_totals)
 
     def commit(self, receipt: Receipt) -> None:
         """Receipt, then name. Once the receipt is durable the file is certain to get its name, now or after a crash.
@@ -140,6 +142,12 @@ class DropFolder:
         return self._ours / f"{receipt.file}.part"
 
 
+def clinics_of(path: Path) -> list[DropFolder]:
+    """Every clinic's part of a folder, to read receipts from."""
+    ours = path / _OURS
+    return [DropFolder(path, part.name) for part in sorted(ours.iterdir()) if part.is_dir()] if ours.is_dir() else []
+
+
 class FileDrop:
     """One run's way into a drop folder: a file, its receipt, and what the receipts tell. For any platform that takes files."""
 
@@ -148,7 +156,7 @@ class FileDrop:
         self._stem = f"ptbridge-{plain(clinic)}-{plain(run_id)}"
 
     def drop(
-        self, submissions: Sequence[Submission], content: bytes, control_totals: Callable[[Receipt], bytes]
+        self, submissions: Sequence[Submission], content: bytes, control_totals: Callable[[Receipt], bytes] | None = None
     ) -> Acknowledgement:
         """Write one file that holds all of them; returns only when it is on the disk under its name.
 
@@ -160,7 +168,7 @@ class FileDrop:
                 sha256=sha256(content).hexdigest(),
                 entries=tuple(Entry.of(one) for one in submissions),
             )
-            self.folder.prepare(receipt, content, control_totals(receipt))
+            self.folder.prepare(receipt, content, control_totals(receipt) if control_totals else None)
         except OSError as error:
             raise PeerUnavailable(f"{self.folder.path}: {_trouble(error)} Nothing was dropped.") from None
         try:

@@ -17,7 +17,7 @@ import os
 import posixpath
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from ptbridge.errors import OutcomeUnknown, PeerError
 from ptbridge.model import Acknowledgement, Disposition, PricedDay, Submission
@@ -39,8 +39,18 @@ _OPTIONAL: tuple[tuple[type, str], ...] = (
 )
 
 
+@runtime_checkable
+class OnServer(Protocol):
+    """A platform that has more to do with the server than to leave files there, such as to read answers from it."""
+
+    def over_sftp(self, server: SftpServer, ours: Path) -> None:
+        """Told once, before the first call. `ours` is a folder of all clinics that send from here."""
+
+
 def over_sftp(inner: Destination, server: SftpServer, remote: str, outbound: Path) -> Destination:
     """`inner`, which drops its files into `outbound`, with `remote` on the server as the folder that the biller reads."""
+    if isinstance(inner, OnServer):
+        inner.over_sftp(server, outbound.parent)
     can = {name: _passed_on(name) for kind, name in _OPTIONAL if isinstance(inner, kind)}
     made: Destination = type("SftpDrop", (SftpDrop,), can)(inner, server, remote, outbound)
     return made

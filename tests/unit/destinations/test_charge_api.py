@@ -180,7 +180,7 @@ def test_two_rendering_providers_go_to_their_lines():
 
     document = asyncio.run(body())
     assert "rendering_provider" not in document
-    assert [line["rendering_provider"]["npi"] for line in document["lines"]] == ["1558395212", "1063475551"]
+    assert [line["rendering_provider"]["npi"] for line in document["lines"]] == ["1558395210", "1063475551"]
 
 
 @pytest.mark.parametrize("hours", ["a day", "-1", "", "1e3", "."])

@@ -1,0 +1,261 @@
+"""A treatment day's claims: the loops from 2000A to the last 2400, without envelope, the same bytes for the same day.
+
+One day is one claim, unless it has more than 50 lines, its lines point to more than 12 diagnoses, or it stands under several
+authorizations (a claim carries one). Names of ours, for the day's reference `pt-` and 24 hexadecimal characters:
+
+    CLM01   the reference's first 15 hexadecimal characters in capitals, then two letters: which claim, and
+            of how many (AA: the only one)
+    REF*6R  the reference itself, `-`, and the place of the line in the day, from 1
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ptbridge.destinations._x12_facts import agreed_authorization, agreed_place, day_facts, people, place_code, text
+from ptbridge.destinations._x12_rows import missing, segments
+from ptbridge.destinations._x12_tables import (
+    CLAIM,
+    DAY,
+    FACTS,
+    LINE,
+    MOST_CLAIMS,
+    MOST_DIAGNOSES,
+    MOST_LINES,
+    MOST_MODIFIERS,
+    MOST_POINTERS,
+    TRANSACTION,
+)
+from ptbridge.destinations._x12_text import COMPONENT, ELEMENT, SEGMENT, amount, diagnosis
+from ptbridge.model import Charge, Finding, Frequency, PricedDay, Visit
+from ptbridge.specs.clinic import BillingProviderSpec, ClaimsSpec
+
+_OURS = re.compile(r"pt-([0-9a-f]{24})")
+_LONGEST_LINE_CONTROL = 30
+_DAY_PART = 15  # characters of CLM01 that name the day
+
+
+@dataclass(slots=True)
+class Claim:
+    """The part of a day that goes into one CLM: charges with their place in the day, and the positions of their diagnoses."""
+
+    lines: list[tuple[int, Charge]] = field(default_factory=list)
+    diagnoses: set[int] = field(default_factory=set)
+
+    def has_room(self, charge: Charge) -> bool:
+        """Whether one more line fits."""
+        together = self.diagnoses | set(charge.line.diagnosis_pointers)
+        return len(self.lines) < MOST_LINES and len(together) <= MOST_DIAGNOSES
+
+    def add(self, number: int, charge: Charge) -> None:
+        """One more line."""
+        self.lines.append((number, charge))
+        self.diagnoses |= set(charge.line.diagnosis_pointers)
+
+
+# ---------------------------------------------------------------- names
+
+
+def day_name(reference: str) -> str:
+    """The part of CLM01 that names the day. A reference that is not of our usual form is hashed first."""
+    match = _OURS.fullmatch(reference)
+    whole = match[1] if match else hashlib.sha256(reference.encode()).hexdigest()
+    return whole[:_DAY_PART].upper()
+
+
+def patient_control_number(reference: str, claim: int, claims: int) -> str:
+    """CLM01 of the n-th claim (from 1) of a day in so many claims: 17 characters."""
+    return f"{day_name(reference)}{chr(64 + claim)}{chr(64 + claims)}"
+
+
+def line_control_number(reference: str, number: int) -> str:
+    """REF*6R of a line of the day; with the day's short name where the whole reference would be too long."""
+    text = f"{reference.upper()}-{number}"
+    return text if len(text) <= _LONGEST_LINE_CONTROL else f"{day_name(reference)}-{number}"
+
+
+# ---------------------------------------------------------------- splitting
+
+
+@dataclass(slots=True)
+class _Claim:
+    """The part of a day that goes into one CLM: the places of its lines, and of their diagnoses, in the day (from 1)."""
+
+    lines: list[int] = field(default_factory=list)
+    diagnoses: set[int] = field(default_factory=set)
+
+
+def _split(charges: Sequence[Charge], authorizations: Sequence[str], diagnoses: int) -> list[_Claim]:
+    """Lines by authorization in the order of the day, then by what fits. Diagnoses that no line points to go along where
+    there is room."""
+    groups: dict[str, list[_Claim]] = {}
+    for number, (charge, authorization) in enumerate(zip(charges, authorizations, strict=True), start=1):
+        claims = groups.setdefault(authorization, [_Claim()])
+        pointed = set(charge.line.diagnosis_pointers)
+        if len(claims[-1].lines) == MOST_LINES or len(claims[-1].diagnoses | pointed) > MOST_DIAGNOSES:
+            claims.append(_Claim())
+        claims[-1].lines.append(number)
+        claims[-1].diagnoses |= pointed
+    found = [claim for claims in groups.values() for claim in claims]
+    for position in range(1, diagnoses + 1):
+        for claim in found:
+            if len(claim.diagnoses) < MOST_DIAGNOSES:
+                claim.diagnoses.add(position)
+    return found
+
+
+# ---------------------------------------------------------------- writing
+
+
+class DayClaims:
+    """A day on its way into claims: `lacks` says why it cannot be written, `written` writes it."""
+
+    def __init__(self, priced: PricedDay, billing: BillingProviderSpec, claims: ClaimsSpec) -> None:
+        day, self._charges = priced.day, priced.charges
+        self._facts = facts = day_facts(day, billing, claims)
+        self._codes = [facts.read("diagnoses", one.code, diagnosis) for one in priced.coded.diagnoses]
+        visits = [_visit_of(charge, day.visits) for charge in priced.charges]
+        distinct = {visit.visit_id: people(day, visit, facts) for visit in visits}
+        if {person.get("rendering", {}).get("rendering_npi") for person in distinct.values()} == {billing.npi}:
+            for person in distinct.values():
+                del person["rendering"]  # 2310B says who rendered where the billing provider did not
+        self._people = [distinct[visit.visit_id] for visit in visits]
+        self._places = [facts.read("place", visit.place_of_service or agreed_place(day), place_code) for visit in visits]
+        authorizations = [
+            facts.read("authorization", visit.authorization_number or agreed_authorization(day), text(50)) for visit in visits
+        ]
+        self._authorizations = authorizations
+        self._claims = _split(priced.charges, authorizations, len(self._codes))
+
+    @property
+    def count(self) -> int:
+        """How many claims it is."""
+        return len(self._claims)
+
+    def lacks(self) -> list[Finding]:
+        """Findings SB03: every fact that is absent, and every one that 837P cannot carry."""
+        facts = self._facts
+        for charge in self._charges:
+            self._check_line(charge)
+        self._check_room()
+        of_claims = {"place": all(self._places), "diagnoses": bool(self._codes)}
+        absent = [name for table in (TRANSACTION, DAY, CLAIM, LINE) for name in missing(table, facts.values)]
+        for name in dict.fromkeys(absent):
+            if name in FACTS and name not in facts.faulty and not of_claims.get(name):
+                facts.refuse(name, "is missing")
+        return list(dict.fromkeys(facts.problems))
+
+    def _check_line(self, charge: Charge) -> None:
+        """What fits into no line is held, and never cut to fit."""
+        line, most, pointers = charge.line, len(self._codes), charge.line.diagnosis_pointers
+        wrong = []
+        if charge.amount_cents is None or charge.amount_cents < 0:
+            wrong.append("has no price")
+        if len(line.modifiers) > MOST_MODIFIERS:
+            wrong.append(f"has {len(line.modifiers)} modifiers, and a claim carries {MOST_MODIFIERS}")
+        if not re.fullmatch(r"[A-Z0-9]{5}(:[A-Z0-9]{2})*", COMPONENT.join((line.procedure, *line.modifiers))):
+            wrong.append("has a code or modifier of another form than 837P has")
+        if not 1 <= len(pointers) <= MOST_POINTERS or not all(1 <= one <= most for one in pointers):
+            wrong.append(f"must point to one to {MOST_POINTERS} of the {most} diagnoses of this day")
+        for what in wrong:
+            self._facts.refuse("line", f"{what} ({line})", line_key=next(iter(line.line_keys), None))
+
+    def _check_room(self) -> None:
+        carried = {position for claim in self._claims for position in claim.diagnoses}
+        left = len(self._codes) - len(carried & set(range(1, len(self._codes) + 1)))
+        if left:
+            self._facts.refuse("diagnoses", f"to which no line points has no room beside the others ({left} left)")
+        if len(self._claims) > MOST_CLAIMS:
+            self._facts.refuse("line", f"would stand in one of {len(self._claims)} claims of one day")
+
+    def written(self, *, reference: str, frequency: str, payer_numbers: Sequence[str]) -> bytes:
+        """The segments; `payer_numbers` one for each claim, or none. `lacks` must have found nothing."""
+        assert not self._facts.problems, "a day that lacks facts is not written"
+        parts = [segments(DAY, self._facts.values)]
+        for number, claim in enumerate(self._claims, start=1):
+            own = {
+                **self._facts.values,
+                **self._claim_facts(claim),
+                "control": patient_control_number(reference, number, self.count),
+                "frequency": frequency,
+                "payer_number": payer_numbers[number - 1] if payer_numbers else "",
+            }
+            parts.append(segments(CLAIM, own))
+            parts += [self._line(claim, at, own, reference) for at in range(len(claim.lines))]
+        return "".join(parts).encode("ascii")
+
+    def _claim_facts(self, claim: _Claim) -> dict[str, str]:
+        """The people and the place of the first line are the claim's; other lines say where they differ."""
+        first = claim.lines[0] - 1
+        codes = [self._codes[position - 1] for position in sorted(claim.diagnoses)]
+        return {
+            **_flat(self._people[first]),
+            "total": amount(sum(self._charges[number - 1].amount_cents or 0 for number in claim.lines)),
+            "place": self._places[first],
+            "authorization": self._authorizations[first],
+            "diagnoses": ELEMENT.join(f"{'ABF' if at else 'ABK'}{COMPONENT}{code}" for at, code in enumerate(codes)),
+        }
+
+    def _line(self, claim: _Claim, at: int, of_claim: Mapping[str, str], reference: str) -> str:
+        number = claim.lines[at]
+        charge, place = self._charges[number - 1], self._places[number - 1]
+        line, positions = charge.line, sorted(claim.diagnoses)
+        first = self._people[claim.lines[0] - 1]
+        differing = {role: person for role, person in self._people[number - 1].items() if person != first.get(role)}
+        own = {
+            **_flat(differing),
+            "number": str(at + 1),
+            "procedure": COMPONENT.join((line.procedure, *line.modifiers)),
+            "amount": amount(charge.amount_cents or 0),
+            "units": str(line.units),
+            "line_place": "" if place == of_claim["place"] else place,
+            "pointers": COMPONENT.join(str(positions.index(one) + 1) for one in line.diagnosis_pointers),
+            "service_date": of_claim["service_date"],
+            "line_control": line_control_number(reference, number),
+        }
+        return segments(LINE, own)
+
+
+def _flat(people: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    return {name: value for person in people.values() for name, value in person.items()}
+
+
+def _visit_of(charge: Charge, visits: Sequence[Visit]) -> Visit:
+    """The visit that documented the line first; the day's first where the line does not say."""
+    keys = charge.line.line_keys
+    named = keys[0].partition("/")[0] if keys else ""
+    return next((visit for visit in visits if visit.visit_id == named), visits[0])
+
+
+# ---------------------------------------------------------------- taking back
+
+
+def voided(live: bytes, payer_numbers: Sequence[str]) -> bytes:
+    """The same claims with frequency 8, each naming the payer's number of what it takes back (REF*F8 before HI)."""
+    written, numbers = [], iter(payer_numbers)
+    for segment in live.decode("ascii").split(SEGMENT):
+        name, _, rest = segment.partition(ELEMENT)
+        elements = segment.split(ELEMENT)
+        if name == "CLM":
+            elements[5] = COMPONENT.join((*elements[5].split(COMPONENT)[:2], Frequency.VOID.value))
+        elif name == "REF" and rest.startswith(f"F8{ELEMENT}"):
+            continue
+        elif name == "HI" and (number := next(numbers, "")):
+            written.append(f"REF{ELEMENT}F8{ELEMENT}{number}")
+        written.append(ELEMENT.join(elements))
+    return SEGMENT.join(written).encode("ascii")
+
+
+def claims_in(body: bytes) -> int:
+    """How many claims a submission's bytes are."""
+    return body.count(f"{SEGMENT}CLM{ELEMENT}".encode())
+
+
+def filing_in(body: bytes) -> str:
+    """SBR09 of a submission's bytes."""
+    found = re.search(rb"~SBR\*([^~]*)~", body)
+    elements = found[1].decode("ascii").split(ELEMENT) if found else []
+    return elements[8] if len(elements) > 8 else ""

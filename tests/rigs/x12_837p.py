@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from ptbridge import plugins
+from ptbridge.model import Submission
+from ptbridge.specs.clinic import DestinationSpec
+from tests.rigs import BILLING, CLAIMS, Rig
+
+OPTIONS = {
+    "submitter_id": "OAKPT",
+    "receiver_id": "CLEARSANDBOX",
+    "receiver_name": "Sandbox Clearinghouse",
+    "usage": "T",
+    "answers": "../answers",
+    "original_only": "none",
+    "time_zone": "America/New_York",
+}
+
+
+@asynccontextmanager
+async def rig(folder: Path) -> AsyncIterator[Rig]:
+    """Into files that a clearinghouse takes, which gives the payer's numbers that corrections must name."""
+    destination = plugins.destination("x12_837p").build(
+        DestinationSpec(platform="x12_837p", folder=str(folder), options=OPTIONS),
+        clinic="oak",
+        http=None,
+        billing=BILLING,
+        folder=folder,
+        run_id="run-1",
+        claims=CLAIMS,
+    )
+    answers = folder.parent / "answers"
+    answers.mkdir(parents=True)
+    drop = destination.folder
+    give_name = drop.give_name
+
+    def fail(receipt: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    def lose(on: bool) -> None:
+        drop.give_name = fail if on else give_name
+
+    def before_change(sent: Submission) -> str | None:
+        return "ICN1"
+
+    yield Rig(destination, lose, before_change=before_change)
+    await destination.close()
