@@ -49,7 +49,9 @@ def list_them(config_folder: Path, clinic: str | None, show_patients: bool, json
 @clinic_option
 @json_option
 def import_file(file: Path, config_folder: Path, clinic: str | None, json_wanted: bool) -> None:
-    """Read authorizations and Medicare amounts used (kx_opening) from a CSV, or authorizations from FHIR ClaimResponses.
+    """Read authorizations and Medicare amounts used (kx_opening) from a CSV, or authorizations from FHIR.
+
+    FHIR: ClaimResponses of preauthorizations, with the ServiceRequests that name them and the Coverages that they name.
 
     All or nothing. A row of the same number, discipline and codes replaces the earlier one. CSV columns: kind, patient
     or mrn, number, payer, discipline, counts, allowed, codes, from, to, year, group, amount, as_of, source.

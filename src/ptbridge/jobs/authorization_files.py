@@ -1,4 +1,4 @@
-"""What a person imports about patients: authorizations and Medicare amounts used, from a CSV or from FHIR ClaimResponses.
+"""What a person imports about patients: authorizations and Medicare amounts used, from a CSV or FHIR (`authorization_fhir`).
 
 CSV columns (absent ones count as empty; `patient` is the EMR's patient id, `mrn` the record number, one of them is needed):
 
@@ -14,15 +14,13 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from ptbridge.errors import ConfigError
+from ptbridge.jobs.authorization_fhir import KeyOf, PayerOf, read_fhir
 from ptbridge.ledger import COUNTS, Opening
 from ptbridge.model import cents
 from ptbridge.policy.history import Authorization
@@ -30,7 +28,6 @@ from ptbridge.policy.history import Authorization
 _AUTHORIZATION = ("number", "payer", "discipline", "counts", "allowed", "codes", "from", "to")
 _OPENING = ("year", "group", "amount", "as_of")
 COLUMNS = ("kind", "patient", "mrn", *_AUTHORIZATION, *_OPENING, "source")
-_FHIR_COUNTS = {"visit": "visits", "vs": "visits", "unit": "units", "un": "units", "day": "days", "dy": "days", "d": "days"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +39,15 @@ class Imported:
     left_out: list[str] = field(default_factory=list)
 
 
-KeyOf = Callable[[str, str], str | None]  # patient id, record number -> patient key; None for an unknown record number
+def _no_route(payer_id: str | None, name: str | None) -> str | None:
+    return None
 
 
-def read_file(path: Path, key_of: KeyOf, policies: frozenset[str]) -> Imported:
-    """Read an import file, all of it or nothing. Raises ConfigError with file:line; it never names a patient."""
+def read_file(path: Path, key_of: KeyOf, policies: frozenset[str], payer_of: PayerOf = _no_route) -> Imported:
+    """Read an import file, all of it or nothing. Raises ConfigError with file:line; it never names a patient.
+
+    `key_of` gives None for an unknown record number; `payer_of` is asked about the payers that a FHIR file names.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as problem:
@@ -54,7 +55,9 @@ def read_file(path: Path, key_of: KeyOf, policies: frozenset[str]) -> Imported:
     except UnicodeDecodeError:
         raise ConfigError("is not UTF-8 text; save it as UTF-8", where=str(path)) from None
     if path.suffix.lower() in (".json", ".ndjson"):
-        return _read_fhir(text, path, key_of)
+        fhir = read_fhir(text, path, key_of, payer_of)
+        authorizations = [(key, one, path.name) for key, one in fhir.found]
+        return Imported(authorizations=authorizations, left_out=fhir.left_out)
     return _read_csv(text, path, key_of, policies)
 
 
@@ -150,71 +153,3 @@ def _amount(text: str) -> int:
     if amount < 0:
         raise ValueError(f"{text!r} is below zero")
     return amount
-
-
-# ---------------------------------------------------------------- FHIR
-
-
-def _read_fhir(text: str, path: Path, key_of: KeyOf) -> Imported:
-    found = Imported()
-    for number, resource in enumerate(_resources(text, path), 1):
-        if resource.get("resourceType") == "ClaimResponse" and resource.get("use") == "preauthorization":
-            _take_response(resource, f"ClaimResponse {number}", found, key_of, path.name)
-    return found
-
-
-def _resources(text: str, path: Path) -> Iterator[dict[str, Any]]:
-    """The resources of NDJSON, of a Bundle, or the one resource."""
-    documents = text.splitlines() if path.suffix.lower() == ".ndjson" else [text]
-    for line, document in enumerate(documents, 1):
-        if not document.strip():
-            continue
-        try:
-            resource = msgspec.json.decode(document)
-        except msgspec.DecodeError:
-            raise ConfigError("is not JSON; nothing was imported", where=f"{path}:{line}") from None
-        if not isinstance(resource, dict):
-            raise ConfigError("is not a FHIR resource; nothing was imported", where=f"{path}:{line}")
-        entries = resource.get("entry") or () if resource.get("resourceType") == "Bundle" else ({"resource": resource},)
-        yield from (entry["resource"] for entry in entries if isinstance(entry.get("resource"), dict))
-
-
-def _take_response(resource: dict[str, Any], name: str, found: Imported, key_of: KeyOf, source: str) -> None:
-    """R4: `preAuthRef`, `preAuthPeriod`, and `addItem` with quantity and codes. What lacks one is left out, and said."""
-    number = resource.get("preAuthRef")
-    patient = str((resource.get("patient") or {}).get("reference") or "").rpartition("Patient/")[2].partition("/")[0]
-    key = key_of(patient, "") if patient else None
-    if resource.get("status") != "active" or resource.get("outcome") not in ("complete", "partial"):
-        found.left_out.append(f"{name}: status and outcome do not say that it is approved")
-    elif not number or key is None:
-        found.left_out.append(f"{name}: has no preAuthRef, or no patient")
-    else:
-        items = [item for item in resource.get("addItem") or () if isinstance(item, dict)]
-        for item in items or [{}]:
-            one = _from_item(item, str(number), resource.get("preAuthPeriod") or {})
-            if one is None:
-                found.left_out.append(f"{name}: says not how many visits, units or days; write it into a CSV")
-            else:
-                found.authorizations.append((key, one, source))
-
-
-def _from_item(item: dict[str, Any], number: str, period: dict[str, Any]) -> Authorization | None:
-    quantity = item.get("quantity") or {}
-    word = str(quantity.get("code") or quantity.get("unit") or "").strip("{}").lower()
-    counts = _FHIR_COUNTS.get(word) or _FHIR_COUNTS.get(word.removesuffix("s"))
-    value = quantity.get("value")
-    if counts is None or not isinstance(value, int | float) or value != int(value):
-        return None
-    coding = (item.get("productOrService") or {}).get("coding") or ()
-    return Authorization(
-        number=number,
-        counts=counts,
-        allowed=int(value),
-        codes=frozenset(str(one["code"]) for one in coding if one.get("code")),
-        valid_from=_day(period.get("start")),
-        valid_to=_day(period.get("end")),
-    )
-
-
-def _day(text: object) -> date | None:
-    return date.fromisoformat(str(text)[:10]) if text and len(str(text)) >= 10 else None

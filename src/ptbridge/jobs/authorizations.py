@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ptbridge.errors import ConfigError
+from ptbridge.jobs.authorization_fhir import PayerOf
 from ptbridge.jobs.authorization_files import Imported, read_file
 from ptbridge.jobs.kit import policies_of
 from ptbridge.jobs.standing import clinic_names
 from ptbridge.ledger import Ledger, Use, patient_key, shares
 from ptbridge.policy.history import Authorization
+from ptbridge.specs.clinic import ClinicSpec
 from ptbridge.specs.config import Config
 
 WEEKS = 4  # the frequency is that of the last four weeks
@@ -122,7 +124,7 @@ def import_authorizations(config: Config, path: Path, clinic: str | None = None)
         raise ConfigError(f"there are {len(names)} clinics; say which one with --clinic: {', '.join(names)}")
     name = names[0]
     with Ledger.open(config.state) as ledger:
-        imported = read_file(path, _KeyOf(ledger, name), frozenset(policies_of(config)))
+        imported = read_file(path, _KeyOf(ledger, name), frozenset(policies_of(config)), _payer_of(config.clinics[name]))
         _store(ledger, name, imported)
     return {
         "clinic": name,
@@ -130,6 +132,13 @@ def import_authorizations(config: Config, path: Path, clinic: str | None = None)
         "kx_openings": len(imported.openings),
         "left_out": imported.left_out,
     }
+
+
+def _payer_of(spec: ClinicSpec) -> PayerOf:
+    """Which policy the clinic's routes give to a payer's id, or to its name."""
+    by_id = {one: route.policy for route in spec.payers for one in route.ids}
+    by_name = {one: route.policy for route in spec.payers for one in route.names}
+    return lambda payer_id, name: by_id.get(payer_id or "") or by_name.get(name or "")
 
 
 class _KeyOf:
