@@ -197,9 +197,15 @@ def judge(
         plan=chosen,
         decision=decision,
         visits_sha256=fingerprint,
-        window_seconds=kit.clinic.changes.hold_window_minutes * 60.0,
+        window_seconds=_window_seconds(decision, fingerprint, kit),
     )
     return verdict_of(judgement, NEVER_BILLED)
+
+
+def _window_seconds(decision: Decision | None, fingerprint: bytes, kit: Kit) -> float:
+    """How long what follows waits in the clinic's hold window; not at all when a person asked to send just this."""
+    asked = decision is not None and decision.kind == "retry" and decision.visits_sha256 == fingerprint
+    return 0.0 if asked else kit.clinic.changes.hold_window_minutes * 60.0
 
 
 def _says_the_same(row: DayRow, priced: PricedDay | None, findings: Sequence[Finding], kit: Kit) -> bool:

@@ -34,16 +34,6 @@ SB04 = "SB04"  # the correction must name the payer's claim number, which is not
 SB05 = "SB05"  # a correction that the clinic wants a person to confirm
 SB06 = "SB06"  # a visit of this day is still billed with the day that it left
 
-CONFIRM_WORDS = {
-    "replacement": "what the biller has is replaced by what the day bills now",
-    "void": "what the biller has is taken back, and nothing follows",
-    "void-and-new": "what the biller has is taken back, and a new original follows",
-    "original-again": "a rejected charge goes again as an original",
-    "payer-changed": "the primary payer is another one than when it was sent",
-    "after-decision": "the payer has paid or denied it",
-    "decrease-after-paid": "the payer has paid it, and the day bills less now",
-}
-
 
 class Route(StrEnum):
     """How a change reaches the biller."""
@@ -78,7 +68,7 @@ class Change:
     route: Route
     lines: tuple[LineChange, ...]
     payer_changed: bool
-    confirm: tuple[str, ...] = ()  # words of CONFIRM_WORDS that the clinic wants a person to confirm
+    confirm: tuple[str, ...] = ()  # words of `changes.confirm` that the clinic wants a person to confirm
 
     @property
     def units(self) -> int:
@@ -122,7 +112,7 @@ class Plan:
 class Say:
     """What people said about corrections: the clinic's policy, and a person about exactly this content."""
 
-    confirm: frozenset[str] = frozenset()  # words of CONFIRM_WORDS that need a person
+    confirm: frozenset[str] = frozenset()  # words of `changes.confirm` that need a person
     confirmed: frozenset[str] = frozenset()  # those that a person has confirmed
     done_by_hand: bool = False  # a person had the biller do what is asked for
 

@@ -28,6 +28,8 @@ _COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "held": ("ptbridge.cli.worklist:held", "List the visits that wait for a person, with the reason and the fix."),
         "release": ("ptbridge.cli.worklist:release", "Send a held visit as it is, with a reason."),
         "exclude": ("ptbridge.cli.worklist:exclude", "Never bill a held visit, with a reason."),
+        "changes": ("ptbridge.cli.changes:changes", "Show what changed after it was sent, and what happens to it."),
+        "undo": ("ptbridge.cli.changes:undo", "Take back what waits to be sent, with a reason."),
         "retry": ("ptbridge.cli.run:retry", "Try again now what still waits for the biller."),
         "reconcile": ("ptbridge.cli.run:reconcile", "Compare the ledger with what the biller has."),
         "authorizations": ("ptbridge.cli.authorizations:authorizations", "Show which authorizations run out, and when."),

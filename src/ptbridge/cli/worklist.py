@@ -11,10 +11,10 @@ import click
 from ptbridge.cli import exit_codes, screen
 from ptbridge.cli.options import clinic_option, config_option, json_option
 
-_reason = click.option(
+reason_option = click.option(
     "--reason", required=True, metavar="TEXT", help="Why, in words that stay in the history; no patient's name."
 )
-_actor = click.option(
+actor_option = click.option(
     "--by", "actor", metavar="WHO", default=getpass.getuser, show_default="your user name", help="Who decides."
 )
 
@@ -22,12 +22,16 @@ _actor = click.option(
 @click.command()
 @config_option
 @clinic_option
+@click.option("--dead", is_flag=True, help="Only what delivery gave up: reason, owner, and how to replay it.")
 @json_option
-def held(config_folder: Path, clinic: str | None, json_wanted: bool) -> int:
+def held(config_folder: Path, clinic: str | None, dead: bool, json_wanted: bool) -> int:
     """List the visits that wait for a person, with the reason and the fix."""
     from ptbridge import jobs
     from ptbridge.cli.run_view import show_held
     from ptbridge.specs.config import load_config
+
+    if dead:
+        return _dead(config_folder, clinic, json_wanted)
 
     rows = screen.plain(jobs.held(load_config(config_folder), clinic))
     if json_wanted:
@@ -42,11 +46,29 @@ def held(config_folder: Path, clinic: str | None, json_wanted: bool) -> int:
     return exit_codes.HELD if rows else exit_codes.DONE
 
 
+def _dead(config_folder: Path, clinic: str | None, json_wanted: bool) -> int:
+    """What delivery gave up, oldest first."""
+    from ptbridge import jobs
+    from ptbridge.specs.config import load_config
+
+    rows = jobs.dead_letters(load_config(config_folder), clinic)
+    if json_wanted:
+        screen.put_json(rows)
+    elif not rows:
+        screen.say("Delivery gave nothing up.")
+    for row in rows if not json_wanted else ():
+        screen.say(f"\n  {screen.clean(row['id'])}", bold=True, nl=False)
+        screen.say(f"  {screen.clean(row['service_date'])}  {screen.count(row['attempts'], 'attempt')}  to act: {row['owner']}")
+        screen.say(screen.wrapped(row["message"], indent="    "))
+        screen.say(f"    -> {screen.clean(row['replay'])}")
+    return exit_codes.HELD if rows else exit_codes.DONE
+
+
 @click.command()
 @click.argument("id_", metavar="ID")
 @click.option("--add", multiple=True, metavar="MODIFIER", help="Add a modifier that a finding proposes, such as KX.")
-@_reason
-@_actor
+@reason_option
+@actor_option
 @config_option
 @json_option
 def release(id_: str, add: tuple[str, ...], reason: str, actor: str, config_folder: Path, json_wanted: bool) -> None:
@@ -59,26 +81,27 @@ def release(id_: str, add: tuple[str, ...], reason: str, actor: str, config_fold
 
     from ptbridge import jobs
 
-    _decide(partial(jobs.release, add=add), "Released", id_, reason, actor, config_folder, json_wanted)
+    decide(partial(jobs.release, add=add), "Released", id_, reason, actor, config_folder, json_wanted)
 
 
 @click.command()
 @click.argument("id_", metavar="ID")
-@_reason
-@_actor
+@reason_option
+@actor_option
 @config_option
 @json_option
 def exclude(id_: str, reason: str, actor: str, config_folder: Path, json_wanted: bool) -> None:
     """Never bill a held visit, with a reason.
 
-    ID is the visit id that `ptbridge held` shows. The reason and your name stay in the history.
+    ID is the visit id that `ptbridge held` shows. A visit that was sent is taken back by the next sync. The reason and
+    your name stay in the history.
     """
     from ptbridge import jobs
 
-    _decide(jobs.exclude, "Excluded", id_, reason, actor, config_folder, json_wanted)
+    decide(jobs.exclude, "Excluded", id_, reason, actor, config_folder, json_wanted)
 
 
-def _decide(
+def decide(
     decision: Callable[..., object], done: str, id_: str, reason: str, actor: str, config_folder: Path, json_wanted: bool
 ) -> None:
     """Record a person's decision and say what happens next. An empty reason is none."""

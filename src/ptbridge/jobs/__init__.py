@@ -2,13 +2,19 @@
 
 from ptbridge.jobs.agreement import reconcile
 from ptbridge.jobs.authorizations import import_authorizations, list_authorizations
+from ptbridge.jobs.changes import changes
+from ptbridge.jobs.dead_letters import dead_letters
 from ptbridge.jobs.report_data import RunReport
 from ptbridge.jobs.run import retry, sync
 from ptbridge.jobs.standing import explain, held, status
-from ptbridge.jobs.worklist import exclude, release
+from ptbridge.jobs.worklist import confirm, done, exclude, release, undo
 
 __all__ = [
     "RunReport",
+    "changes",
+    "confirm",
+    "dead_letters",
+    "done",
     "exclude",
     "explain",
     "held",
@@ -19,4 +25,5 @@ __all__ = [
     "retry",
     "status",
     "sync",
+    "undo",
 ]

@@ -9,7 +9,7 @@ import msgspec
 
 from ptbridge.errors import ConfigError, LedgerError
 from ptbridge.inbox import INBOX_FILE, ClinicInbox
-from ptbridge.ledger import DayRow, Ledger
+from ptbridge.ledger import UNDONE, DayRow, Ledger
 from ptbridge.specs.config import Config
 
 
@@ -89,7 +89,8 @@ def _held_row(clinic: str, reference: str, reason: str, since: str | None, page:
     reasons = [finding for finding in page["findings"] if finding["severity"] == "error"]
     if not set(reason.split()) & {finding["code"] for finding in reasons}:
         # the biller's doing: the judgement was clean when it was sent
-        reasons = [{"code": "SB03", "severity": "error", "message": _delivery_reason(reason), "fix": _DELIVERY_FIX}]
+        fix = _UNDONE_FIX if reason == UNDONE else _DELIVERY_FIX
+        reasons = [{"code": "SB03", "severity": "error", "message": delivery_reason(reason), "fix": fix}]
     return {
         "id": reference,
         "clinic": clinic,
@@ -111,13 +112,18 @@ _REASON = ("code", "severity", "message", "fix", "where", "visit_id", "line_key"
 _DELIVERY_FIX = "See the answer with `ptbridge explain`; correct the cause, then `ptbridge retry`."
 
 
-def _delivery_reason(reason: str) -> str:
+_UNDONE_FIX = "`ptbridge retry ID --reason` sends it after all, `ptbridge exclude` never bills it; an edit is judged anew."
+
+
+def delivery_reason(reason: str) -> str:
+    """A machine-readable reason of delivery, or of the person who took it back, in words."""
     kind, _, code = reason.partition(":")
     return {
         "rejected": f"the biller rejected it ({code or 'no code'})",
         "in-doubt": "the answer was lost and the biller cannot be asked: it may or may not have the charge",
         "restored": "the ledger was restored from a backup, and the biller, who cannot be asked, may have this already:"
         " ask them, then `ptbridge release` sends it and `ptbridge exclude` never does",
+        UNDONE: "a person took it back before it was sent",
         "attempts-exhausted": "the biller did not take it in as many attempts as are allowed",
     }.get(kind, f"delivery stopped: {reason}")
 

@@ -237,6 +237,37 @@ class Days:
         )
         return [DayRow(*row) for row in rows]
 
+    def changing(self, clinic: str) -> list[DayRow]:
+        """Days with something live that are held or on their way, and those that wait in the hold window; by service date."""
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM treatment_day d WHERE clinic = ? AND state IN ('held', 'queued', 'open')"  # noqa: S608
+            " AND (live_sha256 IS NOT NULL OR EXISTS (SELECT 1 FROM submission s WHERE s.day_id = d.id AND s.state = 'queued'"
+            " AND s.window_until IS NOT NULL)) ORDER BY service_date, id",
+            (clinic,),
+        )
+        return [DayRow(*row) for row in rows]
+
+    def given_up(self, clinic: str) -> list[dict[str, Any]]:
+        """Submissions that delivery holds, oldest first, each with its last answer's native code; no text of the other side."""
+        rows = self._connection.execute(
+            "SELECT d.reference, s.service_date, s.frequency, s.key, s.hold_reason, s.attempts, s.first_attempt_at,"
+            " s.last_attempt_at, s.units, s.amount_cents, d.held_since, (SELECT a.native_code FROM acknowledgement a"
+            " WHERE a.submission_id = s.id ORDER BY a.id DESC LIMIT 1) FROM treatment_day d"
+            " JOIN submission s ON s.day_id = d.id AND s.state = 'held'"
+            " WHERE d.clinic = ? AND d.state = 'held' AND d.state IN ('held', 'queued', 'open') ORDER BY s.id",
+            (clinic,),
+        )
+        names = ["id", "service_date", "frequency", "key", "reason", "attempts", "first_attempt_at", "last_attempt_at"]
+        names += ["units", "amount_cents", "held_since", "native_code"]
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def goes_at(self, day: DayRow) -> float | None:
+        """When what waits unsent may leave (Unix seconds); None when nothing waits."""
+        row = self._connection.execute(
+            "SELECT max(next_at) FROM submission WHERE day_id = ? AND state = 'queued'", (day.id,)
+        ).fetchone()
+        return float(row[0]) if row and row[0] is not None else None
+
     def judgement(self, day: DayRow) -> bytes | None:
         """The newest judgement's JSON; None before the first."""
         if day.version_id is None:
@@ -455,6 +486,12 @@ class Days:
         )
         self._history.add(day.clinic, "day", day.id, kind, codes, actor)
         self.mark([day.id])
+
+    def standing_decision(self, day: DayRow) -> Decision | None:
+        """The newest decision, where it is about the content that was judged last; None otherwise."""
+        decision = self.decision(day.id)
+        row = self._connection.execute("SELECT content_sha256 FROM day_version WHERE id = ?", (day.version_id,)).fetchone()
+        return decision if decision and row and decision.visits_sha256 == row[0] else None
 
     def reopen_submissions(self, day: DayRow) -> None:
         """A person asks to try again: what was refused is set aside, what is in doubt is looked up once more."""

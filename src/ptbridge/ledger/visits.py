@@ -174,6 +174,16 @@ class Visits:
         )
         return [StoredVisit(id_, sha256, _decode_visit.decode(unpack(body))) for id_, sha256, body in rows]
 
+    def touching(self, day_id: int) -> list[tuple[str, str, bool, str]]:
+        """Visits that are in a day or left it: id, state, whether it is there now, when its newest word came (ISO 8601)."""
+        rows = self._connection.execute(
+            "SELECT v.visit_id, v.state, v.day_id = ?1, coalesce((SELECT h.at FROM history h WHERE h.entity = 'visit'"
+            " AND h.entity_id = v.id AND h.event = v.state ORDER BY h.seq DESC LIMIT 1), r.received_at)"
+            " FROM visit v JOIN source_record r ON r.id = v.record_id WHERE v.day_id = ?1 OR v.left_day_id = ?1 ORDER BY v.id",
+            (day_id,),
+        )
+        return [(str(visit_id), str(state), bool(here), str(at)) for visit_id, state, here, at in rows]
+
     def keys_of_recent_days(self, clinic: str, source: str, days: int = 30) -> tuple[str, ...]:
         """Visits with a service date in the last `days`: a deleted one vanishes from every search and must be asked for."""
         rows = self._connection.execute(

@@ -89,6 +89,18 @@ class ClaimsSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, froze
 NO_CLAIMS = ClaimsSpec()
 
 
+# What `changes.confirm` may name, and what it means.
+CONFIRM_WORDS = {
+    "replacement": "what the biller has is replaced by what the day bills now",
+    "void": "what the biller has is taken back, and nothing follows",
+    "void-and-new": "what the biller has is taken back, and a new original follows",
+    "original-again": "a rejected charge goes again as an original",
+    "payer-changed": "the primary payer is another one than when it was sent",
+    "after-decision": "the payer has paid or denied it",
+    "decrease-after-paid": "the payer has paid it, and the day bills less now",
+}
+
+
 class ChangesSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
     """What becomes of changes after a day was judged: how long a charge waits, and which corrections need a person."""
 

@@ -8,7 +8,7 @@ from datetime import date
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from ptbridge.specs.clinic import AuthSpec, ClinicSpec, DestinationSpec
+from ptbridge.specs.clinic import CONFIRM_WORDS, AuthSpec, ChangesSpec, ClinicSpec, DestinationSpec
 from ptbridge.specs.payer import KEPT_FROM_PAYERS
 from ptbridge.specs.secrets import is_reference, literal_advice
 from ptbridge.specs.type_check import Key, Problem
@@ -38,6 +38,7 @@ def clinic_problems(spec: ClinicSpec, *, file_name: str) -> Iterator[Problem]:
     yield from _auth_problems(("source", "auth"), spec.source.auth, ssh=any(map(_is_sftp, spec.source.options.values())))
     yield from _auth_problems(("destination", "auth"), spec.destination.auth, ssh=_is_sftp(spec.destination.base_url))
     yield from _route_problems(spec)
+    yield from _changes_problems(spec.changes)
     if spec.assistant_method not in (None, "percentage", "simple"):
         yield _problem(("assistant_method",), f"{spec.assistant_method!r} is not one of percentage, simple.")
     for place, word in enumerate(spec.exclude_visits):
@@ -49,6 +50,14 @@ def clinic_problems(spec: ClinicSpec, *, file_name: str) -> Iterator[Problem]:
 
 def _problem(key: Key, text: str) -> Problem:
     return Problem(key, f"{'.'.join(str(part) for part in key)}: {text}")
+
+
+def _changes_problems(spec: ChangesSpec) -> Iterator[Problem]:
+    if spec.hold_window_minutes < 0:
+        yield _problem(("changes", "hold_window_minutes"), f"{spec.hold_window_minutes} is less than nothing. 0: no window.")
+    for word in sorted(set(spec.confirm) - set(CONFIRM_WORDS)):
+        known = ", ".join(CONFIRM_WORDS)
+        yield _problem(("changes", "confirm"), f"unknown correction {word!r}. Known words: {known}.")
 
 
 def _name_problems(spec: ClinicSpec, file_name: str) -> Iterator[Problem]:

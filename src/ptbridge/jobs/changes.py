@@ -1,0 +1,174 @@
+"""What changed after it was sent, or waits before it is: before and after, what the source did, what happens, who must act."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from ptbridge.jobs.owners import PTBRIDGE, owner_of
+from ptbridge.jobs.standing import clinic_names
+from ptbridge.ledger import UNDONE, DayRow, Ledger, shown_lines
+from ptbridge.model import line_changes
+from ptbridge.specs.config import Config
+
+Page = Mapping[str, Any]
+
+CORRECTION, WINDOW = "correction", "hold-window"
+
+
+def changes(config: Config, clinic: str | None = None) -> list[dict[str, Any]]:
+    """Every day whose live charge differs from what is judged now, or that waits in the hold window; by service date.
+
+    `before` and `after`: lines, units, cents. `source`: what changed there, and when it came here. `route` and `action`: how
+    the correction goes. `who` must act: clinic, biller, integrator, ptbridge. No patient data.
+    """
+    with Ledger.open(config.state, write=False) as ledger:
+        rows = (_row(ledger, day) for name in clinic_names(config, clinic) for day in ledger.days.changing(name))
+        return [row for row in rows if row is not None]
+
+
+def _row(ledger: Ledger, day: DayRow) -> dict[str, Any] | None:
+    """One day; None when what is held is not a change of what was sent."""
+    page, before = _decoded(ledger.days.judgement(day)), _decoded(ledger.days.live_judgement(day))
+    is_live = day.live_sha256 is not None
+    difference = line_changes(shown_lines(before), shown_lines(page))
+    source = list(source_changes(before, page, ledger.visits.touching(day.id))) if before else []
+    change = page.get("change")
+    if is_live and change is None and not difference and not source:
+        return None
+    goes_at = ledger.days.goes_at(day)
+    return {
+        "id": day.reference,
+        "clinic": day.clinic,
+        "service_date": day.service_date,
+        "discipline": page["discipline"],
+        "visits": [visit["visit_id"] for visit in page["visits"]],
+        "kind": CORRECTION if is_live else WINDOW,
+        "state": day.state,
+        "stage": day.stage,
+        "standing": day.standing,
+        "before": _totals(before, day.live_units, day.live_cents) if is_live else None,
+        "after": _totals(page, page["units"], page["amount_cents"]),
+        "difference": {
+            "lines": [str(line) for line in difference],
+            "units": page["units"] - day.live_units,
+            "amount_cents": page["amount_cents"] - day.live_cents,
+            "payer_changed": bool(change and change["payer_changed"]),
+        },
+        "source": source,
+        "route": change["route"] if change else None,
+        "action": page["action"],
+        "confirm": list(change["confirm"]) if change else [],
+        "reasons": _reasons(day, page),
+        "who": _who(day),
+        "held_since": day.held_since,
+        "goes_at": _iso(goes_at),
+    }
+
+
+def _who(day: DayRow) -> str:
+    return owner_of((day.reason or "").split()) if day.state == "held" else PTBRIDGE
+
+
+def _reasons(day: DayRow, page: Page) -> list[dict[str, str]]:
+    """The findings that hold the day, with what to do; or a person's word that took it back."""
+    if day.state != "held":
+        return []
+    if day.reason == UNDONE:
+        return [{"code": UNDONE, "message": "a person took it back before it was sent", "fix": "retry or exclude it"}]
+    return [
+        {"code": finding["code"], "message": finding["message"], "fix": finding["fix"]}
+        for finding in page["findings"]
+        if finding["severity"] == "error"
+    ]
+
+
+def _totals(page: Page, units: int, amount_cents: int) -> dict[str, Any]:
+    return {"lines": [str(line) for line in shown_lines(page)], "units": units, "amount_cents": amount_cents}
+
+
+def _decoded(body: bytes | None) -> Page:
+    page: Page = msgspec.json.decode(body) if body else {}
+    return page
+
+
+def _iso(at: float | None) -> str | None:
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+
+
+# ---------------------------------------------------------------- what the source did
+
+
+def source_changes(before: Page, now: Page, touching: Sequence[tuple[str, str, bool, str]]) -> Iterator[dict[str, str]]:
+    """What differs at the source between two judgements: visit, what (no patient data), when it came here (ISO 8601)."""
+    at = {visit_id: when for visit_id, _, _, when in touching}
+    standing = {visit_id: (state, here) for visit_id, state, here, _ in touching}
+    old, new = _visits(before), _visits(now)
+    for visit_id in [*old, *(one for one in new if one not in old)]:
+        if visit_id not in new:
+            words = [_left(*standing.get(visit_id, ("gone", False)))]
+        elif visit_id not in old:
+            words = ["visit added to this day"]
+        else:
+            words = list(_edits(visit_id, before, now))
+        for what in words:
+            yield {"visit_id": visit_id, "what": what, "at": at.get(visit_id, "")}
+
+
+def _visits(page: Page) -> list[str]:
+    return [visit["visit_id"] for visit in page.get("visits", ())]
+
+
+def _left(state: str, here: bool) -> str:
+    if state == "gone":
+        return "deleted at the source"
+    return "its newest record cannot be read" if here else "moved to another treatment day or patient"
+
+
+def _edits(visit_id: str, before: Page, now: Page) -> Iterator[str]:
+    status, status_now = _status(before, visit_id), _status(now, visit_id)
+    if status != status_now:
+        yield f"status {status} became {status_now}"
+    old, new = _documented(before, visit_id), _documented(now, visit_id)
+    for key in [*old, *(one for one in new if one not in old)]:
+        if key not in new:
+            yield f"line {_named(old[key])} removed"
+        elif key not in old:
+            yield f"line {_named(new[key])} added"
+        elif differing := [name for name in _SHOWN if old[key].get(name) != new[key].get(name)]:
+            words = ", ".join(
+                f"{_SHOWN[name]} {_said(old[key].get(name))} became {_said(new[key].get(name))}" for name in differing
+            )
+            yield f"line {_named(old[key])}: {words}"
+
+
+_SHOWN = {
+    "procedure": "procedure",
+    "minutes": "minutes",
+    "therapist_minutes": "the therapist's minutes",
+    "assistant_minutes": "the assistant's minutes",
+    "units": "units in the EMR",
+    "modifiers": "modifiers",
+    "not_done": "not done",
+}
+
+
+def _status(page: Page, visit_id: str) -> str:
+    return next(str(visit["status"]) for visit in page["visits"] if visit["visit_id"] == visit_id)
+
+
+def _documented(page: Page, visit_id: str) -> dict[str, dict[str, Any]]:
+    return {line["line_key"]: line for line in page["documented"] if line["line_key"].startswith(f"{visit_id}/")}
+
+
+def _named(line: Mapping[str, Any]) -> str:
+    return str(line.get("procedure") or "without a code")
+
+
+def _said(value: object) -> str:
+    if value is None:
+        return "none"
+    return "-".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
