@@ -58,15 +58,16 @@ def envelope_of(raw: bytes, rules: Rules) -> Envelope:
     code, trigger = message.code, message.trigger
     kind = f"{code}^{trigger}"
     keys = tuple(dict.fromkeys(_keys(message, code, trigger)))
-    reason = _ignored(message, kind, keys, rules)
-    damage = "" if message.control_id else "MSH-10: the control id is absent. Ask the sender to give every message one."
+    reason = _ignored(message, code, kind, keys, rules)
+    control_id = message.control_id or ""
+    damage = "" if control_id else "MSH-10: the control id is absent. Ask the sender to give every message one."
     remarks = [remark.code for remark in message.remarks]
     if not reason and message.segments("FT1") and code not in CHARGES and code not in rules.charges_from:
         remarks.append("charges-not-enabled")
     return Envelope(
         sender=header.value(3) or "",
         facility=header.value(4) or "",
-        control_id=message.control_id or "",
+        control_id=control_id,
         kind=kind,
         state=DAMAGED if damage else IGNORED if reason else TAKEN,
         reason=damage or reason,
@@ -76,9 +77,8 @@ def envelope_of(raw: bytes, rules: Rules) -> Envelope:
     )
 
 
-def _ignored(message: Message, kind: str, keys: tuple[tuple[str, str], ...], rules: Rules) -> str:
+def _ignored(message: Message, code: str, kind: str, keys: tuple[tuple[str, str], ...], rules: Rules) -> str:
     """Why a whole message is only recorded and counted; empty when it is taken. Never patient data."""
-    code = message.code
     processing = (message.header.value(11) or "").upper()
     if processing in _TEST_IDS:
         return f"processing id {processing}"
@@ -103,8 +103,10 @@ def _keys(message: Message, code: str, trigger: str) -> Iterator[tuple[str, str]
         yield from _plain(segment, 19, 50)
     for segment in message.segments("SCH")[:1]:
         yield from _plain(segment, 1, 2)
-    for segment in message.segments("FT1"):
-        if day := civil_day(segment.field(4)):
+    separator, last = message.delimiters.separator, ""
+    for segment in message.segments("FT1"):  # of each charge only its start is split: many stand in a message, most of one day
+        written = segment.text.split(separator, 5)[4:5]
+        if written and written[0] != last and (day := civil_day(last := written[0])):
             yield "FT1-4", day
     if code == "ADT":
         yield from _of_person(message, trigger, patients, bool(visits) and visits[0].value(19) is not None)

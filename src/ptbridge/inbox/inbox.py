@@ -26,6 +26,14 @@ from ptbridge.inbox.envelope import Envelope
 from ptbridge.ports import InboxEntry
 
 REUSED = "control-id-reused"
+_PLAIN_BYTES = 4096
+_DEFLATED = b"\x78"  # how every deflated text starts, and no message
+_KNOWN_ID = "SELECT 1 FROM message WHERE clinic=? AND sender=? AND facility=? AND control_id=? LIMIT 1"
+_KNOWN = "SELECT seq, answer FROM message WHERE clinic=? AND sender=? AND facility=? AND control_id=? AND sha256=?"
+_INSERT = (
+    "INSERT INTO message (clinic, sender, facility, control_id, received_at, origin, sha256, kind, state, reason,"
+    " remarks, raw, answer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,17 +112,13 @@ class Inbox:
         envelope, connection = arrival.envelope, self._connection
         digest = hashlib.sha256(arrival.raw).digest()
         identity = (arrival.clinic, envelope.sender, envelope.facility, envelope.control_id)
-        known = connection.execute(
-            "SELECT seq, answer FROM message WHERE clinic=? AND sender=? AND facility=? AND control_id=? AND sha256=?",
-            (*identity, digest),
-        ).fetchone()
-        if known:
+        id_is_known = connection.execute(_KNOWN_ID, identity).fetchone() is not None  # seldom: one question for most messages
+        if id_is_known and (known := connection.execute(_KNOWN, (*identity, digest)).fetchone()):
             return Stored(seq=known[0], repeated=True, reused_id=False, answer=known[1])
-        reused = bool(envelope.control_id) and self._id_is_known(identity)
+        reused = id_is_known and bool(envelope.control_id)
         remarks = (*envelope.remarks, REUSED) if reused else envelope.remarks
         connection.execute(
-            "INSERT INTO message (clinic, sender, facility, control_id, received_at, origin, sha256, kind, state, reason,"
-            " remarks, raw, answer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            _INSERT,
             (
                 *identity,
                 arrival.received_at.isoformat(),
@@ -124,7 +128,7 @@ class Inbox:
                 envelope.state,
                 envelope.reason,
                 " ".join(remarks),
-                zlib.compress(arrival.raw, 1),
+                _packed(arrival.raw),
                 arrival.answer,
             ),
         )
@@ -135,11 +139,14 @@ class Inbox:
         )
         return Stored(seq=seq, repeated=False, reused_id=reused, answer=arrival.answer)
 
-    def _id_is_known(self, identity: tuple[str, str, str, str]) -> bool:
-        row = self._connection.execute(
-            "SELECT 1 FROM message WHERE clinic=? AND sender=? AND facility=? AND control_id=? LIMIT 1", identity
-        ).fetchone()
-        return row is not None
+
+def _packed(raw: bytes) -> bytes:
+    """As it is stored: a short message as it came, which a sender waits for; a long one deflated (RFC 1950)."""
+    return raw if len(raw) <= _PLAIN_BYTES and raw[:1] != _DEFLATED else zlib.compress(raw, 1)
+
+
+def _unpacked(stored: bytes) -> bytes:
+    return zlib.decompress(stored) if stored[:1] == _DEFLATED else stored
 
 
 class ClinicInbox:
@@ -194,7 +201,7 @@ class ClinicInbox:
     def raw(self, seq: int) -> bytes:
         """A message's bytes as received. Raises LedgerError when they are not what was stored."""
         rows = self._rows("SELECT sha256, raw FROM message WHERE seq = ? AND clinic = ?", seq, self._clinic)
-        found = zlib.decompress(rows[0][1]) if rows else b""
+        found = _unpacked(rows[0][1]) if rows else b""
         if not rows or hashlib.sha256(found).digest() != rows[0][0]:
             raise LedgerError(f"inbox message {seq} is not what was stored. Restore the last backup.")
         return found

@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from functools import lru_cache
 from typing import Literal
 
 from ptbridge.errors import RecordError
@@ -88,16 +89,14 @@ def acknowledge(
     marks, header = message.delimiters, message.header
     minor = _minor_version(message)
 
-    def field(position: int) -> str:
-        return header.field(position).translate(_NEVER_ECHOED)
-
-    values = [field(5), field(6), field(3), field(4), _stamp(now), "", _message_type(message, minor), marks.escaped(control_id)]
+    field, escaped = header.field, marks.escaped
+    values = [field(5), field(6), field(3), field(4), _stamp(now), "", _message_type(message, minor), escaped(control_id)]
     values += [field(11) or "P", field(12) or "2.3", "", "", "", "", "", field(18)]
     segments = [marks.separator.join(["MSH" + marks.separator + (marks.declared or "^~\\&"), *values])]
-    segments.append(marks.separator.join(["MSA", code, field(10), marks.escaped(text)]))
+    segments.append(marks.separator.join(["MSA", code, field(10), escaped(text) if text else ""]))
     if error is not None:
         segments.append(_err_new(error, marks) if minor >= 5 else _err_old(error, marks, minor))
-    lines = [segment.rstrip(marks.separator) for segment in segments]
+    lines = [segment.rstrip(marks.separator).translate(_NEVER_ECHOED) for segment in segments]
     return ("\r".join(lines) + "\r").encode(message.charset, "replace")
 
 
@@ -140,6 +139,7 @@ def _message_type(message: Message, minor: int) -> str:
     return mark.join(("ACK", trigger, "ACK") if message.header.field(12).startswith("2.3.1") or minor > 3 else ("ACK", trigger))
 
 
+@lru_cache(maxsize=16)  # the answers of one commit share their moment
 def _stamp(now: datetime) -> str:
     return now.strftime("%Y%m%d%H%M%S%z")
 

@@ -19,6 +19,7 @@ from ptbridge.errors import RecordError
 
 START, END, CARRIAGE_RETURN = b"\x0b", b"\x1c", b"\r"
 _RESTART = b"\x0bMSH"
+_TAIL = b"\x1c\r"
 _FRAME_END = re.compile(rb"\x1c[\r\n\x0b]")
 _MAX_STRAY_BYTES = 65_536
 
@@ -34,6 +35,11 @@ class FrameError(RecordError):
 def framed(message: bytes) -> bytes:
     """The message in its frame."""
     return b"".join((START, message, END, CARRIAGE_RETURN))
+
+
+def _is_one_frame(data: bytes) -> bool:
+    """Exactly one message in its frame and nothing else, as nearly every read is."""
+    return data[:4] == _RESTART and data.endswith(_TAIL) and data.find(END) == len(data) - 2 and data.rfind(START) == 0
 
 
 class FrameReader:
@@ -63,6 +69,8 @@ class FrameReader:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take one chunk and give the messages that it completes. Raises FrameError."""
+        if not self._buffer and not self._inside and _is_one_frame(data) and len(data) - 3 <= self.max_frame_bytes:
+            return [data[1:-2]]
         self._buffer += data
         found: list[bytes] = []
         start = 0

@@ -188,13 +188,14 @@ class MllpListener:
 
     async def _answer(self, batch: list[Received]) -> None:
         """Each connection's messages in their order; a slow one does not hold up the others."""
+        if all(received.answered for received in batch):  # by the store: nothing is waited for
+            for received in batch:
+                self._say(received)
+            return
         lanes: dict[Connection, list[Received]] = {}
         for received in batch:
             lanes.setdefault(received.connection, []).append(received)
-        if len(lanes) == 1:
-            await self._answer_lane(batch)
-        else:
-            await asyncio.gather(*(self._answer_lane(lane) for lane in lanes.values()))
+        await asyncio.gather(*(self._answer_lane(lane) for lane in lanes.values()))
 
     async def _answer_lane(self, lane: list[Received]) -> None:
         connection = lane[0].connection
@@ -206,9 +207,12 @@ class MllpListener:
                 except Exception:
                     connection.close("answer-failed")
                     return
-            answers = _as_list(received.answer)
-            self.counts["answered" if answers else "silent"] += 1
-            connection.answer(answers)
+            self._say(received)
+
+    def _say(self, received: Received) -> None:
+        answers = _as_list(received.answer)
+        self.counts["answered" if answers else "silent"] += 1
+        received.connection.answer(answers)
 
     def _allowed_sender(self, raw: bytes) -> bool:
         if not self._allowed.senders:

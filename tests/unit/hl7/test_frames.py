@@ -79,3 +79,18 @@ def test_a_sender_that_only_ever_begins_fills_no_memory():
         reader.feed(b"\x0b" + A[:400])
         assert reader.buffered_bytes <= 11_000
     assert reader.feed(A[400:] + b"\x1c\r") == [A]
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x0bMSH|a\x1c\r", b"\x0bMSH|a\x1c\rx\x1c\r", b"\x0bMSH|\x0bMSH|b\x1c\r", b"\x0bMSH|a\x1c\r\x0bMSH|b\x1c\r"]
+)
+def test_one_read_gives_what_single_bytes_give(data: bytes) -> None:
+    slow, fast = FrameReader(100), FrameReader(100)
+    assert fast.feed(data) == [message for byte in data for message in slow.feed(bytes([byte]))]
+    assert (fast.cut_off, fast.inside) == (slow.cut_off, slow.inside)
+
+
+def test_a_frame_in_one_read_keeps_to_the_limit() -> None:
+    assert FrameReader(6).feed(b"\x0bMSH|ab\x1c\r") == [b"MSH|ab"]
+    with pytest.raises(FrameError):
+        FrameReader(5).feed(b"\x0bMSH|ab\x1c\r")

@@ -36,6 +36,14 @@ def test_what_was_stored_reads_back_byte_for_byte_in_order(tmp_path: Path) -> No
         assert [entry.seq for entry in reader.about("PV1-19", "V1")] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("raw", [b"x", b"\x78\x01 deflated by its looks", b"MSH|^~\\&|" + b"A" * 5000, b""])
+def test_any_bytes_read_back_as_they_came(tmp_path: Path, raw: bytes) -> None:
+    with Inbox.open(tmp_path) as inbox:
+        inbox.store([arrival(raw)])
+    with ClinicInbox.open(tmp_path, CLINIC) as reader:
+        assert reader.raw(1) == raw
+
+
 def test_the_same_bytes_get_the_same_answer_and_other_bytes_are_new(tmp_path: Path) -> None:
     first = a_visit()[0]
     with Inbox.open(tmp_path) as inbox:
