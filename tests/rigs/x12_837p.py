@@ -4,7 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from ptbridge_sandbox.clearinghouse import Clearinghouse
+
 from ptbridge import plugins
+from ptbridge.destinations._x12_claim import patient_control_number
 from ptbridge.model import Submission
 from ptbridge.specs.clinic import DestinationSpec
 from tests.rigs import BILLING, CLAIMS, Rig
@@ -32,8 +35,7 @@ async def rig(folder: Path) -> AsyncIterator[Rig]:
         run_id="run-1",
         claims=CLAIMS,
     )
-    answers = folder.parent / "answers"
-    answers.mkdir(parents=True)
+    house = Clearinghouse(folder, folder.parent / "answers")
     drop = destination.folder
     give_name = drop.give_name
 
@@ -44,7 +46,10 @@ async def rig(folder: Path) -> AsyncIterator[Rig]:
         drop.give_name = fail if on else give_name
 
     def before_change(sent: Submission) -> str | None:
-        return "ICN1"
+        house.work()
+        return house.number_of(patient_control_number(sent.reference, 1, 1))
 
     yield Rig(destination, lose, before_change=before_change)
     await destination.close()
+    house.work()
+    assert house.books.violations == []

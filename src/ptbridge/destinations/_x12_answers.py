@@ -77,7 +77,7 @@ class _Reader:
                 reference=named.reference,
                 submission_key=named.key,
                 codes=codes,
-                said_at=told.said_at,
+                said_at=interchange.said_at,
             )
             for named in self._sent.in_file(told.control)
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ptbridge.errors import RecordError
-from ptbridge.wire.x12 import Segment, Transaction, iso_date
+from ptbridge.wire.x12 import Segment, Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +15,6 @@ class InterchangeAcknowledgement:
     control: str
     verdict: str
     note: str  # TA105, 000 to 031
-    said_at: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +42,7 @@ def read_ta1(segment: Segment) -> InterchangeAcknowledgement:
     """One TA1. Raises RecordError for one without control number or verdict."""
     if segment.get(4) not in ("A", "E", "R") or not segment.get(1):
         raise RecordError("names no interchange, or no verdict.", where="TA1")
-    date = iso_date(f"20{segment.get(2)}")
-    return InterchangeAcknowledgement(control=segment.get(1), verdict=segment.get(4), note=segment.get(5), said_at=date)
+    return InterchangeAcknowledgement(control=segment.get(1), verdict=segment.get(4), note=segment.get(5))
 
 
 def read_999(transaction: Transaction) -> GroupAcknowledgement:
