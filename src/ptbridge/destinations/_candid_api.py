@@ -48,15 +48,21 @@ class CandidApi:
         """Unix seconds, from the client's clock."""
         return self._http.clock.wall()
 
+    def _address(self, path: str) -> str:
+        """Absolute: a path would lose its last slash, which is part of one of Candid's addresses."""
+        return f"{self._http.base_url}/{path}"
+
     async def write(self, method: str, path: str, content: bytes | Mapping[str, Any] | None = None) -> Reply:
         """One request that changes something, never repeated. Raises OutcomeUnknown, PeerUnavailable, PeerRefused."""
         body = content if isinstance(content, bytes | None) else orjson.dumps(content)
-        response = await self._http.request(method, path, headers=_JSON, content=body, retry=False)
+        response = await self._http.request(method, self._address(path), headers=_JSON, content=body, retry=False)
         return read(response)
 
     async def get(self, path: str, params: Params = ()) -> dict[str, Any] | None:
         """What stands at an address; None for 404. Raises PeerUnavailable when that cannot be told."""
-        response = await self._http.request("GET", path, params=params, headers=_JSON, retry=False, expect_json=True)
+        response = await self._http.request(
+            "GET", self._address(path), params=params, headers=_JSON, retry=False, expect_json=True
+        )
         if response.status == 404 and _error_name(response):
             return None
         document = json_object(response)

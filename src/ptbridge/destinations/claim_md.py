@@ -1,0 +1,234 @@
+"""claim_md: Claim.MD, a clearinghouse. One upload of one JSON claim per treatment day; the response feed says the rest.
+
+Claim.MD remembers no key, so nothing is ever sent again on the chance: after a lost answer the feed is asked for the claim's
+own `remote_claimid`, and its absence is believed only after `find_lag_seconds`. A correction is a claim of its own that names
+the payer's claim number; a claim that was rejected is gone and goes again as an original.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from ptbridge.destinations import _claim_md_answers as news
+from ptbridge.destinations._claim_facts import gather, lacks
+from ptbridge.destinations._claim_md_api import ClaimMdApi, Document, document, error_of, rows
+from ptbridge.destinations._claim_md_document import (
+    claim_document,
+    claim_md_lacks,
+    file_name,
+    read_remote_id,
+    units_of_file,
+    void_document,
+)
+from ptbridge.errors import ConfigError, OutcomeUnknown, PeerUnavailable
+from ptbridge.model import Acknowledgement, Answer, Disposition, Finding, PricedDay, Submission
+from ptbridge.model.money import cents
+from ptbridge.ports import AnswerPage, Capabilities, DestinationInfo
+from ptbridge.specs.clinic import NO_CLAIMS, BillingProviderSpec, ClaimsSpec, DestinationSpec
+from ptbridge.wire.http import HttpClient, Response
+
+INFO = DestinationInfo(
+    name="claim_md",
+    summary="Uploads each treatment day as a claim to the clearinghouse Claim.MD, and reads its response feed and remittances.",
+    needs=("base_url",),
+    requests_per_second=1.6,  # of 100 a minute for an account
+    options={
+        "find_lag_seconds": "how long after an upload the feed may still be silent about it (default 3600)",
+        "feed_from": "the ResponseID after which our claims begin; what came before is not read (default 0)",
+        "remittances": "yes (default): read the remittances too; no: the response feed alone",
+        "accident_date_field": "Claim.MD's JSON field for the date of an accident; without it such days are held",
+        "accident_claim_field": "Claim.MD's JSON field for the claim number of an accident; without it such days are held",
+    },
+)
+
+_MEDIA_TYPE = "application/json"
+_BUSY = frozenset({408, 425, 429, 503})
+_RESPONSE, _ERA = "response_id", "era_id"
+
+
+def build(
+    spec: DestinationSpec,
+    *,
+    clinic: str,
+    http: HttpClient | None,
+    billing: BillingProviderSpec,
+    folder: Path | None,
+    run_id: str,
+    claims: ClaimsSpec = NO_CLAIMS,
+) -> ClaimMd:
+    """A destination for one run (see `ptbridge.destinations`). Raises ConfigError for a missing base URL or a bad option."""
+    if http is None:
+        raise ConfigError("destination claim_md needs `base_url`: https://svc.claim.md.", where="destination")
+    unknown = sorted(set(spec.options) - set(INFO.options))
+    if unknown:
+        known = ", ".join(INFO.options)
+        raise ConfigError(f"claim_md has no option {unknown[0]!r}. Known options: {known}.", where="destination.options")
+    for name in ("find_lag_seconds", "feed_from"):
+        if not spec.options.get(name, "0").isdecimal():
+            raise ConfigError(f"{spec.options[name]!r} is not a number.", where=f"destination.options.{name}")
+    if spec.options.get("remittances", "yes") not in ("yes", "no"):
+        raise ConfigError("is yes or no.", where="destination.options.remittances")
+    return ClaimMd(http, billing, claims, spec.options)
+
+
+@dataclass(slots=True)
+class _Standing:
+    """Where a claim of ours stands, as the feed said last."""
+
+    row: Document = field(repr=False)
+    accepted: bool
+
+
+class ClaimMd:
+    """One account at Claim.MD. `close` closes the client."""
+
+    def __init__(self, http: HttpClient, billing: BillingProviderSpec, claims: ClaimsSpec, options: Mapping[str, str]) -> None:
+        self._api = ClaimMdApi(http)
+        self._billing, self._claims, self._options = billing, claims, options
+        self._known: dict[str, _Standing] = {}  # remote_claimid -> what this run has read of the feed, in its order
+        self._read_to = options.get("feed_from", "0")
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What Claim.MD can do, after the clinic's options."""
+        return Capabilities(
+            find=True,
+            replace=True,
+            void=True,
+            find_lag_seconds=float(self._options.get("find_lag_seconds", "3600")),
+            open_until=None,
+            payer_number=True,
+            rejected_is_gone=True,
+        )
+
+    def lacks(self, priced: PricedDay) -> list[Finding]:
+        """A finding SB03 for each fact that the claim cannot do without."""
+        facts = gather(priced, self._billing, self._claims)
+        return [*lacks(facts), *claim_md_lacks(facts, self._options)]
+
+    def encode(self, priced: PricedDay, *, reference: str, frequency: str, original_id: str | None) -> tuple[bytes, str]:
+        """The claim's JSON; the account key goes beside it, never in it. `original_id` is the payer's claim number."""
+        facts = gather(priced, self._billing, self._claims)
+        claim = claim_document(facts, self._options, reference=reference, frequency=frequency, original_id=original_id)
+        return orjson.dumps(claim), _MEDIA_TYPE
+
+    def encode_void(self, live: bytes, *, reference: str, original_id: str | None) -> tuple[bytes, str]:
+        """The same claim with frequency 8 and the payer's claim number."""
+        return orjson.dumps(void_document(orjson.loads(live), reference=reference, original_id=original_id)), _MEDIA_TYPE
+
+    async def submit(self, submission: Submission) -> Acknowledgement:
+        """Upload once. The answer counts only for a claim that it names."""
+        try:
+            response = await self._api.upload(submission.body, file_name(submission.body))
+        except OutcomeUnknown:
+            return Acknowledgement(disposition=Disposition.IN_DOUBT, native_code="lost-answer")
+        return _acknowledged(response, _remote_id(submission))
+
+    async def find(self, submission: Submission) -> Acknowledgement | None:
+        """What the feed says of this very revision; None when it has said nothing. Raises PeerError."""
+        await self._read_feed()
+        known = self._known.get(_remote_id(submission))
+        return None if known is None else _of_row(known.row)
+
+    async def list_references(self, service_dates: tuple[str, str]) -> dict[str, tuple[int, int]] | None:
+        """The claim of each reference that stands, of those service dates: reference -> (units, cents)."""
+        await self._read_feed()
+        newest: dict[str, tuple[str, Document]] = {}
+        for remote_id, known in self._known.items():
+            named = read_remote_id(remote_id)
+            if known.accepted and named is not None:
+                newest[named[0]] = (named[1], known.row)
+        first, last = service_dates
+        return {
+            reference: _totals(row)
+            for reference, (frequency, row) in newest.items()
+            if frequency != "8" and first <= str(row.get("fdos")) <= last
+        }
+
+    async def answers(self, cursor: Mapping[str, str]) -> AsyncIterator[AnswerPage]:
+        """The feed since the cursor, then the remittances."""
+        after = cursor.get(_RESPONSE, self._options.get("feed_from", "0"))
+        era = cursor.get(_ERA, "0")
+        async for page in self._api.feed(after):
+            after = page.last_id
+            found = (news.feed_answer(row) for row in page.claims)
+            yield AnswerPage(answers=tuple(one for one in found if one), cursor={_RESPONSE: after, _ERA: era})
+        if self._options.get("remittances", "yes") == "no":
+            return
+        async for era_id, answers in self._remittances(era):
+            yield AnswerPage(answers=answers, cursor={_RESPONSE: after, _ERA: era_id})
+
+    async def check(self) -> list[str]:
+        """Ask for the uploads of a day long gone: needs a connection and our key, changes nothing."""
+        await self._api.ask("uploadlist", {"UploadDate": "2000-01-01"})
+        return [f"Claim.MD at {self._api.origin} answers and takes our account key"]
+
+    async def close(self) -> None:
+        """Close the client."""
+        await self._api.close()
+
+    # ------------------------------------------------------------ reading
+
+    async def _read_feed(self) -> None:
+        """Read what is new. A claim keeps the place of its first word, so that the newest revision stands last."""
+        async for page in self._api.feed(self._read_to):
+            for row in page.claims:
+                remote_id = row.get("remote_claimid")
+                if read_remote_id(remote_id) is not None:
+                    before = self._known.get(str(remote_id))
+                    whole = {**(before.row if before else {}), **{name: value for name, value in row.items() if value}}
+                    self._known[str(remote_id)] = _Standing(whole, news.status_of(row) != news.REJECTED)
+            self._read_to = page.last_id
+
+    async def _remittances(self, after: str) -> AsyncIterator[tuple[str, tuple[Answer, ...]]]:
+        """Each remittance above an id, in order of their ids."""
+        listed = await self._api.ask("eralist", {"ERAID": after})
+        ids = sorted(int(str(row["eraid"])) for row in rows(listed, "era") if str(row.get("eraid") or "").isdecimal())
+        for era_id in (one for one in ids if one > int(after)):
+            data = await self._api.ask("eradata", {"eraid": str(era_id)})
+            yield str(era_id), tuple(news.era_answers({"eraid": str(era_id), **data}))
+
+
+# ---------------------------------------------------------------- answers to an upload
+
+
+def _remote_id(submission: Submission) -> str:
+    return str(orjson.loads(submission.body)["claim"][0]["remote_claimid"])
+
+
+def _acknowledged(response: Response, remote_id: str) -> Acknowledgement:
+    """200 with our claim in it: what it says. Busy: not taken. Everything else may have been taken."""
+    answer = document(response)
+    if response.status in _BUSY:
+        code, wait = str(response.status), response.retry_after_seconds
+        return Acknowledgement(disposition=Disposition.RETRY, native_code=code, retry_after_seconds=wait)
+    named = [row for row in rows(answer, "claim") if row.get("remote_claimid") == remote_id]
+    if response.status == 200 and len(named) == 1:
+        return _of_row(named[0])
+    code = error_of(answer) if "error" in answer else "mismatched-answer" if response.status == 200 else str(response.status)
+    return Acknowledgement(disposition=Disposition.IN_DOUBT, native_code=code)
+
+
+def _of_row(row: Document) -> Acknowledgement:
+    """A claim's row, of an upload's answer or of the feed."""
+    status, said = news.status_of(row), news.messages(row)
+    if status == news.REJECTED:
+        codes = ",".join(dict.fromkeys(code.code for code in said if code.code))
+        text = "; ".join(code.text for code in said)
+        return Acknowledgement(disposition=Disposition.REJECTED, native_code=codes or status, native_text=text)
+    if not status:
+        return Acknowledgement(disposition=Disposition.IN_DOUBT, native_code="no-status")
+    return Acknowledgement(disposition=Disposition.ACCEPTED, destination_id=news.claimmd_id(row), native_code=status)
+
+
+def _totals(row: Document) -> tuple[int, int]:
+    """Units and cents of a row of the feed. Raises PeerUnavailable when it does not say them."""
+    units = units_of_file(row.get("filename"))
+    try:
+        return int(units if units is not None else "none"), cents(str(row.get("total_charge")))
+    except ValueError:
+        raise PeerUnavailable("Claim.MD's feed has a claim of ours without its file name or total.") from None
