@@ -7,12 +7,12 @@ import hashlib
 import logging
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -37,10 +37,11 @@ from ptbridge.plugins import connector
 from ptbridge.policy import Policy
 from ptbridge.policy.history import PatientHistory
 from ptbridge.ports import Destination, Pulled
-from ptbridge.specs.clinic import ClinicSpec
 from ptbridge.specs.config import Config
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 Progress = Callable[[str, int], None]  # what is going on (pulling, judging, sending), and how many so far
 
@@ -132,33 +133,37 @@ class Run:
             kit = build_kit(self.config, spec, destination, today=today)
             outbox = self.ledger.outbox(name, spec.destination.platform)
             outbox.recover()
-            await self._ask_for_answers(destination, spec)
+            if not self.dry_run:  # a rehearsal asks for no news: its cursor would not stay
+                await self._asked(take_answers(self.ledger, destination, spec.clinic, spec.destination.platform))
             self._read_again(kit, fingerprint(self.config, today))
-            try:
-                if self.pull:
-                    await self._pull(kit)
-            except PeerError as error:  # what was pulled before is durable and goes on; the cursor has not moved
-                self._note(error)
+            if self.pull:
+                await self._asked(self._pull(kit))
             delivered = await self._judge_and_deliver(kit, destination)
-            return delivered, await self._ask_biller(destination, name, run_id)
+            if self.dry_run:
+                return delivered, None
+            return delivered, await self._asked(agreement_after(self.ledger, destination, name, run_id))
 
-    async def _ask_biller(self, destination: Destination, name: str, run_id: int) -> dict[str, Any] | None:
-        if self.dry_run:
-            return None
+    async def _asked(self, asking: Coroutine[Any, Any, T]) -> T | None:
+        """What a peer says; None when it is in trouble, which is noted, or when the run is told to stop meanwhile (D29).
+
+        What was taken before is durable and goes on, and the cursor covers no more than that: a transaction never waits for a
+        peer, so a stop cuts none in two.
+        """
+        task, stopped = asyncio.ensure_future(asking), asyncio.ensure_future(self.stop.wait())
         try:
-            return await agreement_after(self.ledger, destination, name, run_id)
+            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                task.cancel()
+            return await task
+        except asyncio.CancelledError:
+            if not self.stop.is_set():
+                raise
+            return None
         except PeerError as error:
             self._note(error)
             return None
-
-    async def _ask_for_answers(self, destination: Destination, spec: ClinicSpec) -> None:
-        """News about what was sent, before anything is judged. A rehearsal asks nobody: its cursor would not stay."""
-        if self.dry_run:
-            return
-        try:
-            await take_answers(self.ledger, destination, spec.clinic, spec.destination.platform)
-        except PeerError as error:
-            self._note(error)
+        finally:
+            stopped.cancel()
 
     # ------------------------------------------------------------ pull, normalize
 
