@@ -13,7 +13,7 @@ before each FT1 instead of after it go to the FT1 that follows.
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from ptbridge.wire.hl7_charset import Remark
@@ -47,8 +47,9 @@ _NO_ORDER: ByName = {}
 class Surroundings:
     """What the groups of one message share, worked out when somebody asks: who owns whom, and what stands outside them."""
 
-    def __init__(self, segments: Sequence[Segment]) -> None:
-        self._segments = segments
+    def __init__(self, segments: Sequence[Segment], by_name: ByName) -> None:
+        self._segments, self._by_name = segments, by_name
+        self._shared: dict[str, list[Segment]] = {}
         self.taken: set[int] = set()
 
     @cached_property
@@ -56,10 +57,12 @@ class Surroundings:
         """For each segment the one that it stands under."""
         return owners_of(self._segments)
 
-    @cached_property
-    def shared(self) -> ByName:
-        """The segments that belong to no group, by name."""
-        return _by_name(one for one in self._segments if one.index not in self.taken)
+    def shared(self, name: str) -> Sequence[Segment]:
+        """The segments of that name that belong to no group."""
+        found = self._shared.get(name)
+        if found is None:
+            found = self._shared[name] = [one for one in self._by_name.get(name, ()) if one.index not in self.taken]
+        return found
 
 
 class Group:
@@ -81,7 +84,10 @@ class Group:
         """Its own segments of that name, the head included. NTE, ROL, PRT: only those of the head and of its PR1."""
         if name == self.head.name:
             return [self.head]
-        found = [one for one in self.members if one.name == name]
+        found = []
+        for one in self.members:  # one or two: a comprehension would cost a call
+            if one.name == name:
+                found.append(one)  # noqa: PERF401
         if name in _PASSED_BY_NOTES:
             return [one for one in found if self._is_of_line(one)]
         return found or self._order.get(name, found)
@@ -89,7 +95,7 @@ class Group:
     def in_scope(self, name: str) -> Sequence[Segment]:
         """Its own segments of that name; when it has none, those that hold for every line, such as the diagnoses of a P03."""
         own = self.segments(name)
-        return own if own or name in _OF_A_LINE or name == self.head.name else self._surroundings.shared.get(name, ())
+        return own if own or name in _OF_A_LINE or name == self.head.name else self._surroundings.shared(name)
 
     def under(self, owner: Segment, name: str) -> list[Segment]:
         """The segments of that name that stand under `owner`: the ROL of a PR1, the NTE of an OBX."""
@@ -151,7 +157,7 @@ def groups_of(segments: Sequence[Segment], by_name: ByName, anchor: str, event: 
         members = [before + own for before, own in zip(_orders_before(segments, heads), members, strict=True)]
     elif not financial:
         orders = _orders_around(segments, heads)
-    surroundings = Surroundings(segments)
+    surroundings = Surroundings(segments, by_name)
     surroundings.taken.update(heads, (one.index for own in members for one in own))
     found = [
         Group(segments[place], tuple(own), order, surroundings)
@@ -162,13 +168,6 @@ def groups_of(segments: Sequence[Segment], by_name: ByName, anchor: str, event: 
 
 def _place(segment: Segment) -> int:
     return segment.index
-
-
-def _by_name(segments: Iterable[Segment]) -> dict[str, list[Segment]]:
-    found: dict[str, list[Segment]] = {}
-    for one in segments:
-        found.setdefault(one.name, []).append(one)
-    return found
 
 
 def _spans(segments: Sequence[Segment], heads: list[int], allowed: frozenset[str]) -> list[list[Segment]]:

@@ -54,6 +54,12 @@ class Segment:
             return self.delimiters.separator if self._shift and position == 1 else ""
         return fields[place] if place < len(fields) else ""
 
+    def row(self, length: int) -> list[str]:
+        """All fields as they stand, `length` at least: those after the last one on the line are empty. Not of a header."""
+        assert not self._shift
+        fields = self._fields or self._split()
+        return fields if len(fields) >= length else fields + [""] * (length - len(fields))
+
     def repetitions(self, position: int) -> list[str]:
         """Each repetition as it stands, in order; empty ones stay, an absent field gives an empty list."""
         whole = self.field(position)

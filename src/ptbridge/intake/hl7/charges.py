@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from ptbridge.errors import RecordError
 from ptbridge.intake.fields import Reading
 from ptbridge.intake.hl7 import plausible, values
-from ptbridge.intake.hl7.fields import Field
+from ptbridge.intake.hl7.fields import Field, remember
 from ptbridge.intake.hl7.record import LineScope, Seen, VisitRecord
 from ptbridge.wire.hl7v2 import Group, Segment
 
@@ -80,8 +81,7 @@ def _readable(record: VisitRecord, kind: Field, line_key: Field, reading: Readin
         if not groups:
             continue
         try:
-            for group in groups:
-                plausible.check(group.head)
+            plausible.check([group.head for group in groups])
         except RecordError as error:
             refused = error
             continue
@@ -98,20 +98,35 @@ def _readable(record: VisitRecord, kind: Field, line_key: Field, reading: Readin
 def _transaction(
     group: Group, seen: Seen, record: VisitRecord, kind: Field, line_key: Field, reading: Reading
 ) -> Transaction | None:
-    head = group.head
-    on = values.day(head.value(4) or "").isoformat()
-    if record.only_day and on != record.only_day:
-        return None
     scope = LineScope(group, record)
+    content, service, negative = _charged(scope)
+    if record.only_day and content[0] != record.only_day:
+        return None
     meaning = kind.read(scope, reading) or CHARGE  # an unknown type is reported, and its line stays in sight
     if meaning == NO_CHARGE:
         return None
-    quantity = (head.value(10) or "").strip()
-    if quantity.startswith("-"):
-        meaning, quantity = (CREDIT if meaning == CHARGE else meaning), quantity[1:]
+    if negative and meaning == CHARGE:
+        meaning = CREDIT
     key = (line_key.first(scope)[0] or "") if line_key.paths else ""
-    service = (on, head.value(25) or head.value(7) or "", head.field(26))
-    return Transaction(scope, seen, meaning, key, (*service, _whole(quantity)), service)
+    return Transaction(scope, seen, meaning, key, content, service)
+
+
+_WHAT = itemgetter(4, 7, 10, 25, 26)
+_contents: dict[tuple[str, ...], tuple[Content, Content, bool]] = {}
+
+
+def _charged(scope: LineScope) -> tuple[Content, Content, bool]:
+    """(content, service, whether the quantity is negative) of an FT1, which `plausible` has seen; remembered by its text."""
+    head = scope.group.head
+    written = (*_WHAT(scope.row), head.delimiters.declared)
+    found = _contents.get(written)
+    if found is None:
+        quantity = (head.value(10) or "").strip()
+        service = (values.day(head.value(4) or "").isoformat(), head.value(25) or head.value(7) or "", head.field(26))
+        content = (*service, _whole(quantity.removeprefix("-")))
+        found = content, service, quantity.startswith("-")
+        remember(_contents, written, found)
+    return found
 
 
 def _whole(quantity: str) -> str:

@@ -7,12 +7,12 @@ quotation marks) in the newest message that has the segment ends the search: the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ptbridge.errors import ConfigError
 from ptbridge.intake.fields import Reading
-from ptbridge.intake.hl7.record import LineScope, Scope
+from ptbridge.intake.hl7.record import LENGTH, LineScope, Scope
 from ptbridge.intake.values import Unreadable
 from ptbridge.model import Severity
 from ptbridge.specs.mapping import FieldSpec, LookupTable, Mapping, texts
@@ -24,7 +24,7 @@ Convert = Callable[[str, Reading], Any]
 class Field:
     """A compiled field. `read` gives the first value, converted; `first` the text as it stands, and its path."""
 
-    __slots__ = ("_convert", "_grave", "_known", "_own", "_table", "name", "paths", "spec")
+    __slots__ = ("_convert", "_grave", "_known", "_of_line", "_own", "_table", "name", "paths", "spec")
 
     def __init__(self, mapping: Mapping, section: str, name: str, convert: Convert, *, grave: bool = True) -> None:
         self.spec: FieldSpec = getattr(getattr(mapping.spec, section), name) or FieldSpec()
@@ -33,7 +33,8 @@ class Field:
         self._table: LookupTable | None = mapping.spec.lookups.get(self.spec.lookup) if self.spec.lookup else None
         self._convert, self._grave = convert, grave
         own = self.paths[0] if self.paths else None
-        self._own = own.field if own is not None and own.segment == "FT1" and not own.which else 0
+        self._own = own.field if own is not None and own.segment == "FT1" and not own.which and own.field < LENGTH else 0
+        self._of_line = own if own is not None and own.plain and own.segment in ("FT1", "PR1") else None
         self._known: dict[tuple[str, str], Any] = {}
 
     def read(self, scope: Scope, reading: Reading) -> Any:
@@ -42,8 +43,8 @@ class Field:
             return self._without_path(reading)
         if not self._own or scope.__class__ is not LineScope:
             return self._read(scope, reading)[0]
-        head = scope.group.head  # the same text in the line's own field means the same again
-        key = (head.field(self._own), head.delimiters.declared)
+        # The same text in the line's own field means the same again.
+        key = (scope.row[self._own], scope.group.head.delimiters.declared)
         value = self._known.get(key)
         if value is None:
             value, path = self._read(scope, reading)
@@ -53,8 +54,29 @@ class Field:
 
     def first(self, scope: Scope) -> tuple[str | None, str]:
         """(text as it stands, path that gave it); (None, '') when no path gives one."""
+        own = self._of_line
+        if own is not None and scope.__class__ is LineScope:  # mostly the line's first path gives it
+            found = scope.group.segments(own.segment)
+            value = found[0].value(own.field, own.component, own.subcomponent) if found else None
+            if value is not None:
+                return value, own.text
         value, path = self._first(scope)
         return value, path.text if path is not None else ""
+
+    def of_lines(self, scopes: Sequence[LineScope], reading: Reading) -> set[Any]:
+        """The different values that these lines have, None among them where one has none."""
+        if not self._own:
+            return {self.read(scope, reading) for scope in scopes}
+        known = self._known
+        keys = {(scope.row[self._own], scope.group.head.delimiters.declared) for scope in scopes}
+        if known.keys() >= keys:
+            return {known[key] for key in keys}
+        return {self.read(scope, reading) for scope in scopes}
+
+    def own_fields(self) -> tuple[int, ...] | None:
+        """The FT1 fields that its paths look at; None when they look at anything else as well."""
+        found = tuple(sorted({path.field for path in self.paths}))
+        return found if all(path.segment == "FT1" and not path.which and path.field < LENGTH for path in self.paths) else None
 
     def every(self, scope: Scope) -> tuple[str, ...]:
         """All values of the first path that gives any, from the nearest segments that have it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ptbridge.intake import values
@@ -11,7 +12,7 @@ from ptbridge.intake.fields import Reading
 from ptbridge.intake.hl7 import values as hl7
 from ptbridge.intake.hl7.charges import Transaction
 from ptbridge.intake.hl7.fields import Field, remember
-from ptbridge.intake.hl7.record import LineScope
+from ptbridge.intake.hl7.record import LENGTH, LineScope
 from ptbridge.intake.lines import REASONED
 from ptbridge.intake.services import Service, ServiceTable
 from ptbridge.intake.values import Unreadable
@@ -53,9 +54,10 @@ class Lines:
         self.reason = compiled("reason", lambda raw, _reading: values.text(raw))
         self.units_source = self.units.paths[0].text if self.units.paths else ""
         self._said: dict[tuple[Any, ...], Said] = {}
-        self._own, self._of_procedures, self._lasting = _looked_at(
+        own, self._of_procedures, self._lasting = _looked_at(
             self.code, self.modifiers, self.units, self.diagnoses, self.by_assistant
         )
+        self._own_texts: Callable[[list[str]], tuple[str, ...]] = itemgetter(0, 0, *own)
         self._lasting = self._lasting and not any(_depends(value) for value in self._table(mapping).values())
 
     @staticmethod
@@ -76,7 +78,8 @@ class Lines:
         reading.line_key = key = transaction.id or _key(transaction, used)
         said = self._what(scope, reading)
         minutes, source = self._minutes(self.minutes[0], scope, reading)
-        therapist, assistant = [self._minutes(field, scope, reading)[0] for field in self.minutes[1:]]
+        therapist = self._minutes(self.minutes[1], scope, reading)[0] if self.minutes[1].paths else None
+        assistant = self._minutes(self.minutes[2], scope, reading)[0] if self.minutes[2].paths else None
         if therapist is not None and assistant is not None and minutes not in (None, therapist + assistant):
             reading.report("MP17", f"{therapist} + {assistant} minutes against {minutes} documented")
         return Intervention(
@@ -100,11 +103,9 @@ class Lines:
     def _what(self, scope: LineScope, reading: Reading) -> Said:
         """What the line's own fields say. Remembered unless something was reported or the visit decides with it."""
         group = scope.group
-        key = (
-            group.head.delimiters.declared,
-            *[group.head.field(position) for position in self._own],
-            *[one.field(position) for position in self._of_procedures for one in group.segments("PR1")],
-        )
+        key = (group.head.delimiters.declared, *self._own_texts(scope.row))
+        if self._of_procedures:
+            key += tuple([one.field(position) for one in group.segments("PR1") for position in self._of_procedures])
         said = self._said.get(key)
         if said is None:
             before = len(reading.findings)
@@ -181,9 +182,9 @@ def _looked_at(*fields: Field) -> tuple[tuple[int, ...], tuple[int, ...], bool]:
     What lies beyond them (a PV1, an OBX that is picked by its code) may differ where these are the same.
     """
     paths = [path for field in fields for path in field.paths]
-    own = sorted({path.field for path in paths if path.segment == "FT1"})
+    own = sorted({path.field for path in paths if path.segment == "FT1" and path.field < LENGTH})
     procedures = sorted({path.field for path in paths if path.segment == "PR1"})
-    return tuple(own), tuple(procedures), all(path.segment in ("FT1", "PR1") for path in paths)
+    return tuple(own), tuple(procedures), all(path.segment in ("FT1", "PR1") and path.field < LENGTH for path in paths)
 
 
 def _key(transaction: Transaction, used: Counter[str]) -> str:

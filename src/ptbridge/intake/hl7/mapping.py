@@ -121,7 +121,7 @@ class Hl7Mapping:
             return date.fromisoformat(messages.only_day)
         if not scopes:
             return self._day(messages, reading)
-        days = {self._day(scope, reading) for scope in scopes}
+        days: set[date | None] = self.service_date.of_lines(scopes, reading)
         if len(days) > 1:
             reading.report(
                 "MP35",
@@ -142,8 +142,8 @@ class Hl7Mapping:
 
     def _discipline(self, messages: VisitRecord, scopes: Sequence[LineScope], reading: Reading) -> Discipline | None:
         """What all lines agree on by the mapping's paths; of a visit without lines, what the messages say."""
-        read_from: Sequence[Scope] = scopes or [messages]
-        found: set[Any] = {self.discipline.read(scope, reading) for scope in read_from} - {None}
+        found = self.discipline.of_lines(scopes, reading) if scopes else {self.discipline.read(messages, reading)}
+        found.discard(None)
         if len(found) > 1:
             reading.report("MP37", f"the charges of this visit are of {' and '.join(sorted(found))}", where="visit.discipline")
             return None

@@ -6,6 +6,7 @@ Seen (public samples): a date in FT1-2 and the type in FT1-4; a code in FT1-5; a
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from ptbridge.errors import RecordError
@@ -19,13 +20,31 @@ _NUMBER = re.compile(r"[+-]?\d{1,9}(?:\.\d{0,6})?")
 _FIX = "The sender's fields are shifted or wrong: have its interface corrected and the message sent again."
 
 
-def check(charge: Segment) -> None:
+def check(charges: Sequence[Segment]) -> None:
     """Raise RecordError that names the first field which cannot be what the standard puts there; never its content."""
+    rows = [charge.row(_LENGTH) for charge in charges]
     for position, problem in _FIELDS:
-        written = charge.value(position)
-        words = problem(written)
-        if words:
-            raise RecordError(f"{words}.", where=f"{charge.label}-{position}", fix=_FIX)
+        seen = _sound.setdefault((position, charges[0].delimiters.declared), set())
+        if {row[position] for row in rows} <= seen:
+            continue
+        for charge in charges:
+            if problem(charge.value(position)):
+                _refuse_first(charges)
+        if len(seen) > _MOST:
+            seen.clear()
+        seen.update(row[position] for row in rows)
+
+
+def _refuse_first(charges: Sequence[Segment]) -> None:
+    for charge in charges:
+        for position, problem in _FIELDS:
+            words = problem(charge.value(position))
+            if words:
+                raise RecordError(f"{words}.", where=f"{charge.label}-{position}", fix=_FIX)
+
+
+_LENGTH, _MOST = 26, 5_000
+_sound: dict[tuple[int, str], set[str]] = {}  # fields as they stand that were found sound, by position and delimiters
 
 
 @lru_cache(maxsize=2048)

@@ -81,16 +81,25 @@ class VisitRecord:
         return [seen for seen in self.messages if seen.use in ("merge", "late-merge")]
 
 
-class LineScope:
-    """What a charge line may read: its own group, then what is shared of its message, then the visit's other messages."""
+LENGTH = 60  # of a line's row; the FT1 of v2.9 has 57 fields. What a mapping asks for beyond is read by name
 
-    __slots__ = ("group", "record")
+
+class LineScope:
+    """What a charge line may read: its own group, then what is shared of its message, then the visit's other messages.
+
+    `row` are the fields of its FT1 as they stand, `LENGTH` at least.
+    """
+
+    __slots__ = ("group", "record", "row")
 
     def __init__(self, group: Group, record: VisitRecord) -> None:
         self.group, self.record = group, record
+        self.row = group.head.row(LENGTH)
 
     def segments(self, name: str) -> Sequence[Sequence[Segment]]:
         """The segments of that name, nearest first."""
+        if name == "FT1":
+            return [[self.group.head]]
         own = self.group.in_scope(name)
         return [own] if own else self.record.segments(name) if name in _SHARED else ()
 

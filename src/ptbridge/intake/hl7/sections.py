@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
+from operator import itemgetter
 from typing import Any
 
 from ptbridge.intake import values
 from ptbridge.intake.fields import Reading
 from ptbridge.intake.hl7 import values as hl7
 from ptbridge.intake.hl7.fields import Field, compile_take, remember
-from ptbridge.intake.hl7.record import LineScope, Scope, SegmentScope, VisitRecord
+from ptbridge.intake.hl7.record import LENGTH, LineScope, Scope, SegmentScope, VisitRecord
 from ptbridge.model import Address, Coverage, Diagnosis, Patient, Provider, Severity
 from ptbridge.specs.mapping import Mapping, texts
 from ptbridge.wire.hl7_paths import SegmentPath
@@ -205,50 +206,53 @@ class ProviderReader:
         self.severity = Severity.ERROR if role == "rendering" else Severity.WARNING
         own = (self.id, self.npi, self.name, self.credential, self.taxonomy)
         self._own_fields = sorted({path.field for field in own for path in field.paths})
-        self._lasting = all(field.looks_only_at("FT1") for field in own)
+        self._lasting = all(field.own_fields() is not None for field in own)
         self._known: dict[tuple[str, ...], Provider] = {}
 
     def read(self, record: VisitRecord, lines: Sequence[LineScope], reading: Reading) -> Provider | None:
         """The one clinician whom the lines, or else the visit's messages, name in this role."""
         for path in self.each:
-            scopes: Sequence[Scope] = lines if path.segment in ("FT1", "PR1") else [record]
-            found = list(dict.fromkeys(one for scope in scopes if (one := self._of(path, scope, reading)) is not None))
+            if self._lasting and lines and path.segment == "FT1" and not path.which and path.field < LENGTH:
+                found = self._of_lines(path, lines, reading)
+            else:
+                scopes: Sequence[Scope] = lines if path.segment in ("FT1", "PR1") else [record]
+                found = dict.fromkeys(one for scope in scopes if (one := self._one(path, scope, reading)) is not None)
             if len(found) > 1:
                 reading.report(
                     "MP16", f"{len(found)} clinicians are named as {self.role}", where=self.role, severity=self.severity
                 )
                 return None
             if found:
-                return found[0]
+                return next(iter(found))
         return None
 
-    def _of(self, path: SegmentPath, scope: Scope, reading: Reading) -> Provider | None:
-        """The clinician of a line; the same text in its fields is the same clinician."""
-        if not self._lasting or not isinstance(scope, LineScope) or path.segment != "FT1" or path.which:
-            return self._one(path, scope, reading)
-        head = scope.group.head
-        key = (head.delimiters.declared, head.field(path.field), *[head.field(position) for position in self._own_fields])
-        found = self._known.get(key)
-        if found is None:
-            before = len(reading.findings)
-            found = self._one(path, scope, reading)
-            if found is not None and len(reading.findings) == before:
-                remember(self._known, key, found)
+    def _of_lines(self, path: SegmentPath, lines: Sequence[LineScope], reading: Reading) -> dict[Provider, None]:
+        """The different clinicians of the lines; the same text in their fields is the same clinician."""
+        texts_of = itemgetter(path.field, *self._own_fields, 0)
+        scopes = {(scope.group.head.delimiters.declared, *texts_of(scope.row)): scope for scope in reversed(lines)}
+        found: dict[Provider, None] = {}
+        for key, scope in reversed(scopes.items()):
+            one = self._known.get(key)
+            if one is None:
+                before = len(reading.findings)
+                one = self._one(path, scope, reading)
+                if one is not None and len(reading.findings) == before:
+                    remember(self._known, key, one)
+            if one is not None:
+                found[one] = None
         return found
 
     def _one(self, path: SegmentPath, scope: Scope, reading: Reading) -> Provider | None:
         for segments in scope.segments(path.segment):
-            segment = segments[0]
-            repetitions = segment.repetitions(path.field)
-            chosen = next((one for one in repetitions if segment.leaf(one, 13) == "NPI"), next(iter(repetitions), ""))
-            identity = segment.leaf(chosen)
-            if identity is None and segment.leaf(chosen, 2) is None:
+            written = _xcn(segments[0], path.field)
+            if written is None:
                 continue
+            identity, name, credential = written
             return Provider(
-                id=self._own(self.id, scope, reading) or identity or "",
-                npi=hl7.npi(self._own(self.npi, scope, reading) or identity or ""),
-                name=self._own(self.name, scope, reading) or _name(segment, chosen),
-                credential=values.credential(self._own(self.credential, scope, reading) or segment.leaf(chosen, 7) or ""),
+                id=self._own(self.id, scope, reading) or identity,
+                npi=hl7.npi(self._own(self.npi, scope, reading) or identity),
+                name=self._own(self.name, scope, reading) or name,
+                credential=values.credential(self._own(self.credential, scope, reading) or credential),
                 taxonomy=self._own(self.taxonomy, scope, reading),
             )
         return None
@@ -257,6 +261,21 @@ class ProviderReader:
     def _own(field: Field, scope: Scope, reading: Reading) -> str | None:
         value: Any = field.read(scope, reading)
         return value if isinstance(value, str) else None
+
+
+_people: dict[tuple[str, str], tuple[str, str | None, str] | None] = {}
+
+
+def _xcn(segment: Segment, position: int) -> tuple[str, str | None, str] | None:
+    """(id, name, degree) of the repetition that is an NPI, else of the first; None without id and family name."""
+    key = (segment.field(position), segment.delimiters.declared)
+    if key not in _people:
+        repetitions = segment.repetitions(position)
+        chosen = next((one for one in repetitions if segment.leaf(one, 13) == "NPI"), next(iter(repetitions), ""))
+        identity = segment.leaf(chosen)
+        absent = identity is None and segment.leaf(chosen, 2) is None
+        remember(_people, key, None if absent else (identity or "", _name(segment, chosen), segment.leaf(chosen, 7) or ""))
+    return _people[key]
 
 
 def _name(segment: Segment, repetition: str) -> str | None:
