@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from ptbridge import jobs
 from ptbridge.inbox import ClinicInbox, Rules
+from ptbridge.plugins import connector
+from ptbridge.sdk import SourceClient
+from ptbridge.wire.source_client import no_server
 from tests.hl7_clinic import (
     CLINIC,
     Hl7World,
@@ -155,6 +161,7 @@ def test_a_booked_visit_without_a_charge_is_listed_once_its_day_is_over(clinic: 
 
 def test_charges_before_their_adt_are_held_where_the_sender_always_sends_one(clinic: Hl7World) -> None:
     clinic.option('expects_adt: "yes"')
+    clinic.option('adt_wait_hours: "0"')
     registered, charged, signed = a_visit()
     clinic.receive(charged, signed)
     clinic.sync()
@@ -162,6 +169,89 @@ def test_charges_before_their_adt_are_held_where_the_sender_always_sends_one(cli
     clinic.receive(registered)
     clinic.sync()
     assert clinic.day()["state"] == "sent"
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+def test_charges_wait_for_their_adt_and_are_held_when_it_does_not_come(clinic: Hl7World, numbered: bool) -> None:
+    charged = a_visit()[1]
+    if not numbered:
+        charged = b"\r".join(line for line in charged.split(b"\r") if not line.startswith(b"PV1"))
+    now = datetime.now(UTC)
+    clinic.receive(charged)
+
+    def pulled(cursor: dict[str, str], hours: float) -> tuple[list[str], dict[str, str]]:
+        async def run() -> tuple[list[str], dict[str, str]]:
+            found, at = [], cursor
+            with ClinicInbox.open(clinic.config.state, CLINIC) as inbox:
+                client = SourceClient(
+                    fhir=no_server(),
+                    clinic=CLINIC,
+                    source="hl7v2",
+                    time_zone=ZoneInfo("America/Chicago"),
+                    inbox=inbox,
+                    options={"expects_adt": "yes"},
+                    clock=lambda: now + timedelta(hours=hours),
+                )
+                async for batch in connector("hl7v2").pull(client, cursor):
+                    found += [b"early" in record.payload[:20] for record in batch.records]
+                    at = dict(batch.cursor or at)
+            return found, at
+
+        return asyncio.run(run())
+
+    first, cursor = pulled({}, 1)
+    second, cursor = pulled(cursor, 23)
+    third, cursor = pulled(cursor, 25)
+    fourth, cursor = pulled(cursor, 26)
+    assert (first, second, third, fourth) == ([], [], [True], [])
+
+
+def test_an_adt_that_comes_in_time_releases_the_charges(clinic: Hl7World) -> None:
+    clinic.option('expects_adt: "yes"')
+    registered, charged, signed = a_visit()
+    clinic.receive(charged, signed)
+    assert sum(clinic.sync().visits.values()) == 0  # nobody is asked for anything yet
+    clinic.receive(registered)
+    assert clinic.sync().visits["sent"] == 1
+
+
+@pytest.mark.parametrize("trigger", ["A29", "A37"])
+def test_a_record_that_was_deleted_or_unlinked_holds_what_is_pending_until_it_is_sent_again(
+    clinic: Hl7World, trigger: str
+) -> None:
+    registered, charged, signed = a_visit()
+    clinic.receive(registered, charged)
+    clinic.sync()
+    other = patient("M900").replace("PID|1|", "PID|2|")
+    clinic.receive(
+        segments(header(f"ADT^{trigger}", "R1"), f"EVN|{trigger}|20261118", patient(), *([other] * (trigger == "A37")))
+    )
+    clinic.sync()
+    assert "MP38" in clinic.held()["V1"]
+    clinic.receive(signed)  # the sender says more of the visit: it stands by it
+    assert clinic.sync().visits["sent"] == 1
+
+
+@pytest.mark.parametrize("trigger", ["A29", "A37"])
+def test_a_record_that_was_deleted_after_the_charge_left_is_a_finding_and_the_charge_stays(
+    clinic: Hl7World, trigger: str
+) -> None:
+    clinic.receive(*a_visit(), *(raw.replace(b"M100", b"M200") for raw in a_visit("V2")))
+    clinic.sync()
+    clinic.receive(segments(header(f"ADT^{trigger}", "R1"), f"EVN|{trigger}|20261118", patient()))
+    clinic.sync()
+    assert set(clinic.held()) == {"V1"} and "MP38" in clinic.held()["V1"]
+    assert clinic.live()["charges"] == 2 and clinic.live()["events"] == {"created": 2}
+
+
+def test_the_second_insurance_is_the_second_coverage(clinic: Hl7World) -> None:
+    second = "IN1|2|AET^Aetna|60054^^^PAYERS|Aetna||||||||20200101||||Quill^Dana|SEL|" + "|" * 18 + "W55"
+    registered, charged, signed = (raw.replace(b"\rIN1|1", f"\r{second}\rIN1|1".encode()) for raw in a_visit())
+    clinic.receive(registered, charged, signed)
+    clinic.sync()
+    (stored,) = stored_visits(clinic)
+    found = [(one.order, one.payer_id, one.member_id) for one in stored.coverages]
+    assert found == [(1, "MCR-B", "1EG4TE5MK73"), (2, "60054", "W55")]
 
 
 def test_a_merge_moves_a_pending_visit_and_is_followed_through_chains_and_replays(clinic: Hl7World) -> None:

@@ -142,6 +142,26 @@ def test_the_answer_is_what_the_sender_asks_or_its_profile_says(
         assert found == codes
 
 
+def test_a_utf_16_message_is_read_and_answered_in_its_own_coding_and_utf_16_framing_is_refused(clinic: Hl7World) -> None:
+    wide = ("\ufeff" + a_visit()[0].decode()).encode("utf-16-le")
+    with listening(clinic) as service:
+        assert "MSA|AA|V1-A" in service.ask(wide)[1:-2].decode("utf-16")
+        service.connection.sendall(("\x0b" + a_visit()[1].decode() + "\x1c\r").encode("utf-16-le"))
+        assert service.answer() == b""  # closed
+        _, said = service.stop()
+    assert received(clinic) == 1 and "1 wide-frame" in said
+
+
+def test_a_sender_that_is_too_fast_is_slowed_and_loses_nothing(clinic: Hl7World) -> None:
+    clinic.option('messages_per_second: "50"')
+    with listening(clinic) as service:
+        service.send(*(adt("A08", f"X{number}") for number in range(120)))
+        answers = b""
+        while answers.count(b"MSA|AA") < 120:
+            answers += service.answer()
+    assert received(clinic) == 120
+
+
 def test_two_messages_in_one_frame_are_two(clinic: Hl7World) -> None:
     registered, charged, _ = a_visit()
     with listening(clinic) as service:
@@ -192,6 +212,7 @@ def test_a_store_that_cannot_be_trusted_ends_the_service_without_an_answer(clini
         (['address: "2575"'], "is not an address"),
         (["address: 127.0.0.1:0", "answer: maybe"], "'maybe' is not one of auto, original, enhanced"),
         (["address: 127.0.0.1:0", "tls_client_ca: ca.pem"], "needs tls_certificate"),
+        (["address: 127.0.0.1:0", "messages_per_second: fast"], "is not a whole number"),
         (["address: 127.0.0.1:0", "allow_peers: [everyone]"], "is not an address or network"),
         ([], "there is nowhere to listen"),
         (["adress: 127.0.0.1:0"], "unknown option 'adress'"),

@@ -13,13 +13,14 @@ TAKEN, IGNORED, DAMAGED = "taken", "ignored", "damaged"
 
 CHARGES = frozenset({"DFT"})
 MAY_CHARGE = frozenset({"ORM", "OMG", "OML", "ORU", "RDE", "RDS"})  # FT1 is allowed in them; each bills only if enabled
-_ADT = (1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 13, 14, 18, 23, 27, 28, 31, 34, 35, 36, 38, 40, 41, 42, 43, 45, 47, 50)
+_ADT = (1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 13, 14, 18, 23, 27, 28, 29, 31, 34, 35, 36, 37, 38, 40, 41, 42, 43, 45, 47, 50)
 _HANDLED = frozenset(
     [f"ADT^A{number:02}" for number in _ADT]
     + ["DFT^P03", "DFT^P11", "BAR^P01", "BAR^P05", "BAR^P12", "ORU^R01"]
     + [f"SIU^S{number}" for number in (12, 13, 14, 15, 16, 17, 26)]
     + [f"MDM^T{number:02}" for number in range(1, 12)]
 )
+_REVOKED = frozenset({"A29", "A37"})  # a person's record is deleted, or two that were linked are of two persons after all
 _OF_A_VISIT = frozenset({"MDM", "ORU", "BAR"})  # nothing can be done with one that names no visit
 _TEST_IDS = frozenset({"T", "D"})  # MSH-11: training and debugging (table 0103)
 VISIT_KEYS = frozenset({"PV1-19", "PID-18", "PV1-50"})
@@ -108,7 +109,10 @@ def _keys(message: Message, code: str, trigger: str) -> Iterator[tuple[str, str]
         written = segment.text.split(separator, 5)[4:5]
         if written and written[0] != last and (day := civil_day(last := written[0])):
             yield "FT1-4", day
-    if code == "ADT":
+    if code == "ADT" and trigger in _REVOKED:
+        for segment in message.segments("PID"):  # an A37 names both
+            yield from (("revoked", value) for value in _identifiers(segment, 3))
+    elif code == "ADT":
         yield from _of_person(message, trigger, patients, bool(visits) and visits[0].value(19) is not None)
     if code in ("ADT", "SIU") and (day := due_day(message, code, trigger)):
         yield "due", day

@@ -72,7 +72,7 @@ MEANINGS: dict[str, Meaning] = {
         _E,
         "Check that the later messages hold all charges of the visit, then release it.",
     ),
-    "MP34": Meaning("the charges came before their ADT message", _E, "Nothing to do: the ADT releases them when it comes."),
+    "MP34": Meaning("the charges came before their ADT message", _E, "Ask the sender for the ADT; it releases them when it comes."),
     "MP35": Meaning(
         "the charges of one visit number are of several service dates",
         _E,
@@ -82,6 +82,11 @@ MEANINGS: dict[str, Meaning] = {
         "the visit was moved to another number, account or patient",
         _E,
         "Check under which number it bills, then exclude the other.",
+    ),
+    "MP38": Meaning(
+        "the sender deleted the patient's record, or took it off another's, after the visit's last message",
+        _E,
+        "Ask the clinic whose visit it is. It goes on when the sender sends the visit or the patient again; else exclude it.",
     ),
     "MP37": Meaning(
         "the charges of one visit are of several disciplines", _E, "Have them charged as a visit for each discipline."

@@ -164,6 +164,7 @@ class _Service:
                 idle_seconds=options.idle_seconds,
                 connections=options.connections,
                 connections_per_peer=options.connections,
+                messages_per_second=options.messages_per_second,
             ),
             allowed=Allowed.of(options.allow_peers, [(sender, facility or "*") for sender, _, facility in pairs]),
             tls=tls,

@@ -23,15 +23,17 @@ PARAMETERS: Mapping[str, str] = {
     "frame_limit": "largest message in bytes (default 16777216)",
     "idle_seconds": "how long a connection may be silent (default 600)",
     "connections": "how many connections at a time (default 500)",
+    "messages_per_second": "messages a second that one sending address may bring; above it reading pauses (default: any)",
     "charset": "the sender's character set, a name of HL7 table 0211 (default: MSH-18, then UTF-8, then cp1252)",
-    "drop_folder": "a folder or sftp://host/folder; its files are taken at each sync and by a listener: one message or batch each",
+    "drop_folder": "a folder, or sftp://host/folder: its files, a message or batch each, are taken by syncs and listeners",
     "drop_after": "what becomes of taken files on an SFTP server: move (default: into processed or errors there) or keep",
     "settle_seconds": "a file of it is complete when it has not changed for so long (default 60)",
     "visit_number": "which fields number a visit, first that is there wins: PV1-19, PID-18, PV1-50 (default PV1-19, PID-18)",
     "visit_by": "visit (default), or visit-day: a visit number spans many days, and each service date is a visit",
     "charges": "delta (default): each DFT adds to those before; snapshot: each DFT holds all charges of the visit so far",
     "charges_from": "message types besides DFT whose FT1 segments bill: ORM, OMG, OML, ORU, RDE, RDS (default: none)",
-    "expects_adt": "yes: this sender always sends an ADT; charges that come before it are held until it is there",
+    "expects_adt": "yes: this sender always sends an ADT; charges that come before it wait for it, then are held",
+    "adt_wait_hours": "how long charges wait for their ADT before they are held with that reason (default 24)",
     "person_days": "how long after a visit's last message the patient's own updates still fill its gaps (default 30)",
 }
 _VISIT_PATHS = ("PV1-19", "PID-18", "PV1-50")
@@ -56,6 +58,7 @@ class Hl7Options:
     frame_limit: int = 16 * 1024 * 1024
     idle_seconds: int = 600
     connections: int = 500
+    messages_per_second: int = 0
     charset: str | None = None
     drop_folder: str = ""
     settle_seconds: int = 60
@@ -64,6 +67,7 @@ class Hl7Options:
     charges: str = "delta"
     charges_from: frozenset[str] = frozenset()
     expects_adt: bool = False
+    adt_wait_hours: int = 24
     person_days: int = 30
 
     @classmethod
@@ -91,6 +95,7 @@ class Hl7Options:
             frame_limit=_number(options, "frame_limit", 16 * 1024 * 1024, 1_000, 1 << 30),
             idle_seconds=_number(options, "idle_seconds", 600, 1, 86_400),
             connections=_number(options, "connections", 500, 1, 10_000),
+            messages_per_second=_number(options, "messages_per_second", 0, 0, 1_000_000),
             charset=charset or None,
             drop_folder=_text(options, "drop_folder", ""),
             settle_seconds=_number(options, "settle_seconds", 60, 0, 86_400),
@@ -99,6 +104,7 @@ class Hl7Options:
             charges=_choice(options, "charges", ("delta", "snapshot")),
             charges_from=frozenset(_subset(options, "charges_from", _CHARGE_CODES, ())),
             expects_adt=_yes(options, "expects_adt"),
+            adt_wait_hours=_number(options, "adt_wait_hours", 24, 0, 24 * 60),
             person_days=_number(options, "person_days", 30, 0, 3650),
         )
 

@@ -12,6 +12,7 @@ The header is: number in the inbox, use, character set as configured (`-` for no
     merge       one patient's record went into another's before this visit was sent
     late-merge  the same, after it was sent
     moved       the visit went to another number, account or patient
+    revoked     the patient's record was deleted or taken off another's after the visit's last message
     early       charges that came before the ADT that this sender always sends
 
 Before the first header may stand `only 2026-03-04`: of a visit number that spans many days, this record is that day.
@@ -27,7 +28,7 @@ from dataclasses import dataclass, field
 from ptbridge.errors import RecordError
 
 MEDIA_TYPE = "x-application/hl7-v2+er7-batch"
-USES = frozenset({"charges", "snapshot", "facts", "person", "merge", "late-merge", "moved", "early"})
+USES = frozenset({"charges", "snapshot", "facts", "person", "merge", "late-merge", "moved", "revoked", "early"})
 CHARGING = frozenset({"charges", "snapshot", "early"})
 
 _HEADER = re.compile(rb"([0-9]{1,18}) ([a-z-]{1,12}) ([!-~]{1,40}) ([0-9]{1,12})\n")

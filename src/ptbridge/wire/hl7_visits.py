@@ -25,6 +25,7 @@ BATCH = 200  # messages looked at for one batch of records
 _DUE_DAYS = 60  # how far back a first run looks for booked visits without charges
 MERGES = frozenset(f"ADT^A{number}" for number in (18, 30, 34, 36, 40, 47))  # one patient's record into another's
 MOVES = frozenset(f"ADT^A{number}" for number in (35, 41, 42, 43, 45, 50))  # a visit or account to another
+REVOKES = frozenset({"ADT^A29", "ADT^A37"})  # a person's record deleted; two linked ones taken apart
 _CANCELS = frozenset({"ADT^A11", "ADT^A23", "ADT^A27", "ADT^A38", "SIU^S15", "SIU^S16", "SIU^S17", "SIU^S26"})
 _OLD_NUMBER = {"PV1-19": "MRG-5", "PV1-50": "MRG-5", "PID-18": "MRG-3"}
 
@@ -69,8 +70,15 @@ async def walk_messages(client: SourceClient, cursor: Mapping[str, str]) -> Asyn
                 dict.fromkeys(Key("visit", key.value).record_key for key in wanted if key.kind == "visit" and key.day)
             ),  # its days stand now
             unreadable=tuple((book.damaged(entry), entry.reason) for entry in entries if entry.state == "damaged"),
-            cursor={"message": str(after)},
+            cursor=_moved(cursor, message=str(after)),
         )
+    if options.expects_adt:
+        late, waited = book.waited_long_enough(int(cursor.get("waited", "0")), upto)
+        in_vain = tuple(record for key in late if key not in done and (record := book.record(key)) is not None)
+        done.update(late)
+        if str(waited) != cursor.get("waited"):
+            yield Pulled(records=in_vain, cursor=_moved(cursor, message=str(max(after, upto)), waited=str(waited)))
+            cursor = _moved(cursor, waited=str(waited))
     today = book.today
     start = (
         date.fromisoformat(cursor["day"])
@@ -79,7 +87,11 @@ async def walk_messages(client: SourceClient, cursor: Mapping[str, str]) -> Asyn
     )
     records = tuple(record for key in book.due(start, today) if key not in done and (record := book.record(key)) is not None)
     if records or cursor.get("day") != today.isoformat():
-        yield Pulled(records=records, cursor={"message": str(max(after, upto)), "day": today.isoformat()})
+        yield Pulled(records=records, cursor=_moved(cursor, message=str(max(after, upto)), day=today.isoformat()))
+
+
+def _moved(cursor: Mapping[str, str], **to: str) -> dict[str, str]:
+    return {**cursor, **to}
 
 
 async def describe_messages(client: SourceClient) -> list[str]:
@@ -108,6 +120,7 @@ class VisitBook:
         self.client, self.inbox, self.options = client, inbox, options
         self.by_day = options.visit_by == "visit-day"
         self.today = client.now().astimezone(client.time_zone).date()
+        self.waited_since = client.now() - timedelta(hours=options.adt_wait_hours)
 
     # ------------------------------------------------------------ from a message to its visits
 
@@ -117,6 +130,8 @@ class VisitBook:
             return []
         if entry.kind in MERGES:
             return self._visits_of_merged(entry)
+        if entry.kind in REVOKES:
+            return self._visits_of_patients(entry.values("revoked"), None)
         found = self._own_keys(entry)
         if entry.kind in MOVES:
             found += [
@@ -168,7 +183,11 @@ class VisitBook:
         found: dict[Key, None] = {}
         for patient in patients:
             for entry in self.inbox.about("PID-3", patient):
-                if entry.state == "taken" and entry.kind not in MERGES and (since is None or entry.received_at >= since):
+                if (
+                    entry.state == "taken"
+                    and entry.kind not in MERGES | REVOKES
+                    and (since is None or entry.received_at >= since)
+                ):
                     found.update(dict.fromkeys(self._own_keys(entry)))
         return list(found)
 
@@ -186,7 +205,7 @@ class VisitBook:
     def record(self, key: Key) -> SourceRecord | None:
         """The visit's record as it is now; None while there is nothing to bill or to cancel and its day is not over."""
         own = self._entries(key)
-        if not own or not self._is_time(own):
+        if not own or not self._is_time(own) or self._waits_for_adt(own):
             return None
         uses = {entry.seq: (entry, self._use(entry, own)) for entry in own}
         patients = dict.fromkeys(patient for entry in own for patient in entry.values("PID-3"))
@@ -197,6 +216,8 @@ class VisitBook:
         for entry in self._merges(patients):
             late = sent_at is not None and sent_at < entry.received_at
             uses[entry.seq] = (entry, "late-merge" if late else "merge")
+        for entry in self._revokes(patients, after=max(uses)):
+            uses[entry.seq] = (entry, "revoked")
         ordered = [uses[seq] for seq in sorted(uses)]
         charset = self.options.charset
         parts = [Part(entry.seq, use, charset, self.inbox.raw(entry.seq)) for entry, use in ordered]
@@ -230,7 +251,7 @@ class VisitBook:
 
     def _of_visit(self, number: str) -> list[InboxEntry]:
         found = [entry for path in self.options.visit_number for entry in self.inbox.about(path, number)]
-        mine = [entry for entry in found if self._number(entry) == number and entry.kind not in MERGES]
+        mine = [entry for entry in found if self._number(entry) == number and entry.kind not in MERGES | REVOKES]
         moved = [entry for path in self.options.visit_number for entry in self.inbox.about(_OLD_NUMBER[path], number)]
         mine += [entry for entry in moved if entry.kind in MOVES]
         return _in_order(entry for entry in mine if entry.state == "taken")
@@ -241,6 +262,28 @@ class VisitBook:
             return True
         days = [day for entry in own for day in entry.values("due")]
         return bool(days) and days[-1] < self.today.isoformat() and not self._charged_otherwise(own, days[-1])
+
+    def _waits_for_adt(self, own: list[InboxEntry]) -> bool:
+        """Charges of a sender that always sends an ADT wait for it, but not for ever."""
+        if not self.options.expects_adt or any(entry.kind.startswith("ADT") for entry in own):
+            return False
+        charged = [entry.received_at for entry in own if self._charges(entry)]
+        return bool(charged) and max(charged) > self.waited_since
+
+    def waited_long_enough(self, after: int, upto: int) -> tuple[list[Key], int]:
+        """Visits whose charges, numbered above `after`, waited in vain for their ADT; and how far the waiting is over."""
+        found: dict[Key, None] = {}
+        while entries := self.inbox.arrived(after=after, upto=upto, limit=BATCH):
+            for entry in entries:
+                if entry.received_at > self.waited_since:
+                    return list(found), after
+                after = entry.seq
+                if entry.state == "taken" and self._charges(entry):
+                    found.update((key, None) for key in self._own_keys(entry) if not self._has_adt(key))
+        return list(found), after
+
+    def _has_adt(self, key: Key) -> bool:
+        return any(entry.kind.startswith("ADT") for entry in self._entries(key))
 
     def _charged_otherwise(self, own: list[InboxEntry], day: str) -> bool:
         """True when the patient has charges of that day under another key: the booking named no visit number."""
@@ -271,6 +314,11 @@ class VisitBook:
                     found[merge.seq] = merge
                     open_ += merge.values("survivor")
         return list(found.values())
+
+    def _revokes(self, patients: Iterable[str], after: int) -> list[InboxEntry]:
+        """Messages after all others that say that this patient's record is none any more; what comes later is newer word."""
+        found = (entry for patient in patients for entry in self.inbox.about("revoked", patient))
+        return _in_order(entry for entry in found if entry.state == "taken" and entry.seq > after)
 
     # ------------------------------------------------------------ one message
 

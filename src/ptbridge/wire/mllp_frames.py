@@ -8,6 +8,8 @@ What real senders do, and what comes of it:
   not followed by MSH, are content.
 - a new frame before the end of the last: the unfinished one is dropped as `cut-off`. It was never answered, so its sender
   still has it.
+- framing in UTF-16 (VT and FS as two bytes each): `wide-frame` is raised, and the connection closes without an answer.
+  A UTF-16 message in a frame of single bytes is one message; what becomes of it, its reader says.
 - no framing at all: never taken for a message. `unframed` is raised and the owner closes the connection without an answer.
 """
 
@@ -19,13 +21,14 @@ from ptbridge.errors import RecordError
 
 START, END, CARRIAGE_RETURN = b"\x0b", b"\x1c", b"\r"
 _RESTART = b"\x0bMSH"
+_WIDE_STARTS = (b"\0M\0", b"\0\xff\xfe", b"\0\xfe\xff")  # what follows the VT of a stream that is UTF-16 as a whole
 _TAIL = b"\x1c\r"
 _FRAME_END = re.compile(rb"\x1c[\r\n\x0b]")
 _MAX_STRAY_BYTES = 65_536
 
 
 class FrameError(RecordError):
-    """The stream cannot go on: `code` is `frame-too-large` or `unframed`. Close without an answer."""
+    """The stream cannot go on: `code` is `frame-too-large`, `unframed` or `wide-frame`. Close without an answer."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message, where="frame")
@@ -82,6 +85,8 @@ class FrameReader:
                     self._buffer.clear()
                     return found
                 start, self._inside, self._searched = place + 1, True, place + 1
+            if self._buffer[start : start + 3] in _WIDE_STARTS:
+                raise FrameError("wide-frame", "the framing itself is UTF-16; MLLP frames with single bytes")
             end = self._end(start)
             if end < 0:
                 break

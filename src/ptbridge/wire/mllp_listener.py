@@ -39,8 +39,8 @@ class MllpListener:
     `store` makes a batch durable and returns only then; `on_message` gives the answer, several answers (accept and
     application), or None for silence. If either raises, the senders concerned get no answer and their connections close.
     `counts` are numbers for the status page: received, answered, silent, and problems by code: peer-not-allowed,
-    sender-not-allowed, too-many-connections, frame-too-large, unframed, cut-off, frame-too-slow, idle, buffers-full,
-    store-failed, answer-failed.
+    sender-not-allowed, too-many-connections, frame-too-large, unframed, wide-frame, cut-off, frame-too-slow, idle,
+    buffers-full, store-failed, answer-failed.
     """
 
     def __init__(

@@ -94,3 +94,16 @@ def test_a_frame_in_one_read_keeps_to_the_limit() -> None:
     assert FrameReader(6).feed(b"\x0bMSH|ab\x1c\r") == [b"MSH|ab"]
     with pytest.raises(FrameError):
         FrameReader(5).feed(b"\x0bMSH|ab\x1c\r")
+
+
+@pytest.mark.parametrize("coding", ["utf-16-le", "utf-16-be", "utf-16"])
+def test_framing_that_is_utf_16_itself_is_refused_at_once(coding: str) -> None:
+    with pytest.raises(FrameError) as caught:
+        FrameReader(1000).feed("\x0bMSH|^~\\&|A\x1c\r".encode(coding))
+    assert caught.value.code == "wide-frame"
+
+
+@pytest.mark.parametrize("coding", ["utf-16-le", "utf-16-be"])
+def test_a_utf_16_message_in_a_frame_of_bytes_is_one_message(coding: str) -> None:
+    raw = ("\ufeff" + "MSH|^~\\&|A|B|||20261118||ADT^A04|C1|P|2.5.1\rPID|1||é\r").encode(coding)
+    assert FrameReader(1000).feed(framed(raw)) == [raw]

@@ -73,6 +73,12 @@ class Hl7Mapping:
             reading.report("MP06", "the patient's record was merged into another after this visit was sent", where="MRG-1")
         if any(seen.use == "moved" for seen in messages.messages):
             reading.report("MP36", "the sender moved this visit to another number, account or patient", where="MRG")
+        revoked = [seen.message.trigger for seen in messages.messages if seen.use == "revoked"]
+        if revoked:
+            what = (
+                "deleted this patient's record (A29)" if "A29" in revoked else "took this patient's record off another's (A37)"
+            )
+            reading.report("MP38", f"the sender {what} after the visit's last message", where="PID-3")
         return self._visit(record, messages, patient, reading)
 
     def _visit(self, record: SourceRecord, messages: VisitRecord, patient: Patient, reading: Reading) -> Visit:

@@ -30,7 +30,7 @@ class StatusReader:
         """The status after every event, in the order in which the messages were written."""
         status: VisitStatus | None = None
         for seen in record.messages:
-            word = self._word(seen) if seen.use not in ("person", "merge", "late-merge") else None
+            word = self._word(seen) if seen.use not in ("person", "merge", "late-merge", "revoked") else None
             if word is None or (seen.charges and not charged):
                 continue
             status = self._after(status, word, seen, reading)
