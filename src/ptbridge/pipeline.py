@@ -92,7 +92,7 @@ class Kit:
         coverage = day.primary_coverage
         if coverage is None:
             return None
-        by_id, by_name = (self.routes.get(given or "") for given in (coverage.payer_id, coverage.payer_name))
+        by_id, by_name = self.routes.get(coverage.payer_id or ""), self.routes.get(coverage.payer_name or "")
         if by_id and by_name and by_id.policy != by_name.policy:
             return None
         return by_id or by_name

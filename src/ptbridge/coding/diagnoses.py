@@ -12,12 +12,13 @@ NO_DIAGNOSIS = "no diagnosis documented"
 class DiagnosisList:
     """Diagnoses of all visits of a day, each once: by visit, then by rank, then as documented. Positions are 1-based."""
 
-    __slots__ = ("_by_visit", "_positions", "diagnoses")
+    __slots__ = ("_by_visit", "_linked", "_positions", "diagnoses")
 
     def __init__(self, day: TreatmentDay) -> None:
         self.diagnoses: list[Diagnosis] = []
         self._positions: dict[str, int] = {}
         self._by_visit: dict[str, tuple[int, ...]] = {}
+        self._linked: dict[tuple[str, ...], tuple[tuple[int, ...], str]] = {}  # the lines of a day mostly share their codes
         for visit in day.visits:
             ranked = sorted(visit.diagnoses, key=_rank)
             places = dict.fromkeys(self._place(diagnosis) for diagnosis in ranked)
@@ -30,13 +31,19 @@ class DiagnosisList:
         """
         linked = procedure.diagnosis_codes
         if linked:
-            places = [self._place(Diagnosis(code=code)) for code in linked]
-            cut = f", the first {MAX_POINTERS} of {len(places)}" if len(places) > MAX_POINTERS else ""
-            return tuple(places[:MAX_POINTERS]), f"diagnoses as linked to the service{cut}"
+            found = self._linked.get(linked)
+            if found is None:
+                found = self._linked[linked] = self._of_codes(linked)
+            return found
         places_of_visit = self._by_visit[procedure.visit.visit_id]
         if not places_of_visit:
             return (), NO_DIAGNOSIS
         return places_of_visit, "no diagnosis linked to the service -> the visit's, in order"
+
+    def _of_codes(self, linked: tuple[str, ...]) -> tuple[tuple[int, ...], str]:
+        places = [self._positions.get(code) or self._place(Diagnosis(code=code)) for code in linked]
+        cut = f", the first {MAX_POINTERS} of {len(places)}" if len(places) > MAX_POINTERS else ""
+        return tuple(places[:MAX_POINTERS]), f"diagnoses as linked to the service{cut}"
 
     def _place(self, diagnosis: Diagnosis) -> int:
         place = self._positions.get(diagnosis.code)

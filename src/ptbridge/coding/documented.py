@@ -93,7 +93,7 @@ def gather(day: TreatmentDay, codes: CodeTable, left_out: Mapping[str, str] = NO
                     visit,
                     line,
                     (line_name(visit, line),),
-                    line_minutes(line),
+                    line_minutes(line) if line.minutes is None else line.minutes,
                     line.units_documented,
                     line.modifiers,
                     line.diagnosis_codes,

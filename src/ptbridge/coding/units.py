@@ -72,9 +72,9 @@ def _compare(allocation: Allocation, procedures: list[Procedure], payer: str, co
             chosen, note = match, ", as documented" if match != ours else ""
         elif fewer := _fewer(allocation, answers, emr, whole=whole):
             chosen, note = fewer, ", fewer as documented"
-            counted.findings.append(_differ(allocation, procedures, emr, ours, Severity.WARNING))
+            counted.findings.append(_differ(allocation, procedures, emr, answers, Severity.WARNING))
         else:
-            counted.findings.append(_differ(allocation, procedures, emr, ours, Severity.ERROR))
+            counted.findings.append(_differ(allocation, procedures, emr, answers, Severity.ERROR))
     counted.units |= chosen
     _explain(allocation, chosen, payer, note, counted)
 
@@ -113,16 +113,17 @@ def _fewer(allocation: Allocation, answers: tuple[Units, ...], emr: Mapping[str,
 
 
 def _differ(
-    allocation: Allocation, procedures: list[Procedure], emr: Mapping[str, int], ours: Mapping[str, int], severity: Severity
+    allocation: Allocation, procedures: list[Procedure], emr: Mapping[str, int], answers: tuple[Units, ...], severity: Severity
 ) -> Finding:
+    ours = dict(answers[0])
     differing = [
         procedure
         for procedure in procedures
         if emr.get(procedure.row.code, ours.get(procedure.row.code)) != ours[procedure.row.code]
     ]
     words = ", ".join(f"{code} x{units}" for code, units in emr.items())
-    allowed = " or ".join(", ".join(f"{code} x{units}" for code, units in answer) for answer in allocation.acceptable[:4])
-    more = " or another of equal rank" if len(allocation.acceptable) > 4 else ""
+    allowed = " or ".join(", ".join(f"{code} x{units}" for code, units in answer) for answer in answers[:4])
+    more = " or another of equal rank" if len(answers) > 4 else ""
     return kinds.UNITS_DIFFER(
         f"the EMR has {words}; {allocation.pool_minutes} pooled minutes allow {allowed}{more} ({RULE_WORDS[allocation.rule]})",
         at=(differing or procedures)[0].at,

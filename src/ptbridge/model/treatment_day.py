@@ -39,6 +39,8 @@ class TreatmentDay:
     @property
     def primary_coverage(self) -> Coverage | None:
         """The coverage with order 1, else the only one; None when that cannot be told (two primaries, or several unordered)."""
+        if len(self.visits) == 1 and len(self.visits[0].coverages) == 1:  # nearly always
+            return self.visits[0].coverages[0]
         distinct = {coverage.id: coverage for visit in self.visits for coverage in visit.coverages}
         first = [coverage for coverage in distinct.values() if coverage.order == 1]
         if len(first) == 1:

@@ -116,7 +116,11 @@ class Allocation:
     def _spell(self, chosen: Sequence[int]) -> Units:
         spelled: list[tuple[str, int]] = []
         for position, service in enumerate(self.services):
-            spelled += service.split(service.sure + (position in chosen))
+            units = service.sure + (position in chosen)
+            if len(service.codes) == 1:
+                spelled.append((service.codes[0], units))
+            else:
+                spelled += service.split(units)
         return tuple(spelled)
 
 
