@@ -52,10 +52,7 @@ def _inbox(config: Config) -> Checked:
 
 
 def export(config: Config, clinic: str | None = None, *, phi: bool = False, actor: str = "") -> Iterator[dict[str, Any]]:
-    """Every documented line once, as a dict; streams. With `phi`, that somebody asked for patient data stays in the history.
-
-    Raises LedgerError at the end when the lines do not add up to what the ledger counts.
-    """
+    """Every documented line once, as a dict; streams. With `phi`, that somebody asked for patient data stays in the history."""
     name = clinic_names(config, clinic)[0] if clinic else None
     if phi:
         with Ledger.open(config.state) as ledger, ledger.transaction():

@@ -74,24 +74,26 @@ _judgement = msgspec.json.Decoder(_Judgement).decode
 
 @dataclass(frozen=True, slots=True)
 class _Day:
-    """A treatment day as its lines see it. Each charge stands under its first documented line; the others name that one."""
+    """A treatment day as its lines see it. Each charge stands under its first documented line; the others name that one.
+
+    One documented line may make two charges: the therapist's part of it and the assistant's.
+    """
 
     row: dict[str, Any]
     submission: dict[str, Any]
-    charges: dict[str, _Charge]
+    charges: dict[str, list[_Charge]]
     billed_with: dict[str, str]
     excluded: dict[str, str]
 
 
 class Export:
-    """`rows()` once, then `counts` by state. The connection should be in a read transaction of its own."""
+    """The rows of one ledger; `phi` adds what identifies patients."""
 
     def __init__(self, connection: apsw.Connection, *, phi: bool) -> None:
         self._connection = connection
         self._phi = phi
         self._day_id: object = None
         self._day: _Day | None = None
-        self.lines: dict[str, int] = {}
 
     def rows(self, clinic: str | None) -> Iterator[dict[str, Any]]:
         """One dict for each documented line, by treatment day; a record that cannot be read is one row without a line."""
@@ -108,18 +110,14 @@ class Export:
             }
             row |= {"source_version": visit.version if visit else None, "first_seen_at": seen}
             if state == "quarantined" or visit is None:
-                yield self._counted({**row, "state": str(state), "reason": reason})
+                yield {**row, **_row(state=str(state), reason=reason)}
                 continue
             day = self._of(day_id)
             for line in visit.interventions:
                 place = f"{visit_id}/{line.line_key}"
                 known = _phi(visit, line, place, day) if self._phi else {}
                 standing = _gone(reason) if state == "gone" else _standing(place, line, rule, day)
-                yield self._counted({**row, "line_key": line.line_key, **standing, **known})
-
-    def _counted(self, row: dict[str, Any]) -> dict[str, Any]:
-        self.lines[row["state"]] = self.lines.get(row["state"], 0) + 1
-        return row
+                yield {**row, "line_key": line.line_key, **standing, **known}
 
     def _of(self, day_id: object) -> _Day | None:
         if day_id is None or day_id == self._day_id:
@@ -129,14 +127,20 @@ class Export:
         *facts, body = found
         names = ("reference", "state", "reason", "held_since", "service_date", "live_id")
         judged = _judgement(unpack(body)) if body is not None else _Judgement()
+        charges: dict[str, list[_Charge]] = {}
+        for charge in judged.lines:
+            if charge.line_keys:
+                charges.setdefault(charge.line_keys[0], []).append(charge)
         last = self._connection.execute(_SUBMISSION, (day_id,)).fetchone()
         columns = ("key", "state", "attempts", "destination", "billing_id", "hold_reason")
         self._day_id = day_id
         self._day = _Day(
             row=dict(zip(names, facts, strict=True)),
             submission=dict(zip(columns, last, strict=True)) if last else {},
-            charges={charge.line_keys[0]: charge for charge in judged.lines if charge.line_keys},
-            billed_with={key: charge.line_keys[0] for charge in judged.lines for key in charge.line_keys[1:]},
+            charges=charges,
+            billed_with={
+                key: charge.line_keys[0] for charge in judged.lines for key in charge.line_keys[1:] if key not in charges
+            },
             excluded={exclusion.line_key: exclusion.rule for exclusion in judged.exclusions},
         )
         return self._day
@@ -144,7 +148,7 @@ class Export:
 
 def _phi(visit: _Visit, line: _Line, place: str, day: _Day | None) -> dict[str, Any]:
     """What identifies the patient, only where it was asked for."""
-    charge = day.charges.get(place) if day else None
+    charges = day.charges.get(place, []) if day else []
     return {
         "service_date": day.row["service_date"] if day else None,
         "patient_id": visit.patient.id,
@@ -154,35 +158,45 @@ def _phi(visit: _Visit, line: _Line, place: str, day: _Day | None) -> dict[str, 
         "birth_date": visit.patient.birth_date.isoformat() if visit.patient.birth_date else None,
         "documented": line.documented,
         "minutes": line.minutes,
-        "charge": charge.line if charge else None,
+        "charges": [charge.line for charge in charges],
     }
 
 
 def _gone(reason: object) -> dict[str, Any]:
-    return {"state": "excluded", "reason": reason}
+    return _row(state="excluded", reason=reason)
+
+
+def _row(**known: Any) -> dict[str, Any]:
+    """What every row has, in this order; what is not known is null."""
+    names = ("state", "reason", "held_since", "reference", "destination", "key", "attempts", "billing_id")
+    return dict.fromkeys((*names, "units", "amount_cents", "billed_with")) | known
 
 
 def _standing(name: str, line: _Line, visit_rule: object, day: _Day | None) -> dict[str, Any]:
     """The state of one documented line, and what was or would be billed for it. `units` stand once for each charge."""
-    if visit_rule is not None:
-        return {"state": "excluded", "reason": visit_rule, "reference": day.row["reference"] if day else None}
     if day is None:
-        return {"state": "open", "reason": None}
-    if line.not_done or name in day.excluded:
-        rule = day.excluded.get(name, "not-done")
-        return {"state": "excluded", "reason": rule, "reference": day.row["reference"]}
-    charge, sent = day.charges.get(name), day.submission
-    state = day.row["state"]
-    return {
-        "state": sent.get("state", "open") if state in ("queued", "open") else state,
-        "reason": day.row["reason"],
-        "held_since": day.row["held_since"],
-        "reference": day.row["reference"],
-        "destination": sent.get("destination"),
-        "key": sent.get("key"),
-        "attempts": sent.get("attempts", 0),
-        "billing_id": sent.get("billing_id") or day.row["live_id"],
-        "units": charge.units if charge else 0,
-        "amount_cents": charge.amount_cents if charge else 0,
-        "billed_with": day.billed_with.get(name),
-    }
+        return _row(state="open" if visit_rule is None else "excluded", reason=visit_rule)
+    if visit_rule is not None or line.not_done or name in day.excluded:
+        rule = visit_rule or day.excluded.get(name, "not-done")
+        return _row(state="excluded", reason=rule, reference=day.row["reference"])
+    charges, sent, state = day.charges.get(name), day.submission, day.row["state"]
+    nothing = 0 if state == "sent" or name in day.billed_with else None  # a held line may not be countable at all
+    return _row(
+        state=sent.get("state", "open") if state in ("queued", "open") else state,
+        reason=day.row["reason"],
+        held_since=day.row["held_since"],
+        reference=day.row["reference"],
+        destination=sent.get("destination"),
+        key=sent.get("key"),
+        attempts=sent.get("attempts", 0),
+        billing_id=sent.get("billing_id") or day.row["live_id"],
+        units=sum(charge.units for charge in charges) if charges else nothing,
+        amount_cents=_total(charges) if charges else nothing,
+        billed_with=day.billed_with.get(name),
+    )
+
+
+def _total(charges: list[_Charge]) -> int | None:
+    """The charges' cents; None when one of them has no price."""
+    amounts = [charge.amount_cents for charge in charges]
+    return None if None in amounts else sum(amount for amount in amounts if amount is not None)

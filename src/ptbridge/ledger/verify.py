@@ -72,6 +72,8 @@ class Verifier:
                     more += 1
         except apsw.Error as error:
             found.append(f"stopped: {database.damaged(error)}")
+        except (UnicodeError, ValueError, AssertionError) as error:
+            found.append(f"stopped at row {self._rows + 1}: a value that no ledger has ({type(error).__name__})")
         if more:
             found.append(f"and {more:,} more")
         return Checked(check=name, rows=self._rows, problems=tuple(found))

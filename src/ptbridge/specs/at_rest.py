@@ -49,7 +49,7 @@ def pragmas(key: bytes, *, word: str = "key") -> str:
 def data_key(state: Path, *, make: bool = False) -> bytes | None:
     """The key of this state folder's databases; None when they are not encrypted. With `make`, a missing one is made.
 
-    Raises ConfigError when the configuration and the folder disagree, or the master key is not the right one.
+    Raises ConfigError or LedgerError when the configuration and the folder disagree, or the master key is not the right one.
     """
     spec = load_folder(state.parent)
     path = state / KEYS_FILE
@@ -59,10 +59,14 @@ def data_key(state: Path, *, make: bool = False) -> bytes | None:
                 f"{state} is encrypted and no key is named. Set encryption.key as before.", where=str(state.parent / FILE_NAME)
             )
         return None
-    master = master_key(spec.encryption.key, base=state.parent)
-    if make and not path.exists():
-        store(path, wrap(new_data_key(), master), replace=False)
-    return unwrap(read(path), master) if path.exists() else None
+    if not path.exists():
+        plain = [file.name for file in sorted(state.glob("*.sqlite")) if file.stat().st_size]
+        if plain:
+            raise LedgerError(f"{state / plain[0]}: not encrypted, and {FILE_NAME} names a key. Run `ptbridge encrypt` once.")
+        if not make:
+            return None
+        store(path, wrap(new_data_key(), master_key(spec.encryption.key, base=state.parent)), replace=False)
+    return unwrap(read(path), master_key(spec.encryption.key, base=state.parent))
 
 
 def check_header(path: Path, key: bytes | None, what: str) -> None:

@@ -1,0 +1,633 @@
+"""The delivery contract where the ledger itself must hold it: D21 to D28, S3, S4, S8. Real files, real servers, real kills."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+from ptbridge_sandbox.day import PLANTED
+from ptbridge_sandbox.hl7_books import Hl7Books
+
+from ptbridge import cli, jobs
+from ptbridge.errors import ConfigError, LedgerBusy, LedgerError
+from ptbridge.jobs import backup as backup_job
+from ptbridge.jobs import safekeeping
+from ptbridge.ledger import Ledger
+from tests.contract.test_hl7_main_job import point_to, receiving
+from tests.world import World, running
+
+CLINIC = "riverside-pt"
+MASTER = "ptbridge.key"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with running(tmp_path / "config") as one:
+        yield one
+
+
+def sound(world: World) -> dict[str, Any]:
+    """What verify answers; every check passed."""
+    answer = safekeeping.verify(world.config)
+    assert answer["sound"], [checked for checked in answer["checks"] if checked.problems]
+    return answer
+
+
+def problems(world: World) -> dict[str, tuple[str, ...]]:
+    """What verify finds, by check."""
+    return {checked.check: checked.problems for checked in safekeeping.verify(world.config)["checks"] if checked.problems}
+
+
+def raw(world: World) -> apsw.Connection:
+    """The ledger's file, opened by somebody who is not ptbridge."""
+    return apsw.Connection(str(world.folder / "state" / "ledger.sqlite"))
+
+
+def rows_of(world: World, **options: Any) -> list[dict[str, Any]]:
+    return list(safekeeping.export(world.config, **options))
+
+
+# ---------------------------------------------------------------- D1, D3: the accounting line by line
+
+
+def test_D1_every_documented_line_is_exported_once_and_the_units_and_cents_are_the_billers(world: World) -> None:
+    report = world.sync()
+    rows = rows_of(world)
+    assert len({(row["source"], row["visit_id"], row["line_key"]) for row in rows}) == len(rows) == sum(report.lines.values())
+    by_state = Counter(row["state"] for row in rows)
+    assert by_state == {fate: count for fate, count in report.lines.items() if count}
+    books = world.books()
+    sent = [row for row in rows if row["state"] == "sent"]
+    assert sum(row["units"] for row in sent) == books["units"]
+    assert sum(row["amount_cents"] for row in sent) == books["amount_cents"]
+    assert {row["billing_id"] for row in sent} == {
+        charge.id for charges in world.biller.books.live.values() for charge in charges
+    }
+
+
+def test_D3_every_line_that_is_not_sent_says_why_in_a_word_and_since_when(world: World) -> None:
+    world.sync()
+    for row in rows_of(world):
+        assert row["first_seen_at"]
+        if row["state"] != "sent":
+            assert row["reason"], row
+        if row["state"] == "held":
+            assert row["held_since"]
+
+
+def test_S3_an_export_names_no_patient_unless_asked_and_asking_stays_in_the_history(world: World) -> None:
+    world.sync()
+    plain = json.dumps(rows_of(world))
+    full = rows_of(world, phi=True, actor="auditor")
+    names = {row["family"] for row in full if row.get("family")}
+    assert len(names) > 5 and not [name for name in names if name in plain]
+    assert not {"mrn", "birth_date", "service_date", "patient_id"} & set(rows_of(world)[0])
+    with Ledger.open(world.folder / "state", write=False) as ledger:
+        (asked,) = ledger.history.of("ledger", 0)
+    assert (asked["event"], asked["actor"]) == ("exported-with-phi", "auditor")
+
+
+# ---------------------------------------------------------------- D21: killed at any moment
+
+
+def test_D21_a_sync_killed_again_and_again_ends_sound_and_agrees_to_the_cent(world: World) -> None:
+    command = [sys.executable, "-m", "ptbridge", "sync", "--config", str(world.folder)]
+    for milliseconds in (300, 450, 600, 700, 800):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=world.folder)
+        try:
+            process.wait(timeout=milliseconds / 1000)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    world.sync()
+    world.agrees()
+    sound(world)
+
+
+# ---------------------------------------------------------------- D22: corruption
+
+
+def test_D22_a_truncated_ledger_is_refused_at_the_start_and_the_message_says_what_to_do(world: World) -> None:
+    world.sync()
+    file = world.folder / "state" / "ledger.sqlite"
+    with file.open("r+b") as handle:
+        handle.truncate(file.stat().st_size // 2)
+    sent = world.books()["events"]
+    with pytest.raises(LedgerError, match=r"(?i)restore"):
+        world.sync()
+    assert world.books()["events"] == sent
+
+
+def test_D22_flipped_bytes_are_found_at_the_start(world: World) -> None:
+    world.sync()
+    file = world.folder / "state" / "ledger.sqlite"
+    size = file.stat().st_size
+    with file.open("r+b") as handle:
+        for place in range(4096 * 3, size - 4096, 4096):
+            handle.seek(place)
+            handle.write(b"\xff" * 32)
+    with pytest.raises(LedgerError, match=r"(?i)restore"):
+        world.sync()
+
+
+def test_D22_a_flipped_bit_inside_a_stored_payload_is_found_by_verify(world: World) -> None:
+    world.sync()
+    with raw(world) as connection:
+        connection.execute("DROP TRIGGER source_record_is_kept")
+        payload = bytearray(connection.execute("SELECT payload FROM source_record WHERE id = 3").get)
+        payload[20] ^= 1
+        connection.execute("UPDATE source_record SET payload = ? WHERE id = 3", (bytes(payload),))
+    found = problems(world)
+    assert set(found) == {"bytes", "schema"}
+    assert found["bytes"] == ("source_record 3: its bytes are not those that were stored",)
+    assert found["schema"] == ("trigger source_record_is_kept: missing",)
+
+
+def test_D22_a_newer_schema_is_refused(world: World) -> None:
+    world.sync()
+    with raw(world) as connection:
+        connection.pragma("user_version", 999)
+    with pytest.raises(LedgerError, match="newer"):
+        world.sync()
+
+
+# ---------------------------------------------------------------- S8: the history's chain
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("UPDATE history SET detail = 'nothing happened' WHERE seq = 40", "history 40: was changed"),
+        ("UPDATE history SET actor = 'nobody' WHERE seq = 7", "history 7: was changed"),
+        ("DELETE FROM history WHERE seq BETWEEN 20 AND 22", "rows 20 to 22 are missing"),
+        ("DELETE FROM history WHERE seq > 100", "the end was cut off"),
+        ("DELETE FROM history WHERE seq = 1", "rows 1 to 1 are missing"),
+        ("UPDATE history SET seq = -1 WHERE seq = 5; UPDATE history SET seq = 5 WHERE seq = 6", "history 5: was changed"),
+    ],
+)
+def test_S8_an_edited_cut_or_reordered_history_is_found(world: World, damage: str, said: str) -> None:
+    world.sync()
+    sound(world)
+    with raw(world) as connection:
+        connection.execute("DROP TRIGGER history_is_kept; DROP TRIGGER history_stays")
+        connection.execute(damage)
+    assert any(said in problem for problem in problems(world)["history"])
+
+
+def test_S8_an_end_that_was_noted_elsewhere_shows_a_history_that_was_cut_and_chained_anew(world: World) -> None:
+    world.sync()
+    seq, digest = sound(world)["history"]
+    assert safekeeping.verify(world.config, noted=(seq, digest[:16]))["sound"]
+    with raw(world) as connection:
+        connection.execute("DROP TRIGGER history_is_kept; DROP TRIGGER history_stays; DELETE FROM history WHERE seq > 50")
+        connection.execute("UPDATE history_head SET seq = 50, digest = (SELECT digest FROM history WHERE seq = 50)")
+    answer = safekeeping.verify(world.config, noted=(seq, digest))
+    assert [one for checked in answer["checks"] for one in checked.problems if "noted" in one]
+
+
+def test_S8_a_changed_key_and_a_forged_live_charge_are_found(world: World) -> None:
+    world.sync()
+    with raw(world) as connection:
+        connection.execute("DROP TRIGGER submission_bytes_stay")
+        connection.execute("UPDATE submission SET key = 'ab' || substr(key, 3) WHERE id = 2")
+        connection.execute(
+            "UPDATE treatment_day SET live_sha256 = zeroblob(32) WHERE id = (SELECT day_id FROM submission LIMIT 1)"
+        )
+    found = problems(world)
+    assert found["keys"] == ("submission 2: its key is not the one that its content makes",)
+    assert found["one live charge a day"]
+
+
+def test_S8_a_dry_run_leaves_the_chain_as_it_was(world: World) -> None:
+    world.sync(dry_run=True)
+    before = sound(world)["history"]
+    world.sync(dry_run=True)
+    assert sound(world)["history"] == before
+    world.sync()
+    assert sound(world)["history"][0] > before[0]
+
+
+# ---------------------------------------------------------------- D23: a full disk
+
+
+def test_D23_a_full_disk_ends_the_run_with_a_clear_word_and_the_next_run_goes_on(world: World) -> None:
+    """The quota is the process's own (RLIMIT_FSIZE): a write beyond it fails as on a full disk."""
+    ledger = world.folder / "state" / "ledger.sqlite"
+    program = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000));"
+        "from ptbridge import cli; sys.exit(cli.main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", program, "sync", "--config", str(world.folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=world.folder)
+    assert done.returncode == 8, done.stderr
+    assert "SQLite" in done.stderr and "Traceback" not in done.stderr
+    assert ledger.exists()
+    world.sync()
+    world.agrees()
+    sound(world)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_D23_a_full_file_system_and_space_again(world: World, tmp_path: Path) -> None:
+    state = world.folder / "state"
+    state.mkdir(mode=0o700, exist_ok=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k,mode=0700", "tmpfs", str(state)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("this machine lets nobody mount")
+    try:
+        with pytest.raises((LedgerError, OSError)):
+            world.sync()
+        subprocess.run(["mount", "-o", "remount,size=16m", str(state)], check=True)
+        world.sync()
+        world.agrees()
+        sound(world)
+    finally:
+        subprocess.run(["umount", str(state)], check=True)
+
+
+# ---------------------------------------------------------------- D24: one writer
+
+
+def test_D24_a_second_writer_is_refused_at_once_and_the_lock_dies_with_its_process(world: World) -> None:
+    world.sync()
+    state = world.folder / "state"
+    program = (
+        "import sys, time; from pathlib import Path; from ptbridge.ledger import Ledger;"
+        "ledger = Ledger.open(Path(sys.argv[1])); print('open', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", program, str(state)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    try:
+        assert holder.stdout.readline() == "open\n"
+        with pytest.raises(LedgerBusy):
+            world.sync()
+        command = [sys.executable, "-m", "ptbridge", "sync", "--config", str(world.folder)]
+        assert subprocess.run(command, capture_output=True, timeout=30, cwd=world.folder).returncode == 7
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
+    world.sync()
+
+
+# ---------------------------------------------------------------- D25: a restored state
+
+
+def empty_backup(tmp_path: Path, world: World) -> Path:
+    """A backup of a state that knows nothing yet."""
+    with Ledger.open(world.folder / "state"):
+        pass
+    file = tmp_path / "empty.backup"
+    backup_job.backup(world.config, file)
+    return file
+
+
+def restored(world: World, file: Path) -> None:
+    backup_job.restore(world.config, file, replace=True, actor="test")
+
+
+def test_D25_a_restored_state_asks_the_biller_first_and_doubles_nothing(tmp_path: Path, world: World) -> None:
+    """Half the day, a backup, the other half, the backup again."""
+    late = sorted(visit for visit in PLANTED.values() if visit.startswith("enc-00"))[:5] + [
+        f"enc-{n:04}" for n in range(20, 45)
+    ]
+    for visit in late:
+        world.store.edit("Encounter", visit, lambda encounter: encounter.update(status="in-progress"))
+    world.sync()
+    half = world.books()["charges"]
+    file = tmp_path / "half.backup"
+    backup_job.backup(world.config, file)
+    for visit in late:
+        world.store.edit("Encounter", visit, lambda encounter: encounter.update(status="finished"))
+    world.sync()
+    before = world.books()
+    assert before["charges"] > half + 10
+    restored(world, file)
+    report = world.sync()
+    assert world.books()["events"] == before["events"] and report.errors == []
+    world.agrees()
+    sound(world)
+    assert world.sync().visits["sent"] == 0
+
+
+def test_D25_a_backup_from_before_everything_settles_every_charge_by_its_key(tmp_path: Path, world: World) -> None:
+    file = empty_backup(tmp_path, world)
+    world.sync()
+    before = world.books()
+    assert before["charges"] > 50
+    restored(world, file)
+    world.sync()
+    assert world.books()["events"] == before["events"]
+    world.agrees()
+    sound(world)
+
+
+def test_D25_what_was_sent_and_then_corrected_is_not_sent_as_a_second_original(tmp_path: Path, world: World) -> None:
+    """The biller has the second version; the restored ledger knows neither, and its key for it is another."""
+    file = empty_backup(tmp_path, world)
+    world.sync()
+    world.store.edit_visit("enc-0002", {"97112": 40}, bump_encounter=True)
+    world.sync()
+    before = world.books()
+    assert before["events"]["replaced"] == 1
+    restored(world, file)
+    world.biller.books.strict = False  # a biller without duplicate protection: its auditor sees every double
+    world.sync()
+    after = world.books()
+    assert after["events"]["created"] == before["events"]["created"]
+    assert (after["charges"], after["units"], after["amount_cents"]) == tuple(
+        before[name] for name in ("charges", "units", "amount_cents")
+    )
+    world.agrees()
+    sound(world)
+
+
+def test_D25_a_visit_read_only_later_is_still_known_to_be_at_the_biller(tmp_path: Path, world: World) -> None:
+    """The comparison is kept: what the EMR shows again only a week after the restore is no original either."""
+    file = empty_backup(tmp_path, world)
+    world.sync()
+    world.store.edit_visit("enc-0002", {"97112": 40}, bump_encounter=True)
+    world.sync()
+    before = world.books()
+    restored(world, file)
+    world.store.edit("Encounter", "enc-0002", lambda encounter: encounter.update(status="in-progress"))
+    world.sync()
+    world.store.edit("Encounter", "enc-0002", lambda encounter: encounter.update(status="finished"))
+    world.biller.books.strict = False
+    world.sync()
+    after = world.books()
+    assert after["charges"] == before["charges"] and after["events"]["created"] == before["events"]["created"]
+    world.agrees()
+
+
+def test_D25_nothing_is_sent_while_the_billers_list_may_lag_behind(tmp_path: Path, world: World) -> None:
+    file = empty_backup(tmp_path, world)
+    text = world.clinic_file.read_text("utf-8")
+    assert "  platform: charge_api\n" in text
+    world.clinic_file.write_text(
+        text.replace("  platform: charge_api\n", '  platform: charge_api\n  options:\n    find_lag_seconds: "600"\n'), "utf-8"
+    )
+    restored(world, file)
+    report = world.sync()
+    assert report.exit_code == 5 and "600 s late" in report.errors[0]
+    assert world.books()["charges"] == 0
+    world.clinic_file.write_text(text, "utf-8")
+    assert world.sync().submissions_sent > 50
+    world.agrees()
+
+
+def test_D25_where_the_biller_cannot_be_asked_a_person_decides_each_charge(tmp_path: Path, world: World) -> None:
+    with receiving(Hl7Books()) as biller:
+        point_to(world, base_url=biller.address, in_flight="1", options={"profile": "sandbox_biller"})
+        file = empty_backup(tmp_path, world)
+        world.sync()
+        before = biller.books.totals()
+        restored(world, file)
+        report = world.sync()
+        assert biller.books.totals() == before and report.visits["sent"] == 0
+        held = [row for row in jobs.held(world.config) if "restored from a backup" in row["reasons"][0]["message"]]
+        assert len(held) > 40
+        jobs.release(world.config, held[0]["id"], "the biller says it has nothing of that day", actor="owner")
+        assert world.sync().submissions_sent == 1
+        assert world.sync().submissions_sent == 0
+
+
+def test_D25_a_damaged_backup_is_refused_and_nothing_is_touched(tmp_path: Path, world: World) -> None:
+    world.sync()
+    file = tmp_path / "x.backup"
+    backup_job.backup(world.config, file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    with pytest.raises(LedgerError, match="--replace"):
+        backup_job.restore(world.config, file)
+    good = file.read_bytes()
+    for damaged in (good[: len(good) // 2], good[:9000] + bytes([good[9000] ^ 1]) + good[9001:], b"", b"not a backup" * 1000):
+        file.write_bytes(damaged)
+        with pytest.raises(LedgerError, match="another"):
+            backup_job.restore(world.config, file, replace=True)
+    assert sound(world) and world.sync().visits["sent"] == 0
+
+
+@pytest.mark.parametrize("stopped_after", range(8))
+def test_D25_a_restore_cut_off_at_any_step_can_be_finished_and_runs_nothing_before(
+    tmp_path: Path, world: World, stopped_after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.sync()
+    file = tmp_path / "x.backup"
+    backup_job.backup(world.config, file)
+    state, steps, rename = world.folder / "state", 0, Path.rename
+
+    def power(self: Path, target: Path) -> Path:
+        nonlocal steps
+        steps += 1
+        if steps > stopped_after + 1:  # the first makes the plan durable
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", power)
+    cut = False
+    try:
+        backup_job.restore(world.config, file, replace=True)
+    except KeyboardInterrupt:
+        cut = True
+    monkeypatch.undo()
+    if cut:
+        for command in (["sync"], ["status"], ["verify"]):
+            assert cli.main([*command, "--config", str(world.folder)]) == 8
+        assert cli.main(["restore", "--finish", "--config", str(world.folder)]) == 0
+    with Ledger.open(state, write=False) as ledger:
+        assert ledger.restored.pending(CLINIC) is not None
+    world.sync()
+    world.agrees()
+    sound(world)
+    assert not list(state.glob("ready-*"))
+
+
+# ---------------------------------------------------------------- D26: clocks that jump
+
+
+@pytest.mark.parametrize("days", [3, -3])
+def test_D26_a_wall_clock_that_jumped_changes_no_outcome(world: World, days: int) -> None:
+    world.sync()
+    before = world.books()
+    shifted = Ledger.open(world.folder / "state", now=lambda: datetime.now(UTC) + timedelta(days=days))
+    with shifted as ledger:
+        ledger.begin_run(CLINIC)
+        with ledger.transaction():
+            ledger.days.mark_held(CLINIC)
+            ledger.history.add(CLINIC, "run", 1, "clock-jumped")
+    sound(world)
+    assert world.sync().visits["sent"] == 0
+    assert world.books()["events"] == before["events"]
+    sound(world)
+
+
+# ---------------------------------------------------------------- D28: an older ledger with open items
+
+V1 = Path(__file__).with_name("ledger_v1.sqlite.gz")  # made by the first schema's own code: 10 queued, 3 being sent
+
+
+def test_D28_a_ledger_of_the_first_schema_with_open_items_is_brought_up_and_delivers_them_once(world: World) -> None:
+    state = world.folder / "state"
+    state.mkdir(mode=0o700, exist_ok=True)
+    (state / "ledger.sqlite").write_bytes(gzip.decompress(V1.read_bytes()))
+    old = apsw.Connection(str(state / "ledger.sqlite"))
+    assert old.pragma("user_version") == 1
+    waiting = old.execute("SELECT count(*) FROM submission WHERE state IN ('queued', 'sending')").get
+    history = old.execute("SELECT count(*) FROM history").get
+    old.close()
+    with pytest.raises(LedgerError, match="bring it up"):
+        Ledger.open(state, write=False)
+    world.sync()
+    assert world.books()["charges"] == waiting == 13
+    with Ledger.open(state, write=False) as ledger:
+        settled = ledger._connection.execute("SELECT count(*) FROM submission WHERE state = 'accepted'").get
+        assert settled == waiting
+        assert ledger.history.head()[0] > history
+    world.agrees()
+    sound(world)
+
+
+# ---------------------------------------------------------------- S4: at rest
+
+
+def with_key(world: World, *, at: Path) -> None:
+    """Name a key that lies outside the config folder."""
+    (world.folder / "ptbridge.yaml").write_text(f'encryption:\n  key: "file:{at}"\n', "utf-8")
+
+
+def canaries(world: World) -> list[bytes]:
+    """What identifies the patients of the day, as it could stand in a file."""
+    found: set[str] = set()
+    for kind in ("Patient", "Coverage"):
+        for entry in world.store.shelf(kind).by_updated:
+            resource = world.store.resource(kind, entry.id)
+            names = resource.get("name", [{}])[0]
+            found |= {names.get("family", ""), resource.get("birthDate", ""), resource.get("subscriberId", "")}
+            found |= {identifier.get("value", "") for identifier in resource.get("identifier", ())}
+            found.add(f"{kind}/{entry.id}")
+    return [text.encode() for text in found if len(text) >= 5]
+
+
+def test_S4_no_patient_data_stands_in_any_byte_of_the_state_folder_or_a_backup(tmp_path: Path, world: World) -> None:
+    key = tmp_path / "keys" / MASTER
+    with pytest.raises(ConfigError, match="encryption:"):
+        safekeeping.encrypt(world.config, key)
+    with_key(world, at=key)
+    world.sync()
+    file = tmp_path / "x.backup"
+    backup_job.backup(world.config, file)
+    state, words = world.folder / "state", canaries(world)
+    assert len(words) > 100
+    with Ledger.open(state) as ledger:  # the WAL has pages while it is open
+        ledger.begin_run(CLINIC)
+        looked = [path for path in state.rglob("*") if path.is_file() and "reports" not in path.parts]
+        assert any(path.name.endswith("-wal") and path.stat().st_size for path in looked)
+        for path in (*looked, file):
+            content = path.read_bytes()
+            assert b"SQLite format 3" not in content and b"pt-" not in content
+            assert not [word for word in words if word in content], path.name
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    world.agrees()
+    sound(world)
+
+
+def test_S4_the_canaries_do_stand_in_a_plain_ledger(world: World) -> None:
+    """So that the test above can fail."""
+    world.sync()
+    with raw(world) as connection:
+        bodies = connection.execute("SELECT payload FROM source_record").fetchall()
+    import zlib
+
+    plain = b"".join(zlib.decompress(body) for (body,) in bodies)
+    words = canaries(world)
+    assert sum(word in plain for word in words) > len(words) / 2
+
+
+def test_S4_a_plain_folder_is_encrypted_in_place_and_goes_on(tmp_path: Path, world: World) -> None:
+    world.sync()
+    before = world.books()
+    with pytest.raises(ConfigError):
+        safekeeping.encrypt(world.config, tmp_path / MASTER)
+    with_key(world, at=tmp_path / MASTER)
+    with pytest.raises(LedgerError, match="ptbridge encrypt"):
+        world.sync()
+    safekeeping.encrypt(world.config)
+    assert not (world.folder / "state" / "ledger.sqlite").read_bytes().startswith(b"SQLite format 3")
+    assert not list((world.folder / "state").glob("before-restore-*"))
+    world.store.sign_note(PLANTED["unsigned-note"])
+    world.sync()
+    assert world.books()["charges"] == before["charges"] + 1
+    world.agrees()
+    sound(world)
+
+
+def test_S4_a_new_master_key_rewrites_one_small_file_and_a_backup_knows_the_old_one(tmp_path: Path, world: World) -> None:
+    first, second = tmp_path / "one.key", tmp_path / "two.key"
+    with pytest.raises(ConfigError):
+        safekeeping.encrypt(world.config, first)
+    with pytest.raises(ConfigError):
+        safekeeping.encrypt(world.config, second)
+    with_key(world, at=first)
+    world.sync()
+    file = tmp_path / "x.backup"
+    backup_job.backup(world.config, file)
+    before = (world.folder / "state" / "ledger.sqlite").read_bytes()
+    with_key(world, at=second)
+    with pytest.raises(ConfigError, match="rotate-key"):
+        world.sync()
+    safekeeping.rotate_key(world.config, old=f"file:{first}")
+    assert (world.folder / "state" / "ledger.sqlite").read_bytes() == before
+    assert world.sync().visits["sent"] == 0
+    with pytest.raises(ConfigError, match="key"):
+        backup_job.restore(world.config, file, replace=True)
+    backup_job.restore(world.config, file, replace=True, master=f"file:{first}")
+    world.sync()
+    world.agrees()
+    safekeeping.rotate_key(world.config, data=True)
+    assert (world.folder / "state" / "ledger.sqlite").read_bytes()[:16] != before[:16]
+    sound(world)
+
+
+def test_S4_the_wrong_key_and_a_missing_keys_file_are_told_apart_from_damage(tmp_path: Path, world: World) -> None:
+    for name in ("right.key", "wrong.key"):
+        with pytest.raises(ConfigError):
+            safekeeping.encrypt(world.config, tmp_path / name)
+    with_key(world, at=tmp_path / "right.key")
+    world.sync()
+    with_key(world, at=tmp_path / "wrong.key")
+    with pytest.raises(ConfigError, match="encrypted under key"):
+        world.sync()
+    (world.folder / "ptbridge.yaml").unlink()
+    with pytest.raises(ConfigError, match=r"encryption\.key"):
+        world.sync()
+    (world.folder / "ptbridge.yaml").write_text('encryption:\n  key: "hunter2-hunter2"\n', "utf-8")
+    with pytest.raises(ConfigError) as refused:
+        world.config  # noqa: B018
+    assert "hunter2" not in str(refused.value)
+
+
+def test_S5_no_key_in_a_message_an_argument_or_a_log(tmp_path: Path, world: World) -> None:
+    key = tmp_path / MASTER
+    with pytest.raises(ConfigError) as told:
+        safekeeping.encrypt(world.config, key)
+    secret = key.read_text().strip()
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600 and secret not in str(told.value)
+    with_key(world, at=key)
+    world.sync()
+    for path in (world.folder / "state").rglob("*"):
+        assert not path.is_file() or secret.encode() not in path.read_bytes()
+    with pytest.raises(ConfigError, match="there already"):
+        safekeeping.encrypt(world.config, key)
