@@ -42,6 +42,7 @@ class CandidBooks:
     events: list[Document] = field(default_factory=list)  # oldest first
     counts: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
+    chargemaster: dict[str, int] = field(default_factory=dict)  # procedure -> cents of a line, whatever was sent
     taken_at: dict[str, float] = field(default_factory=dict)  # id -> monotonic seconds
     _reserved: set[tuple[str, str]] = field(default_factory=set)  # (claim, external id) of deleted lines
     _numbers: int = 0
@@ -85,6 +86,8 @@ class CandidBooks:
 
     def _keep_charge(self, charge: Document, event: str) -> Document:
         data = charge["charge_capture_data"]
+        for line in data["service_lines"]:
+            line["charge_amount_cents"] = self.chargemaster.get(line["procedure_code"], line["charge_amount_cents"])
         charge["date_of_service"] = data.get("date_of_service")
         self.charges[charge["id"]] = charge
         self.taken_at[charge["id"]] = self.clock()
@@ -172,7 +175,10 @@ class CandidBooks:
             if set(ids) != set(rows):
                 raise Wrong("UnprocessableEntityError", 422, {"message": "diagnosis_ids name other diagnoses"})
             encounter["diagnoses"] = [rows[name] for name in ids]
-        encounter.update(merged({name: encounter.get(name) for name in fields}, fields))
+        changed = merged({name: encounter.get(name) for name in fields}, fields)
+        for name in fields:
+            encounter.pop(name, None)
+        encounter.update(changed)
         self.taken_at[encounter_id] = self.clock()
         self.counts["encounter changed"] += 1
         self._audit(encounter["external_id"])
@@ -214,6 +220,8 @@ class CandidBooks:
         known = [row for row in claim["service_lines"] if row["external_id"] == external_id]
         if known:
             known[0].update({**line, "service_line_id": known[0]["service_line_id"]})
+            for name in [name for name, value in body.items() if value is None]:
+                known[0].pop(name, None)
         else:
             claim["service_lines"].append(line)
         self.counts["line put"] += 1
@@ -419,8 +427,9 @@ def answered_encounter(data: Document, encounter_id: str, new: Callable[[], str]
     patient = {**people, "non_insurance_payers": [], "non_insurance_payers_info": [], **data["patient"], "individual_id": new()}
     subscriber = data.get("subscriber_primary")
     card = subscriber and {**subscriber["insurance_card"], "insurance_card_id": new()}
+    fields = {name: value for name, value in data.items() if name not in ("service_lines", "diagnoses")}
     return {
-        **data,
+        **fields,
         **providers,
         "encounter_id": encounter_id,
         "patient": patient,

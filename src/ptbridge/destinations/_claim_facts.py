@@ -30,7 +30,7 @@ from ptbridge.specs.clinic import BillingProviderSpec, ClaimPayerSpec, ClaimsSpe
 MAX_DIAGNOSES = 12  # X12 005010X222A1, loop 2300, HI: one principal and eleven others
 MAX_POINTERS = 4  # SV107
 
-_ZIP = re.compile(r"(\d{5})-?(\d{4})?")
+_ZIP = re.compile(r"(\d{5})(?:-?(\d{4}))?")
 _SUFFIXES = frozenset({"PT", "DPT", "PTA", "OT", "OTR", "OTA", "COTA", "SLP", "MD", "DO", "NP", "PA", "DC", "DPM"})
 # USPS, with the territories and the armed forces
 _STATES = (
