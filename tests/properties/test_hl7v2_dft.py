@@ -16,6 +16,7 @@ from ptbridge.destinations import hl7v2_dft
 from ptbridge.destinations._dft_er7 import control_id_of, stamped
 from ptbridge.destinations._dft_message import withheld_reason
 from ptbridge.model import (
+    Accident,
     Address,
     Charge,
     CodedDay,
@@ -55,6 +56,20 @@ dates = st.dates(date(1930, 1, 1), date(2030, 12, 31))
 
 def optional(values):
     return st.none() | values
+
+
+SECOND = Coverage(id="c2", order=2, payer_id="60054", payer_name="Aetna", member_id="W1", relationship="self")
+THIRD = Coverage(id="c3", payer_name="Union Fund", member_id="W2")
+ACCIDENTS = (
+    Accident(kind="employment", on=date(2026, 2, 14), claim_number="C-1"),
+    Accident(kind="auto", on=date(2026, 2, 14), state="OH"),
+    Accident(kind="other"),
+)
+ALL_OF_IT = {
+    "segments: [PR1, DG1, GT1, IN1]": "segments: [PR1, DG1, GT1, IN1, ACC]\ninsurances: all\naccident_codes: "
+    "{employment: EM, auto: AA, other: OA}",
+    "z_segments: []": "z_segments: [{segment: ZAC, follows: patient, fields: {1: accident_claim_number}}]",
+}
 
 
 @st.composite
@@ -121,7 +136,8 @@ def visit(draw, text, visit_id):
         source="emr",
         visit_id=visit_id,
         patient=patient,
-        coverages=(coverage,),
+        coverages=(coverage, *draw(st.sampled_from(((), (SECOND,), (THIRD, SECOND))))),
+        accident=draw(optional(st.sampled_from(ACCIDENTS))),
         rendering=draw(people),
         supervising=draw(people),
         referring=draw(people),
@@ -186,16 +202,15 @@ def test_every_message_passes_strict_validation(name, day, later):
 @settings(max_examples=3, **SLOW)
 @given(day=days(), later=days())
 def test_every_version_passes_strict_validation(version, day, later, tmp_path_factory):
-    file = profile(
-        tmp_path_factory.mktemp("p"), {'version: "2.5.1"': f'version: "{version}"', "credit_event: P03": "credit_event: P11"}
-    )
+    changes = {'version: "2.5.1"': f'version: "{version}"', "credit_event: P03": "credit_event: P11", **ALL_OF_IT}
+    file = profile(tmp_path_factory.mktemp("p"), changes)
     for raw, withheld in all_messages(destination(file), day, later):
         assert not withheld
         validated(raw, "utf-8")
 
 
 def test_the_oldest_version_passes_strict_validation(tmp_path):
-    changes = {'version: "2.5.1"': 'version: "2.3.1"', "segments: [PR1, DG1": "segments: [DG1"}
+    changes = {'version: "2.5.1"': 'version: "2.3.1"', **ALL_OF_IT, "segments: [PR1, DG1": "segments: [DG1"}
     for raw, _ in all_messages(destination(profile(tmp_path, changes)), a_day(), a_day(4)):
         validated(raw, "utf-8")
 
@@ -206,6 +221,25 @@ def test_validation_would_notice(tmp_path):
         assert damage[0] in raw
         with pytest.raises(Exception, match=r".+"):
             validated(raw.replace(*damage), "utf-8")
+
+
+@settings(max_examples=40, deadline=None)
+@given(day=days())
+def test_every_insurance_and_the_accident_stand_in_the_message_where_that_is_agreed(day, tmp_path_factory):
+    platform = destination(profile(tmp_path_factory.mktemp("p"), ALL_OF_IT))
+    (raw, withheld), *_ = all_messages(platform, day, day)
+    message = Message.parse(raw)
+    distinct = {one.id: one for visit in day.day.visits for one in visit.coverages}
+    assert not withheld and len(message.segments("IN1")) == len(distinct)
+    assert message.get_all("IN1[*]-22") == (("1", "2") if "c2" in distinct else ("1",))
+    assert len(message.get_all("IN1[*]-14")) <= 1
+    accidents = {visit.accident for visit in day.day.visits if visit.accident}
+    assert len(message.segments("ACC")) == (len(accidents) == 1)
+    for one in accidents if len(accidents) == 1 else ():
+        assert message.get("ACC-1") == (one.on and f"{one.on:%Y%m%d}") and message.get("ACC-4.1") == one.state
+        assert message.get("ACC-2.1") == {"employment": "EM", "auto": "AA", "other": "OA"}[one.kind]
+        assert message.get("ACC-5") == ("Y" if one.kind == "employment" else "N")
+        assert message.get("ZAC-1") == one.claim_number
 
 
 @settings(max_examples=60, deadline=None)

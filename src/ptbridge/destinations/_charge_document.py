@@ -27,14 +27,14 @@ def charge_document(
         clinic=day.clinic,
         service_date=day.service_date.isoformat() if day.service_date else None,
         discipline=day.discipline.value if day.discipline else None,
-        place_of_service=_agreed(day, lambda visit: visit.place_of_service),
+        place_of_service=agreed(day, lambda visit: visit.place_of_service),
         billing_provider=present(npi=day.billing_npi, name=billing.name, tax_id=billing.tax_id, taxonomy=billing.taxonomy),
-        rendering_provider=provider(_agreed(day, lambda visit: visit.rendering)),
-        supervising_provider=provider(_agreed(day, lambda visit: visit.supervising)),
-        referring_provider=provider(_agreed(day, lambda visit: visit.referring)),
+        rendering_provider=provider(agreed(day, lambda visit: visit.rendering)),
+        supervising_provider=provider(agreed(day, lambda visit: visit.supervising)),
+        referring_provider=provider(agreed(day, lambda visit: visit.referring)),
         patient=_patient(day.patient),
         coverage=_coverage(day.primary_coverage),
-        authorization=_agreed(day, lambda visit: visit.authorization_number),
+        authorization=agreed(day, lambda visit: visit.authorization_number),
         diagnoses=[diagnosis.code for diagnosis in priced.coded.diagnoses],
         lines=[_line(number, charge, day) for number, charge in enumerate(priced.charges, start=1)],
         totals={"lines": len(priced.charges), "units": priced.units, "amount_cents": priced.amount_cents},
@@ -83,14 +83,14 @@ def _line(number: int, charge: Charge, day: TreatmentDay) -> Document:
 
 def _of_line(charge: Charge, day: TreatmentDay, person: Callable[[Visit], Provider | None]) -> Document:
     """Only where the day's visits differ: the person of the visit that documented the line first."""
-    if _agreed(day, person) is not None or not charge.line.line_keys:
+    if agreed(day, person) is not None or not charge.line.line_keys:
         return {}
     visits: Mapping[str, Visit] = {visit.visit_id: visit for visit in day.visits}
     first = visits.get(charge.line.line_keys[0].partition("/")[0])
     return provider(person(first)) if first else {}
 
 
-def _agreed(day: TreatmentDay, fact: Callable[[Visit], Any]) -> Any:
+def agreed(day: TreatmentDay, fact: Callable[[Visit], Any]) -> Any:
     """The one value that the visits of the day give, those without one left aside; None when they differ or none has it."""
     values: Iterable[Any] = (fact(visit) for visit in day.visits)
     distinct = {value for value in values if value is not None}
@@ -110,6 +110,17 @@ def _patient(patient: Patient) -> Document:
         address=address
         and present(lines=list(address.lines), city=address.city, state=address.state, postal_code=address.postal_code),
     )
+
+
+def insurances(day: TreatmentDay) -> list[Document]:
+    """Every insurance of the day, the primary first, then in order, those without an order last; none when it is unclear
+    which is primary."""
+    primary = day.primary_coverage
+    if primary is None:
+        return []
+    distinct = {coverage.id: coverage for visit in day.visits for coverage in visit.coverages}
+    ranked = sorted(distinct.values(), key=lambda one: (one.id != primary.id, one.order is None, one.order or 0))
+    return [present(**_coverage(one), order=one.order) for one in ranked]
 
 
 def _coverage(coverage: Coverage | None) -> Document:

@@ -1,7 +1,7 @@
 """A priced treatment day as a DFT message (HL7 v2, chapter 6.4), written as the partner's interface profile says.
 
-    MSH EVN PID PV1 [Z..]  { FT1 [PR1] [Z..] }  [{DG1}] [GT1] [{IN1}]          P03
-    MSH EVN PID PV1 [Z..]  [{DG1}] [GT1] [{IN1}]  { FT1 [PR1] [Z..] }          P11, where the charges come last
+    MSH EVN PID PV1 [Z..]  { FT1 [PR1] [Z..] }  [{DG1}] [GT1] [{IN1}] [ACC]          P03
+    MSH EVN PID PV1 [Z..]  [{DG1}] [GT1] [{IN1}] [ACC]  { FT1 [PR1] [Z..] }          P11, where the charges come last
 
 No clock: MSH-7 and EVN-2 are the service date, the only date that is the message's own. MSH-10 is left empty here and becomes
 the submission's key when the message leaves (`_dft_er7.stamped`). An absent fact is an empty field. What cannot be said
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from ptbridge.destinations._charge_document import Document, charge_document
+from ptbridge.destinations._charge_document import Document, agreed, charge_document, insurances
 from ptbridge.destinations._dft_er7 import CR, Er7
 from ptbridge.model import Charge, PricedDay
 from ptbridge.specs.clinic import BillingProviderSpec
@@ -27,7 +27,7 @@ MEDIA_TYPE = "x-application/hl7-v2+er7"
 _WITHHELD = "; withheld="
 CHARGE = "CG"  # FT1-6, HL7 table 0017
 _DIAGNOSIS_FINAL = "F"  # DG1-6, HL7 table 0052
-ANCILLARY = ("DG1", "GT1", "IN1")
+ANCILLARY = ("DG1", "GT1", "IN1", "ACC")
 _PHONE_UNFORMATTED = "2.6"  # withdrew XTN-1; XTN-12 holds the number as it is written
 
 _NUMBER_SIGNS = frozenset("0123456789 ().+-")
@@ -41,7 +41,7 @@ class Written:
 
     head: tuple[str, ...]  # MSH EVN PID PV1 and the patient's Z segments
     charges: tuple[str, ...]
-    ancillary: tuple[str, ...]  # DG1 GT1 IN1
+    ancillary: tuple[str, ...]  # DG1 GT1 IN1 ACC
     withheld: str = ""
 
 
@@ -108,6 +108,8 @@ class DayWriter:
         self._er7 = Er7(spec.message.separators, spaces=spec.message.escapes == "spaces")
         self._ids = transaction_ids(reference, priced.charges)
         self._day = charge_document(priced, billing, reference=reference, frequency="1", original_id=None)
+        self._coverages = insurances(priced.day) if spec.insurances == "all" else [self._day.get("coverage")]
+        self._accident = agreed(priced.day, lambda visit: visit.accident)
         self._date = str(self._day.get("service_date", "")).replace("-", "")
         self._withheld = ""
 
@@ -267,10 +269,10 @@ class DayWriter:
             16: self._modifiers(line["modifiers"]),
         }
 
-    # ------------------------------------------------------------ DG1 GT1 IN1
+    # ------------------------------------------------------------ DG1 GT1 IN1 ACC
 
     def _ancillary(self) -> Iterator[str]:
-        writers = {"DG1": self._diagnoses, "GT1": self._guarantor, "IN1": self._insurance}
+        writers = {"DG1": self._diagnoses, "GT1": self._guarantor, "IN1": self._insurances, "ACC": self._of_accident}
         for name in ANCILLARY:
             if name in self._spec.segments:
                 yield from (self._er7.segment(name, fields) for fields in writers[name]())
@@ -288,25 +290,43 @@ class DayWriter:
         relationship = self._er7.text(_RELATIONSHIP["self"])
         yield {1: "1", 3: insured[5], 5: insured[11], 6: insured[13], 8: insured[7], 9: insured[8], 11: relationship}
 
-    def _insurance(self) -> Iterator[dict[int, str]]:
-        """The day's primary coverage. A payer without an id at the source is known there by its name."""
-        coverage, parts, text = self._day.get("coverage"), self._er7.components, self._er7.text
-        if not coverage:
-            return
+    def _insurances(self) -> Iterator[dict[int, str]]:
+        """The day's primary coverage, or all of them as agreed; the authorization is the primary's."""
+        for number, coverage in enumerate(filter(None, self._coverages), start=1):
+            authorization = self._day.get("authorization") if number == 1 else None
+            yield {1: str(number), **self._insurance(coverage), 14: self._er7.text(authorization)}
+
+    def _insurance(self, coverage: Document) -> dict[int, str]:
+        """A payer without an id at the source is known there by its name."""
+        parts, text = self._er7.components, self._er7.text
         payer = coverage.get("payer_id") or coverage.get("payer_name")
         relationship = coverage.get("relationship")
         subscriber = self._patient() if relationship == "self" else {}
-        yield {
-            1: "1",
+        return {
             2: parts(payer, coverage.get("plan_name")),
             3: text(payer),
             4: text(coverage.get("payer_name")),
             8: text(coverage.get("group_number")),
-            14: text(self._day.get("authorization")),
             16: subscriber.get(5, ""),
             17: text(_RELATIONSHIP.get(relationship or "")),
             18: subscriber.get(7, ""),
+            22: text(coverage.get("order")),
             36: text(coverage.get("member_id")),
+        }
+
+    def _of_accident(self) -> Iterator[dict[int, str]]:
+        """Day, the biller's code for the kind, the state of an auto accident (table 0347), whether it was at work (0136)."""
+        accident = self._accident
+        if accident is None:
+            return
+        code = self._spec.accident_codes.get(accident.kind)
+        if code is None:
+            self._withheld = self._withheld or f"accident-code-{accident.kind}"
+        yield {
+            1: accident.on.isoformat().replace("-", "") if accident.on else "",
+            2: self._er7.text(code),
+            4: self._er7.text(accident.state if accident.kind == "auto" else None),
+            5: "Y" if accident.kind == "employment" else "N",
         }
 
     # ------------------------------------------------------------ Z segments
@@ -333,6 +353,7 @@ class DayWriter:
             "billing_npi": billing.get("npi"),
             "billing_tax_id": billing.get("tax_id"),
             "billing_taxonomy": billing.get("taxonomy"),
+            "accident_claim_number": self._accident.claim_number if self._accident else None,
         }
         written = {name: self._er7.text(value) for name, value in words.items()}
         return {**written, "diagnosis_pointers": self._er7.repeats(map(str, line.get("diagnosis_pointers", ())))}

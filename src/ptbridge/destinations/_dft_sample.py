@@ -14,6 +14,7 @@ from ptbridge.destinations._dft_er7 import CR, Line, stamped
 from ptbridge.destinations._dft_message import DayWriter, Written, codec_of, dft_bytes
 from ptbridge.errors import ConfigError
 from ptbridge.model import (
+    Accident,
     Address,
     Charge,
     CodedDay,
@@ -35,6 +36,9 @@ _CONTROL_ID = "SAMPLE00000000000001"
 _SERVICE_DATE = date(2026, 3, 2)
 _BILLING = BillingProviderSpec(npi="1234567893", name="Sample Physical Therapy", tax_id="00-0000000", taxonomy="261QP2000X")
 _DIAGNOSES = (Diagnosis(code="M54.50"), Diagnosis(code="M25.561"))
+
+
+_SECOND = Coverage(id="c2", order=2, payer_id="60054", payer_name="Aetna", member_id="W123456789", relationship="self")
 
 
 def samples(spec: InterfaceSpec) -> dict[str, list[str]]:
@@ -89,12 +93,13 @@ def _sample_day(units: int) -> PricedDay:
         visit_id="v1",
         service_date=_SERVICE_DATE,
         patient=_patient(),
-        coverages=(_coverage(),),
+        coverages=(_coverage(), _SECOND),
         rendering=Provider(npi="1558395212", name="Sample Therapist", credential="PT"),
         supervising=Provider(npi="1558395212", name="Sample Therapist", credential="PT"),
         referring=Provider(npi="1477550012", name="Sample Physician", credential="MD"),
         place_of_service="11",
         authorization_number="AUTH1",
+        accident=Accident(kind="auto", on=date(2026, 2, 14), state="OH", claim_number="CLM1"),
     )
     day = TreatmentDay(
         clinic="sample",

@@ -39,7 +39,9 @@ MESSAGE_WORDS = (
     "billing_npi",
     "billing_tax_id",
     "billing_taxonomy",
+    "accident_claim_number",
 )
+ACCIDENTS = ("employment", "auto", "other")
 LINE_WORDS = ("line_number", "transaction_id", "minutes", "rendering_credential", "diagnosis_pointers")
 
 
@@ -124,7 +126,9 @@ class InterfaceSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, fr
     message: MessageSpec
     patient: PatientSpec
     charge: ChargeSpec
-    segments: tuple[Literal["PR1", "DG1", "GT1", "IN1"], ...]  # which optional segments are sent
+    segments: tuple[Literal["PR1", "DG1", "GT1", "IN1", "ACC"], ...]  # which optional segments are sent
+    insurances: Literal["primary", "all"] = "primary"  # all: an IN1 for each coverage, its priority in IN1-22
+    accident_codes: dict[str, str] = {}  # employment, auto, other -> what the biller wants in ACC-2 (table 0050 is its own)
     z_segments: tuple[ZSegmentSpec, ...] = ()
     corrections: Literal["credit_and_charge", "snapshot", "hold"]
     voids: Literal["credit", "hold"]
@@ -221,6 +225,11 @@ def _agreement_problems(spec: InterfaceSpec) -> Iterator[Problem]:
         yield Problem(("segments",), text)
     if spec.charge.diagnoses == "pointers" and "DG1" not in spec.segments:
         yield Problem(("segments",), "segments: FT1-19 holds pointers, and there is no DG1 to point to. Add DG1.")
+    if "ACC" in spec.segments and set(spec.accident_codes) != set(ACCIDENTS):
+        text = f"accident_codes: ACC is sent, so give the biller's code (ACC-2) for each of {', '.join(ACCIDENTS)}, no other."
+        yield Problem(("accident_codes",), text)
+    if spec.insurances == "all" and "IN1" not in spec.segments:
+        yield Problem(("insurances",), "insurances: all, and IN1 is not sent. Add IN1 to segments.")
     if spec.corrections == "credit_and_charge" and spec.voids == "hold":
         text = "voids: hold while corrections are made with credits. Write credit, or hold both."
         yield Problem(("voids",), text)
