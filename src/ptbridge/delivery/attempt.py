@@ -18,6 +18,7 @@ from ptbridge.ports import Destination, OutboxItem, Outcome
 logger = logging.getLogger(__name__)
 
 _TOO_EARLY = "not-there-yet"
+_REFUSED_AGAIN = "Sent again after a lost answer, and refused; the first attempt may be booked. Ask the biller."
 
 
 class Attempts:
@@ -98,6 +99,10 @@ class Attempts:
             return await self._find(item) or answer
         return answer
 
+    def _refused_again(self, item: OutboxItem, answer: Acknowledgement) -> bool:
+        """A replay was refused and nobody can be asked what became of the attempt before: it may well stand there."""
+        return item.in_doubt and answer.disposition is Disposition.REJECTED and not self._destination.capabilities.find
+
     async def _look_up(self, item: OutboxItem) -> Acknowledgement | None:
         """Found: settled. Surely not there: None. Not there, but too early to believe it: still in doubt, for a while."""
         found = await self._find(item)
@@ -126,6 +131,8 @@ class Attempts:
         if answer.disposition in (Disposition.ACCEPTED, Disposition.REJECTED):
             self._gate.answered()
             self._doubt_at.pop(item.id, None)
+            if self._refused_again(item, answer):
+                return verdict.held_in_doubt(item, answer.native_code, f"{_REFUSED_AGAIN} {answer.native_text}".strip())
             return verdict.outcome(item, answer, Waits(backoff=0, budget=0), self._policy, now=now)
         waits = self._waits(item)
         if answer.disposition is Disposition.RETRY:

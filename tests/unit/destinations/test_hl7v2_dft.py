@@ -384,6 +384,18 @@ def test_where_repeats_are_ignored_a_bad_day_needs_nobody(tmp_path):
     play(scene, file=file, shares=BAD_DAY, books=Hl7Books(ignores_repeats=True))
 
 
+def test_a_replay_that_is_refused_after_a_lost_answer_stays_in_doubt(tmp_path):
+    """The first message was booked and its answer lost; the partner refuses the second as a duplicate."""
+    file = impatient(tmp_path, **{"resend_safe_days: 0": "resend_safe_days: 30"})
+
+    async def scene(biller, destination):
+        report = await deliver_days(biller, destination, count=1)
+        assert report.accepted == 0 and dict(report.held) == {"in-doubt": 1}
+        assert biller.happened["close"] == biller.happened["AE"] == 1 and biller.books.totals()["lines"] == 2
+
+    play(scene, file=file, script=("close", "AE"))
+
+
 def test_several_connections_where_they_are_agreed(tmp_path):
     file = profile(tmp_path, {"connections: 1": "connections: 3"})
 
