@@ -72,7 +72,9 @@ MEANINGS: dict[str, Meaning] = {
         _E,
         "Check that the later messages hold all charges of the visit, then release it.",
     ),
-    "MP34": Meaning("the charges came before their ADT message", _E, "Ask the sender for the ADT; it releases them when it comes."),
+    "MP34": Meaning(
+        "the charges came before their ADT message", _E, "Ask the sender for the ADT; it releases them when it comes."
+    ),
     "MP35": Meaning(
         "the charges of one visit number are of several service dates",
         _E,

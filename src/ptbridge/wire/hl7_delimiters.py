@@ -51,8 +51,7 @@ class Delimiters:
         declared = header[4 : header.find(separator, 4)] if separator in header[4:64] else header[4:64].rstrip()
         if not declared:
             return cls(separator=separator, declared="", assumed=True, charset=charset)
-        _check(declared, separator, f"{name}-2")
-        return _delimiters(separator, declared, charset)
+        return _delimiters(separator, declared, charset, f"{name}-2")
 
     def unescape(self, text: str) -> str:
         """Decode the escapes of one value, once. Unknown ones, and hexadecimal that is not in `charset`, stay as they are."""
@@ -83,7 +82,8 @@ class Delimiters:
 
 
 @lru_cache(maxsize=64)
-def _delimiters(separator: str, declared: str, charset: str) -> Delimiters:
+def _delimiters(separator: str, declared: str, charset: str, where: str) -> Delimiters:
+    _check(declared, separator, where)
     unescaped = len(declared) == 3 and declared[2] != "\\"
     roles: list[str | None] = [*declared[:2], None, *declared[2:]] if unescaped else [*declared]
     roles += [None] * (5 - len(roles))

@@ -47,10 +47,14 @@ _NO_ORDER: ByName = {}
 class Surroundings:
     """What the groups of one message share, worked out when somebody asks: who owns whom, and what stands outside them."""
 
-    def __init__(self, segments: Sequence[Segment], by_name: ByName) -> None:
-        self._segments, self._by_name = segments, by_name
+    def __init__(self, segments: Sequence[Segment], by_name: ByName, heads: list[int], members: list[list[Segment]]) -> None:
+        self._segments, self._by_name, self._heads, self._members = segments, by_name, heads, members
         self._shared: dict[str, list[Segment]] = {}
-        self.taken: set[int] = set()
+
+    @cached_property
+    def _taken(self) -> set[int]:
+        """The places of all segments that belong to a group."""
+        return {*self._heads, *[one.index for own in self._members for one in own]}
 
     @cached_property
     def owners(self) -> list[Segment | None]:
@@ -61,7 +65,7 @@ class Surroundings:
         """The segments of that name that belong to no group."""
         found = self._shared.get(name)
         if found is None:
-            found = self._shared[name] = [one for one in self._by_name.get(name, ()) if one.index not in self.taken]
+            found = self._shared[name] = [one for one in self._by_name.get(name, ()) if one.index not in self._taken]
         return found
 
 
@@ -157,8 +161,7 @@ def groups_of(segments: Sequence[Segment], by_name: ByName, anchor: str, event: 
         members = [before + own for before, own in zip(_orders_before(segments, heads), members, strict=True)]
     elif not financial:
         orders = _orders_around(segments, heads)
-    surroundings = Surroundings(segments, by_name)
-    surroundings.taken.update(heads, (one.index for own in members for one in own))
+    surroundings = Surroundings(segments, by_name, heads, members)
     found = [
         Group(segments[place], tuple(own), order, surroundings)
         for place, own, order in zip(heads, members, orders, strict=True)

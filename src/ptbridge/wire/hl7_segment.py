@@ -121,6 +121,8 @@ class Segment:
 
     def is_null(self, position: int, component: int = 1, subcomponent: int = 1) -> bool:
         """True when the sender orders this value deleted: the part, or the field around it, is two quotation marks."""
+        if NULL not in self.field(position):
+            return False
         whole = next(iter(self.repetitions(position)), "")
         marks = self.delimiters
         for mark, wanted in ((marks.component, component), (marks.subcomponent, subcomponent)):

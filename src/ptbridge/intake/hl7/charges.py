@@ -61,15 +61,24 @@ def charge_lines(record: VisitRecord, kind: Field, line_key: Field, reading: Rea
         for _, batch in batches:
             for transaction in batch:
                 transaction.id = ""
+    credited = any(one.kind == CREDIT for _, batch in batches for one in batch)
+    if len(batches) == 1 and not credited:
+        standing, undecided = batches[0][1], False  # nothing that one could add to or take away
+    else:
+        standing, undecided = _settled(batches, reading)
+    if any(seen.use == "early" for seen, _ in batches):
+        reading.report("MP34", "the charges came before the visit's ADT message, which this sender always sends", where="FT1")
+    return Standing(standing, credited and not standing and not undecided)
+
+
+def _settled(batches: Sequence[tuple[Seen, list[Transaction]]], reading: Reading) -> tuple[list[Transaction], bool]:
+    """(what stands after several messages or credits, whether a credit found no charge)."""
     book = _Book()
     for seen, batch in batches:
         book = _Book() if seen.use == "snapshot" else book  # a snapshot holds all charges so far
         book.apply(batch)
     book.report(reading)
-    if any(seen.use == "early" for seen, _ in batches):
-        reading.report("MP34", "the charges came before the visit's ADT message, which this sender always sends", where="FT1")
-    credited = any(one.kind == CREDIT for _, batch in batches for one in batch)
-    return Standing(book.standing, credited and not book.standing and not book.open_credits)
+    return book.standing, bool(book.open_credits)
 
 
 def _readable(record: VisitRecord, kind: Field, line_key: Field, reading: Reading) -> list[tuple[Seen, list[Transaction]]]:
@@ -81,25 +90,49 @@ def _readable(record: VisitRecord, kind: Field, line_key: Field, reading: Readin
         if not groups:
             continue
         try:
-            plausible.check([group.head for group in groups])
+            charged = _charged([LineScope(group, record) for group in groups])
         except RecordError as error:
             refused = error
             continue
         if refused is not None:
             reading.report("MP33", f"an earlier charge message of this visit could not be read: {refused}", where=refused.where)
             refused = None
-        batch = [_transaction(group, seen, record, kind, line_key, reading) for group in groups]
+        batch = [_transaction(one, seen, record, kind, line_key, reading) for one in charged]
         found.append((seen, [one for one in batch if one is not None]))
     if refused is not None:
         raise refused
     return found
 
 
+_WHAT = itemgetter(*plausible.FIELDS, 26)
+_seen: dict[tuple[str, ...], tuple[Content, Content, bool]] = {}
+_Charged = tuple[LineScope, tuple[Content, Content, bool]]
+
+
+def _charged(scopes: Sequence[LineScope]) -> list[_Charged]:
+    """(content, service, whether the quantity is negative) of each FT1, remembered by its text.
+
+    Raises RecordError for a message with fields that cannot be what they should.
+    """
+    declared = scopes[0].group.head.delimiters.declared
+    keys = [(declared, *_WHAT(scope.row)) for scope in scopes]
+    if not all(key in _seen for key in keys):
+        plausible.check([scope.group.head for scope in scopes])
+        for key, scope in zip(keys, scopes, strict=True):
+            remember(_seen, key, _content(scope.group.head))
+    return [(scope, _seen.get(key) or _content(scope.group.head)) for key, scope in zip(keys, scopes, strict=True)]
+
+
+def _content(head: Segment) -> tuple[Content, Content, bool]:
+    quantity = (head.value(10) or "").strip()
+    service = (values.day(head.value(4) or "").isoformat(), head.value(25) or head.value(7) or "", head.field(26))
+    return (*service, _whole(quantity.removeprefix("-"))), service, quantity.startswith("-")
+
+
 def _transaction(
-    group: Group, seen: Seen, record: VisitRecord, kind: Field, line_key: Field, reading: Reading
+    charged: _Charged, seen: Seen, record: VisitRecord, kind: Field, line_key: Field, reading: Reading
 ) -> Transaction | None:
-    scope = LineScope(group, record)
-    content, service, negative = _charged(scope)
+    scope, (content, service, negative) = charged
     if record.only_day and content[0] != record.only_day:
         return None
     meaning = kind.read(scope, reading) or CHARGE  # an unknown type is reported, and its line stays in sight
@@ -109,24 +142,6 @@ def _transaction(
         meaning = CREDIT
     key = (line_key.first(scope)[0] or "") if line_key.paths else ""
     return Transaction(scope, seen, meaning, key, content, service)
-
-
-_WHAT = itemgetter(4, 7, 10, 25, 26)
-_contents: dict[tuple[str, ...], tuple[Content, Content, bool]] = {}
-
-
-def _charged(scope: LineScope) -> tuple[Content, Content, bool]:
-    """(content, service, whether the quantity is negative) of an FT1, which `plausible` has seen; remembered by its text."""
-    head = scope.group.head
-    written = (*_WHAT(scope.row), head.delimiters.declared)
-    found = _contents.get(written)
-    if found is None:
-        quantity = (head.value(10) or "").strip()
-        service = (values.day(head.value(4) or "").isoformat(), head.value(25) or head.value(7) or "", head.field(26))
-        content = (*service, _whole(quantity.removeprefix("-")))
-        found = content, service, quantity.startswith("-")
-        remember(_contents, written, found)
-    return found
 
 
 def _whole(quantity: str) -> str:
@@ -148,8 +163,10 @@ def _ids_are_keys(batches: Sequence[list[Transaction]]) -> bool:
 
 
 def _is_line_number(head: Segment, id_: str) -> bool:
+    if not (id_.isdecimal() and len(id_) <= 4):
+        return False
     set_id = head.value(1) or ""
-    return id_.isdecimal() and len(id_) <= 4 and (set_id.isdecimal() and int(set_id) == int(id_))
+    return set_id.isdecimal() and int(set_id) == int(id_)
 
 
 class _Book:

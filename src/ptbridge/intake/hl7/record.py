@@ -43,7 +43,7 @@ class VisitRecord:
         at, found = _FIRST, list[Seen]()
         for part in payload.parts:
             message = _parsed(part.raw, part.charset)
-            at = _written_at(message, zone) or at
+            at = (_written_at(message, zone) or at) if len(payload.parts) > 1 else at  # only their order asks for it
             found.append(Seen(part.seq, part.use, message, at))
         if len(found) > 1:
             found.sort(key=lambda seen: seen.at)

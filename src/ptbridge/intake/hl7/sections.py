@@ -229,9 +229,14 @@ class ProviderReader:
     def _of_lines(self, path: SegmentPath, lines: Sequence[LineScope], reading: Reading) -> dict[Provider, None]:
         """The different clinicians of the lines; the same text in their fields is the same clinician."""
         texts_of = itemgetter(path.field, *self._own_fields, 0)
-        scopes = {(scope.group.head.delimiters.declared, *texts_of(scope.row)): scope for scope in reversed(lines)}
+        first: dict[tuple[str, ...], LineScope] = {}
+        for scope in lines:
+            key = texts_of(scope.row)
+            if key not in first:
+                first[key] = scope
         found: dict[Provider, None] = {}
-        for key, scope in reversed(scopes.items()):
+        for texts, scope in first.items():
+            key = (scope.group.head.delimiters.declared, *texts)
             one = self._known.get(key)
             if one is None:
                 before = len(reading.findings)

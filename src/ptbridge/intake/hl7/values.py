@@ -38,6 +38,7 @@ def _day(digits: str) -> date:
     return date(int(digits[:4]), int(digits[4:6]), int(digits[6:8]))
 
 
+@lru_cache(maxsize=4096)
 def instant(written: str, zone: ZoneInfo) -> datetime:
     """A time stamp; without an offset it is the clinic's own time. A date alone is midnight at the clinic."""
     found = _STAMP.fullmatch(written.strip())
