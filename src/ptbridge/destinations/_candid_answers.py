@@ -60,7 +60,7 @@ async def answers(api: CandidApi, cursor: Mapping[str, str], billing_npi: str, *
     if since is None or now - since > _KEPT:
         async for page in _catch_up(api, billing_npi):
             yield page
-        since = now - _KEPT
+        since = now - _OVERLAP  # what happened before was just read; what happened meanwhile is told by its event
     newest = since
     events = await _events(api, since)
     for event in reversed(events):
