@@ -1,0 +1,126 @@
+"""The night job with a clearinghouse: 837P files out, 999, 277CA and 835 files back, corrections by the payer's number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ptbridge_sandbox.clearinghouse import Clearinghouse
+
+from ptbridge import jobs
+from tests.rigs.x12_837p import OPTIONS
+from tests.world import World, running
+from tests.x12_judges import complaints
+
+ADDRESS = {"lines": ["100 Oak Street"], "city": "Columbus", "state": "OH", "postal_code": "43215-1234"}
+
+
+@dataclass
+class Billed:
+    """A clinic that bills through the clearinghouse."""
+
+    world: World
+    house: Clearinghouse
+
+    def night(self) -> Any:
+        """One run, then the clearinghouse works on what it got."""
+        report = self.world.sync()
+        for file in self.house.inbound.glob("*.837"):
+            assert complaints(file.read_bytes()) == []
+        self.house.work()
+        assert self.house.books.violations == []
+        return report
+
+    def day(self, visit: str) -> dict[str, Any]:
+        (found,) = jobs.explain(self.world.config, visit)["days"]
+        return found
+
+    def held_for(self, visit: str) -> set[str]:
+        rows = [row for row in jobs.held(self.world.config) if visit in row["visits"]]
+        return {reason["code"] for row in rows for reason in row["reasons"]}
+
+
+@pytest.fixture
+def billed(tmp_path: Path) -> Iterator[Billed]:
+    with running(tmp_path / "config") as world:
+        file = yaml.safe_load(world.clinic_file.read_text("utf-8"))
+        file["destination"] = {"platform": "x12_837p", "folder": str(tmp_path / "claims"), "options": OPTIONS}
+        file["billing_provider"] |= {
+            "tax_id": "12-3456789",
+            "contact": "Billing Office",
+            "phone": "614-555-0100",
+            "address": ADDRESS,
+        }
+        payers = [name for route in file["payers"] for name in route["ids"]]
+        file["claims"] = {
+            "accepts_assignment": "A",
+            "benefits_assigned": "Y",
+            "release_of_information": "Y",
+            "signature_on_file": "Y",
+            "payers": {name: {"id": f"9{name}", "name": name, "filing": "CI"} for name in payers},
+        }
+        world.clinic_file.write_text(yaml.safe_dump(file), "utf-8")
+        yield Billed(world, Clearinghouse(tmp_path / "claims", tmp_path / "answers"))
+
+
+def sent(report: Any, billed: Billed) -> dict[str, int]:
+    (answer,) = jobs.reconcile(billed.world.config).values()
+    return {key: answer["ours"][key] for key in ("charges", "units", "amount_cents")}
+
+
+def test_a_days_charges_become_claims_that_the_payer_has_to_the_cent(billed):
+    report = billed.night()
+    books = billed.house.books.totals()
+    assert books["claims"] > 40
+    assert sent(report, billed) == {"charges": books["claims"], "units": books["units"], "amount_cents": books["amount_cents"]}
+    billed.night()
+    assert billed.house.taken == 1, "nothing new, no file"
+    held = [reason for row in jobs.held(billed.world.config) for reason in row["reasons"] if reason["code"] == "SB03"]
+    assert held and all("another person's" in one["message"] or "check digit" in one["message"] for one in held)
+
+
+def test_what_the_payer_decides_comes_home_to_the_line(billed):
+    billed.night()
+    billed.house.remit(deny={"97112": "CO-50"})
+    billed.night()
+    day = billed.day("enc-0002")
+    assert "RJ02" in billed.held_for("enc-0002")
+    (answer,) = [one for one in day["answers"] if one["standing"] == "denied" and one["line"]]
+    assert answer["procedure"] == "97112" and answer["codes"][0]["code"] == "CO-50"
+    (reason,) = [row["reasons"][0] for row in jobs.held(billed.world.config) if "enc-0002" in row["visits"]]
+    assert "CARC CO-50" in reason["message"]
+
+
+def test_an_edited_note_goes_as_frequency_7_with_the_payers_number(billed):
+    billed.night()
+    billed.night()  # the 277CA brings the payer's number
+    before = billed.house.books.totals()
+    billed.world.store.edit_visit("enc-0002", {"97112": 40}, bump_encounter=False)
+    report = billed.night()
+    day = billed.day("enc-0002")
+    assert [row["frequency"] for row in day["submissions"]] == ["1", "7"]
+    after = billed.house.books.totals()
+    assert after["claims"] == before["claims"] and after["units"] != before["units"]
+    assert sent(report, billed)["amount_cents"] == after["amount_cents"]
+
+
+def test_a_claim_that_was_turned_away_is_corrected_and_goes_as_an_original(billed):
+    billed.house.faults.refuse_claim = lambda claim: any(line.procedure.startswith("HC:97112") for line in claim.lines)
+    billed.night()
+    billed.house.faults.refuse_claim = 0.0
+    billed.night()
+    assert "RJ01" in billed.held_for("enc-0002")
+    billed.world.store.edit_visit("enc-0002", {"97112": 40}, bump_encounter=False)
+    billed.night()
+    assert [row["frequency"] for row in billed.day("enc-0002")["submissions"]] == ["1", "1"]
+    assert billed.held_for("enc-0002") == set()
+    assert billed.house.number_of(_control(billed, "enc-0002"))
+
+
+def _control(billed: Billed, visit: str) -> str:
+    reference = billed.day(visit)["reference"]
+    return f"{reference[3:18].upper()}AA"
