@@ -132,13 +132,23 @@ class _Coder:
             if name not in units:
                 continue  # could not be counted: a finding holds the day
             add_on = procedures.get(row.add_on) if row.add_on and row.timed else None
-            more = units.get(row.add_on, 0) if row.add_on and row.timed else 0
             service = [procedure] if add_on is None else [procedure, add_on]
+            if add_on is not None and units[name] > 1:
+                self._bill_apart(service)  # as documented, not as counted: the day is held
+                continue
+            more = units.get(row.add_on, 0) if row.add_on and row.timed else 0
             split = self._split(service, units[name] + more)
             if row.add_on is None or not (more or add_on):
                 self._bill(procedure, split, name, procedure.minutes)
             else:
                 self._bill_chain(service, split, units[name], row.add_on)
+
+    def _bill_apart(self, service: list[Procedure]) -> None:
+        """A chain whose first code has more than one unit, which no rule allows: each code by itself, as documented."""
+        for procedure in service:
+            name = procedure.row.code
+            if name in self.counted.units:
+                self._bill(procedure, self._split([procedure], self.counted.units[name]), name, procedure.minutes)
 
     def _bill_chain(self, service: list[Procedure], split: Split, first_units: int, add_on: str) -> None:
         """The first code's unit goes to whoever furnished more of the service; minutes fill the first code's time first."""
