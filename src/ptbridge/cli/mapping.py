@@ -54,8 +54,8 @@ def check(file: str, json_wanted: bool) -> int:
 def try_mapping(file: str, record: Path, time_zone: str, show_patient: bool, json_wanted: bool) -> int:
     """Read one record with a mapping: each field, the path that gave it, and what is missing.
 
-    RECORD is a FHIR Bundle as JSON (the Encounter and what belongs to it), an HL7 v2 message (.hl7), or the heading and the
-    rows of one visit of an extract (.csv, .tsv). Exit code 3 if it cannot be read or would be held.
+    RECORD is a FHIR Bundle as JSON (the Encounter and what belongs to it), the HL7 v2 messages of one visit, or the heading
+    and the rows of one visit of an extract (.csv, .tsv). Exit code 3 if it cannot be read or would be held.
     """
     from ptbridge.errors import RecordError
     from ptbridge.intake.normalize import compile_mapping
@@ -82,14 +82,18 @@ def _record(path: Path) -> SourceRecord:
     """A file's bytes as a source record, untouched."""
     from datetime import UTC, datetime
 
+    from ptbridge.intake.hl7_trial import visit_payload
     from ptbridge.model import SourceRecord
 
+    content, kind = path.read_bytes(), _MEDIA_TYPES.get(path.suffix.lower(), "application/fhir+json")
+    if content.lstrip(b"\x0b\xef\xbb\xbf\r\n \t")[:3] in (b"MSH", b"FHS", b"BHS"):  # whatever the file is called
+        content, kind = visit_payload(content), _MEDIA_TYPES[".hl7"]
     return SourceRecord(
         clinic="trial",
         source="file",
         record_key=path.name,
-        media_type=_MEDIA_TYPES.get(path.suffix.lower(), "application/fhir+json"),
-        payload=path.read_bytes(),
+        media_type=kind,
+        payload=content,
         received_at=datetime.now(UTC),
     )
 

@@ -14,6 +14,7 @@ from ptbridge.intake.compiled import CompiledMapping
 from ptbridge.intake.fhirpath import PathEvaluationError
 from ptbridge.intake.fields import Reading, compile_field
 from ptbridge.intake.groups import Group, Item, follow
+from ptbridge.intake.hl7.mapping import Hl7Mapping
 from ptbridge.intake.normalize import FhirMapping, compile_mapping, normalize, record_resources
 from ptbridge.intake.record_index import RecordIndex
 from ptbridge.model import SourceRecord, Visit
@@ -41,6 +42,11 @@ def try_record(
 ) -> list[Row]:
     """Every field of the mapping on one record, then every finding. Raises RecordError if the record is unusable."""
     visit = normalize(record, compiled, time_zone=time_zone)
+    findings = [Row(f"finding {finding.code}", str(finding), finding.where) for finding in visit.findings]
+    if isinstance(compiled, Hl7Mapping):
+        from ptbridge.intake.hl7_trial import visit_rows  # it needs Row
+
+        return [*visit_rows(record, compiled, visit, time_zone, show_patient=show_patient), *findings]
     resources = compiled.resources(record) if isinstance(compiled, FhirMapping) else record_resources(record)
     reading = Reading(RecordIndex(resources), time_zone, compiled.mapping)
     rows = [
@@ -48,8 +54,7 @@ def try_record(
         for section in _sections(compiled.mapping)
         for row in _section_rows(compiled.mapping, section, reading, show_patient)
     ]
-    rows += [Row(f"finding {finding.code}", str(finding), finding.where) for finding in visit.findings]
-    return rows
+    return rows + findings
 
 
 def check_mapping(name: str | Path, *, folder: Path | None = None) -> list[str]:
@@ -62,7 +67,7 @@ def check_mapping(name: str | Path, *, folder: Path | None = None) -> list[str]:
     return [
         f"{mapping.where(section)}: {section} has no `each`, so nothing of it is read. Add it, or remove the section."
         for section in _sections(mapping)
-        if section != "visit" and _written(mapping, section) and not texts(getattr(mapping.spec, section).each)
+        if section != "visit" and written_fields(mapping, section) and not texts(getattr(mapping.spec, section).each)
     ]
 
 
@@ -88,14 +93,15 @@ def _sections(mapping: Mapping) -> list[str]:
     return [name for name in mapping.spec.__struct_fields__ if name == "visit" or hasattr(getattr(mapping.spec, name), "each")]
 
 
-def _written(mapping: Mapping, section: str) -> dict[str, FieldSpec]:
+def written_fields(mapping: Mapping, section: str) -> dict[str, FieldSpec]:
+    """The fields of a section that the mapping says something of."""
     spec = getattr(mapping.spec, section)
     found = {name: getattr(spec, name) for name in spec.__struct_fields__}
     return {name: value for name, value in found.items() if isinstance(value, FieldSpec)}
 
 
 def _section_rows(mapping: Mapping, section: str, reading: Reading, show_patient: bool) -> Iterator[Row]:
-    written = _written(mapping, section)
+    written = written_fields(mapping, section)
     if section == "visit":
         yield from _item_rows(mapping, section, section, (None, ""), written, reading, show_patient)
         return
@@ -125,13 +131,13 @@ def _item_rows(
             continue
         tried = ", ".join(texts(spec.take))
         missing = "" if raw is not None else f"{'required: ' if spec.required else ''}nothing at {tried}"
-        hidden = _hidden(section, key) and not show_patient and raw is not None
+        hidden = is_hidden(f"{section}.{key}") and not show_patient and raw is not None
         yield Row(f"{name}.{key}", MASK if hidden else _shown(raw), path, missing)
 
 
-def _hidden(section: str, key: str) -> bool:
-    where = f"{section}.{key}"
-    return (section in _PATIENT_SECTIONS and where not in _SHOWN_FIELDS) or where in _PRIVATE_FIELDS
+def is_hidden(where: str) -> bool:
+    """Whether a field of the mapping (`patient.family`) may tell who the patient is."""
+    return (where.partition(".")[0] in _PATIENT_SECTIONS and where not in _SHOWN_FIELDS) or where in _PRIVATE_FIELDS
 
 
 def _shown(raw: Any) -> str:

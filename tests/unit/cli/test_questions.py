@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from ptbridge.cli import main
+from tests.hl7_clinic import a_visit
 
 
 def answer(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
@@ -93,6 +94,33 @@ def test_mapping_try_masks_the_patient(tmp_path: Path, capsys: pytest.CaptureFix
     assert "Testerly" in answer(capsys, "mapping", "try", "emrs/fhir_r4", str(record), "--show-patient", code=3)
     record.write_text('{"resourceType": "Bundle", "entry": [')
     assert "Unreadable" in answer(capsys, "mapping", "try", "emrs/fhir_r4", str(record), code=3)
+
+
+def test_mapping_try_reads_hl7_messages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    second = b"IN1|2|AET|60054||||||||||||||SEL" + b"\r"
+    registered, charged, signed = (raw.replace(b"IN1|1|", second + b"IN1|1|") for raw in a_visit())
+    record = tmp_path / "visit.txt"  # whatever it is called
+    record.write_bytes(charged)
+    shown = answer(capsys, "mapping", "try", "emrs/hl7v2_generic", str(record))
+    rows = {
+        row["field"]: row for row in json.loads(answer(capsys, "mapping", "try", "emrs/hl7v2_generic", str(record), "--json"))
+    }
+    assert rows["interventions[1].code"] == {
+        "field": "interventions[1].code",
+        "value": "97110",
+        "path": "FT1-25",
+        "missing": "",
+    }
+    assert (rows["interventions[2].minutes"]["value"], rows["interventions[2].minutes"]["path"]) == ("23", "PR1-7")
+    assert rows["coverages[1].payer_id"]["value"] == "60054" and rows["coverages[2].payer_id"]["value"] == "MCR-B"
+    assert (rows["rendering.npi"]["value"], rows["rendering.npi"]["path"]) == ("1234567893", "FT1-20")
+    assert rows["note"]["missing"] == "no TXA here"
+    assert not [word for word in ("Quill", "Dana", "M100", "19620304", "1EG4TE5MK73") if word in shown]
+    assert "Quill" in answer(capsys, "mapping", "try", "emrs/hl7v2_generic", str(record), "--show-patient")
+    record.write_bytes(registered + charged + signed)
+    assert "AU" in answer(capsys, "mapping", "try", "emrs/hl7v2_generic", str(record))
+    record.write_bytes(charged.replace(b"|CG|", b"|20261118|"))
+    assert "Unreadable: FT1[1]-6" in answer(capsys, "mapping", "try", "emrs/hl7v2_generic", str(record), code=3)
 
 
 def test_connectors(capsys: pytest.CaptureFixture[str]) -> None:
