@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -631,3 +632,36 @@ def test_S5_no_key_in_a_message_an_argument_or_a_log(tmp_path: Path, world: Worl
         assert not path.is_file() or secret.encode() not in path.read_bytes()
     with pytest.raises(ConfigError, match="there already"):
         safekeeping.encrypt(world.config, key)
+
+
+# ---------------------------------------------------------------- D22: when the file is looked through
+
+
+def test_D22_the_file_is_looked_through_after_a_kill_or_a_touch_and_not_after_an_orderly_end(tmp_path: Path) -> None:
+    looked: list[str] = []
+
+    def opened() -> Ledger:
+        lock = tmp_path / "lock"
+        noted = lock.read_text().split() if lock.exists() else []
+        ledger = Ledger.open(tmp_path)
+        looked.append("no" if noted and ledger._checked_at == float(noted[2]) else "yes")
+        return ledger
+
+    opened().close()
+    time.sleep(1.1)  # the note counts whole seconds
+    opened().close()
+    with opened() as ledger:
+        ledger.begin_run(CLINIC)
+    opened().close()
+    assert looked == ["yes", "no", "no", "no"]
+    os.utime(tmp_path / "ledger.sqlite")
+    opened().close()
+    assert looked[-1] == "yes"
+    time.sleep(1.1)
+    program = (
+        "import os, sys; from pathlib import Path; from ptbridge.ledger import Ledger;"
+        "Ledger.open(Path(sys.argv[1])).begin_run('x'); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(tmp_path)]).returncode == -9
+    opened().close()
+    assert looked[-1] == "yes"

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 @clinic_option
 @click.option("--port", type=click.IntRange(0, 65535), help="Another port than the clinic file's; 0: any free one.")
 @click.option("--folder", metavar="DIR", help="Another drop folder than the clinic file's.")
+@click.option("--health", type=click.IntRange(0, 65535), metavar="PORT", help="Answer /healthz on this loopback port; 0: any.")
 @json_option
-def listen(config_folder: Path, clinic: str | None, port: int | None, folder: str | None, json_wanted: bool) -> int:
+def listen(
+    config_folder: Path, clinic: str | None, port: int | None, folder: str | None, health: int | None, json_wanted: bool
+) -> int:
     """Receive HL7 v2 messages, each stored before it is acknowledged.
 
     Runs until it is stopped: as a service, beside the scheduled sync. Address, TLS files, who may send and how it is
@@ -34,7 +37,7 @@ def listen(config_folder: Path, clinic: str | None, port: int | None, folder: st
     from ptbridge.jobs.listen import listen as run
     from ptbridge.specs.config import load_config
 
-    heard = run(load_config(config_folder), clinic, port=port, folder=folder, ready=partial(_ready, json_wanted))
+    heard = run(load_config(config_folder), clinic, port=port, folder=folder, health=health, ready=partial(_ready, json_wanted))
     _goodbye(heard, json_wanted)
     return exit_codes.DONE
 
@@ -46,6 +49,8 @@ def _ready(json_wanted: bool, listening: Sequence[Listening]) -> None:
     for one in () if json_wanted else listening:
         places = [f"{one.address} ({one.secured})" if one.address else "", f"folder {one.folder}" if one.folder else ""]
         screen.say(f"ready: {one.clinic} on {' and '.join(place for place in places if place)}")
+    if listening and listening[0].health and not json_wanted:
+        screen.say(f"health: http://{listening[0].health}/healthz")
     sys.stdout.flush()
 
 

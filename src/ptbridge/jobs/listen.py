@@ -26,6 +26,7 @@ from ptbridge.jobs.log_file import log_to
 from ptbridge.plugins import connector
 from ptbridge.specs.clinic import ClinicSpec
 from ptbridge.specs.config import Config
+from ptbridge.wire.health import HealthServer
 from ptbridge.wire.hl7_ack import AckError, AckMode, Verdict, acknowledge, acknowledge_unreadable, codes_due
 from ptbridge.wire.hl7_batch import split_batch
 from ptbridge.wire.hl7_options import Hl7Options
@@ -47,6 +48,7 @@ class Listening:
     address: str = ""
     secured: str = ""  # TLS, mutual TLS, plain
     folder: str = ""
+    health: str = ""  # host:port of /healthz, the same for all
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,16 +63,23 @@ Ready = Callable[[Sequence[Listening]], None]
 
 
 def listen(
-    config: Config, clinic: str | None = None, *, port: int | None = None, folder: str | None = None, ready: Ready
+    config: Config,
+    clinic: str | None = None,
+    *,
+    port: int | None = None,
+    folder: str | None = None,
+    health: int | None = None,
+    ready: Ready,
 ) -> Heard:
     """Listen until SIGTERM or SIGINT. `ready` is told where, once everything is open.
 
-    `port` and `folder` override the clinic file's address and drop folder; they need one clinic. Raises ConfigError,
+    `port` and `folder` override the clinic file's address and drop folder; they need one clinic. `health` is a port on
+    loopback for /healthz (0: any free one). Raises ConfigError,
     LedgerBusy when another process listens for this state folder, LedgerError when the inbox cannot be trusted or written.
     """
     specs = _specs(config, clinic, port, folder)
     with Inbox.open(config.state, listener=True) as inbox, log_to(config.logs):
-        return asyncio.run(_Service(config, specs, inbox, ready).run())
+        return asyncio.run(_Service(config, specs, inbox, ready, health).run())
 
 
 def _specs(config: Config, clinic: str | None, port: int | None, folder: str | None) -> list[ClinicSpec]:
@@ -101,11 +110,15 @@ def _overridden(spec: ClinicSpec, port: int | None, folder: str | None) -> Clini
 class _Service:
     """All listeners of one process, and the folders that are looked at beside them."""
 
-    def __init__(self, config: Config, specs: Sequence[ClinicSpec], inbox: Inbox, ready: Ready) -> None:
-        self.config, self.specs, self.inbox, self.ready = config, specs, inbox, ready
+    def __init__(
+        self, config: Config, specs: Sequence[ClinicSpec], inbox: Inbox, ready: Ready, health: int | None = None
+    ) -> None:
+        self.config, self.specs, self.inbox, self.ready, self.health = config, specs, inbox, ready, health
+        self.word = "starting"  # what /healthz says
         self.heard = Heard()
         self.over = asyncio.Event()
         self.trouble: LedgerError | None = None
+        self._health: HealthServer | None = None
 
     async def run(self) -> Heard:
         self._stop_on_signal()
@@ -113,17 +126,31 @@ class _Service:
         watchers: list[asyncio.Task[None]] = []
         try:
             told = [await self._open(spec, listeners, watchers) for spec in self.specs]
-            self.ready(told)
+            address = await self._open_health()
+            self.word = "ok"
+            self.ready([replace(one, health=address) for one in told])
             await self.over.wait()
         finally:
+            self.word = "stopping"
             for watcher in watchers:
                 watcher.cancel()
             await asyncio.gather(*(one.stop(STOP_SECONDS) for one in listeners), *watchers, return_exceptions=True)
+            if self._health is not None:
+                await self._health.stop()
             for one in listeners:
                 self.heard.problems.update({code: count for code, count in one.counts.items() if code not in _NOT_PROBLEMS})
         if self.trouble is not None:
             raise self.trouble
         return self.heard
+
+    async def _open_health(self) -> str:
+        if self.health is None:
+            return ""
+        self._health = HealthServer(lambda: self.word, self.health)
+        try:
+            return await self._health.start()
+        except OSError as error:
+            raise ConfigError(f"--health {self.health}: {error.strerror}.") from None
 
     async def _open(self, spec: ClinicSpec, listeners: list[MllpListener], watchers: list[asyncio.Task[None]]) -> Listening:
         options = Hl7Options.of(spec.source.options)
@@ -214,8 +241,10 @@ class _Door:
         # On the event loop: a thread for the commit halves the rate, because the two then wait for each other.
         try:
             stored = self._store(batch)
+            self.service.word = "ok"
         except StoreLater as error:
             log.warning("inbox: %s", error)
+            self.service.word = "cannot store"
             raise
         except LedgerError as error:
             self.service.fail(error)

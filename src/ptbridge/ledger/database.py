@@ -23,6 +23,7 @@ from ptbridge.specs import at_rest
 
 SAFE_SQLITE = (3, 51, 3)
 FILE_NAME = "ledger.sqlite"
+_LONGEST_NOTE = 200
 _MIGRATIONS = Path(__file__).parent
 
 
@@ -64,6 +65,15 @@ class WriterLock:
             raise LedgerBusy(
                 f"{folder}: another ptbridge is running on this state folder. Wait for it to end; nothing was started here."
             ) from None
+
+    def note(self) -> str:
+        """What the last holder that ended in order left behind; empty after one that did not."""
+        return os.pread(self._descriptor, _LONGEST_NOTE, 0).decode("ascii", "replace")
+
+    def leave(self, note: str) -> None:
+        """Leave a note for the next holder; an empty one while the file is in use."""
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, note.encode("ascii"), 0)
 
     def release(self) -> None:
         """Give the right up."""

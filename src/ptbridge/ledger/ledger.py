@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ptbridge.errors import LedgerError
-from ptbridge.ledger import database
+from ptbridge.ledger import database, start_check
 from ptbridge.ledger.accounts import Accounts
 from ptbridge.ledger.answers import Answers
 from ptbridge.ledger.authorizations import Authorizations
@@ -39,6 +39,7 @@ class Ledger:
         self.folder = folder
         self._connection = connection
         self._lock = lock
+        self._checked_at = 0.0  # Unix seconds; 0: not to be relied on
         self._now = now
         self.history = connection.journal = History(connection, now)
         self.visits = Visits(connection, self.history)
@@ -62,13 +63,22 @@ class Ledger:
         elif not folder.is_dir():
             raise LedgerError(f"{folder}: no ledger yet. Run `ptbridge sync` first.")
         lock = database.WriterLock(folder) if write else None
+        connection, checked_at = None, 0.0
+        path = folder / database.FILE_NAME
+        found_as = start_check.state_of(path)
         try:
             connection = database.connect(folder, write=write)
+            if lock:
+                checked_at = start_check.check(connection, path, lock, found_as)
         except BaseException:
+            if connection:
+                connection.close()
             if lock:
                 lock.release()
             raise
-        return cls(connection, folder, now, lock)
+        ledger = cls(connection, folder, now, lock)
+        ledger._checked_at = checked_at
+        return ledger
 
     @classmethod
     def of(cls, connection: database.LedgerConnection, folder: Path, now: Now = utc_now) -> Ledger:
@@ -78,7 +88,9 @@ class Ledger:
     def __enter__(self) -> Ledger:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _type: object, error: object, _traceback: object) -> None:
+        if isinstance(error, LedgerError):
+            self._checked_at = 0.0  # the next one looks through the file
         self.close()
 
     def close(self) -> None:
@@ -91,6 +103,8 @@ class Ledger:
     def _release(self) -> None:
         self._connection.close()
         if self._lock:
+            if self._checked_at:
+                start_check.leave_note(self.folder / database.FILE_NAME, self._lock, self._checked_at)
             self._lock.release()
             self._lock = None
 
