@@ -1,10 +1,11 @@
 """The ledger: what was pulled, held, sent and answered. Append-only history, one writer, durable before acknowledged."""
 
-from ptbridge.ledger.answers import Answers, Recorded, Refusal, RefusedPart
+from ptbridge.ledger.answers import Answers, Recorded
 from ptbridge.ledger.authorizations import COUNTS, Opening, Use, shares
 from ptbridge.ledger.database import patient_key, patient_key_of
 from ptbridge.ledger.days import UNDONE, BilledLine, DayRow, Decision, LiveCharge, Verdict, shown_lines
 from ptbridge.ledger.ledger import Ledger
+from ptbridge.ledger.news import Refusal, RefusedDay, RefusedPart
 from ptbridge.ledger.patients import OtherDay, Whose
 from ptbridge.ledger.verify import Checked
 from ptbridge.ledger.visits import KnownVisit, StoredVisit
@@ -24,6 +25,7 @@ __all__ = [
     "OtherDay",
     "Recorded",
     "Refusal",
+    "RefusedDay",
     "RefusedPart",
     "StoredVisit",
     "Use",

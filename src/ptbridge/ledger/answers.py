@@ -7,20 +7,29 @@ nothing. A claim that was rejected or denied asks for a new judgement of its day
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import apsw
 
 from ptbridge.ledger.database import pack, transaction, unpack
 from ptbridge.ledger.history import History
-from ptbridge.model import Answer, Frequency, NativeCode, Stage, Standing
+from ptbridge.ledger.news import (
+    REFUSED,
+    News,
+    Refusal,
+    RefusedDay,
+    RefusedPart,
+    blob,
+    let_through,
+    moment,
+    newest_of,
+    range_of,
+    read_news,
+    worst_of,
+)
+from ptbridge.model import Answer, Frequency, Stage, Standing
 from ptbridge.ports import AnswerPage
-
-REFUSED = (Standing.REJECTED, Standing.DENIED)
-SHORTEST_REFERENCE = 10  # characters of `pt-` and the digest: a platform that allows fewer cannot name a day
 
 _FEED = "answers:"  # before the destination's name: the feed's cursor in the table `cursor`
 _INSERT = """
@@ -68,43 +77,6 @@ class Recorded:
         self.known += more.known
         self.orphans += more.orphans
         self.refused_days += more.refused_days
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefusedPart:
-    """One refused claim (`line` None) or line of it, with the codes as they came."""
-
-    line: int | None
-    procedure: str | None
-    codes: tuple[NativeCode, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """Why what the biller took last was turned away or not paid.
-
-    `frequency` is that submission's; `let_through` are the findings that did not hold it when it was sent.
-    """
-
-    standing: Standing
-    stage: Stage
-    frequency: Frequency
-    parts: tuple[RefusedPart, ...]
-    let_through: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _News:
-    """One answer as its standing is counted."""
-
-    id: int
-    stage: Stage
-    standing: Standing
-    line: int | None
-    procedure: str | None
-    codes: tuple[NativeCode, ...]
-    said: datetime
-    payer_claim_number: str | None
 
 
 class Answers:
@@ -185,7 +157,7 @@ class Answers:
 
     def _submission(self, clinic: str, destination: str, answer: Answer) -> tuple[int, int] | None:
         """Submission and day that an answer is about. A shortened reference that fits two days is nobody's."""
-        first, last = _range(answer.reference)
+        first, last = range_of(answer.reference)
         if first and self._connection.execute(_AMBIGUOUS, (clinic, first, last)).get:
             first, last = "", ""
         row = self._connection.execute(
@@ -234,8 +206,8 @@ class Answers:
         news = self._news(submission_id)
         if not news:
             return False
-        newest = _newest(news)
-        worst = _worst(newest)
+        newest = newest_of(news)
+        worst = worst_of(newest)
         number = next((one.payer_claim_number for one in reversed(news) if one.payer_claim_number), number)
         if worst.standing is Standing.REJECTED and frequency != "1":  # the payer still has what this was to correct
             number = number or self._connection.execute(_NUMBER, (day_id,)).get
@@ -262,7 +234,7 @@ class Answers:
         ).fetchone()
         return row is None or int(str(row[0]).rpartition("#")[2] or 0) < answer_id
 
-    def _news(self, submission_id: int) -> list[_News]:
+    def _news(self, submission_id: int) -> list[News]:
         """Every answer about a submission, in the order of arrival, with those that came before it was known here."""
         orphans = self._connection.execute(
             "SELECT json_group_array(a.id) FROM submission s JOIN answer a ON a.clinic = s.clinic AND a.submission_id IS NULL"
@@ -270,7 +242,7 @@ class Answers:
             (submission_id,),
         ).get
         rows = self._connection.execute(_NEWS, (submission_id, orphans or "[]"))
-        return [_news(row) for row in rows]
+        return [read_news(row) for row in rows]
 
     # ------------------------------------------------------------ refusals
 
@@ -282,8 +254,8 @@ class Answers:
         live = self._connection.execute(_LAST, (day_id,)).fetchone()
         if live is None:
             return None
-        newest = _newest(self._news(live[0]))
-        worst = _worst(newest)
+        newest = newest_of(self._news(live[0]))
+        worst = worst_of(newest)
         parts = [one for one in newest if one.standing is worst.standing]
         return Refusal(
             standing=worst.standing,
@@ -304,13 +276,17 @@ class Answers:
 
     def let_through(self, submission_id: int) -> tuple[str, ...]:
         """Codes of the findings that stood beside a submission when it was sent: warnings, remarks, and what was released."""
+        return let_through(self.judgement_of(submission_id))
+
+    def judgement_of(self, submission_id: int) -> dict[str, Any]:
+        """The judgement that a submission was made from, as `explain` shows one; without lines or findings when it is gone."""
         row = self._connection.execute(
             "SELECT w.body FROM submission s JOIN day_version w ON w.day_id = s.day_id AND w.run_id <= s.run_id"
             " WHERE s.id = ? ORDER BY w.id DESC LIMIT 1",
             (submission_id,),
         ).fetchone()
-        findings = json.loads(unpack(row[0]))["findings"] if row else []
-        return tuple(sorted({str(finding["code"]) for finding in findings if not str(finding["code"]).startswith("RJ")}))
+        page: dict[str, Any] = json.loads(unpack(blob(row[0]))) if row else {"findings": [], "lines": []}
+        return page
 
     # ------------------------------------------------------------ questions
 
@@ -335,12 +311,12 @@ class Answers:
         ).fetchall()
         names = ["said_at", "received_at", "stage", "standing", "line", "procedure", "codes", "charged_cents", "paid_cents"]
         names += ["adjusted_cents", "patient_cents", "payer_claim_number", "revision"]
-        rows.sort(key=lambda row: (_when(str(row[0]), str(row[1])), row[-1]))
+        rows.sort(key=lambda row: (moment(str(row[0]), str(row[1])), row[-1]))
         return [
             {
                 **dict(zip(names, row[:-2], strict=True)),
                 "codes": [{"system": system, "code": code, "text": text} for system, code, text in json.loads(str(row[6]))],
-                "text": unpack(_bytes(row[-2])).decode(),
+                "text": unpack(blob(row[-2])).decode(),
             }
             for row in rows
         ]
@@ -366,98 +342,45 @@ class Answers:
         names = ("reference", "destination_id", "stage", "standing", "received_at")
         return [dict(zip(names, row, strict=True)) for row in rows]
 
-    def refused_days(self, clinic: str) -> Iterator[tuple[int, bytes]]:
-        """Row id and judgement of each day whose live charge is rejected or denied, oldest service date first."""
+    def refused_days(self, clinic: str) -> list[int]:
+        """Row ids of the days whose newest charge is rejected or denied, oldest service date first."""
         rows = self._connection.execute(
-            "SELECT d.id, w.body FROM treatment_day d JOIN day_version w ON w.id = d.version_id WHERE d.clinic = ?"
-            " AND d.standing IN ('rejected', 'denied') ORDER BY d.service_date, d.id",
+            "SELECT id FROM treatment_day WHERE clinic = ? AND standing IN ('rejected', 'denied') ORDER BY service_date, id",
             (clinic,),
-        ).fetchall()
-        for day_id, body in rows:
-            yield int(str(day_id)), unpack(_bytes(body))
+        )
+        return [int(str(row[0])) for row in rows]
 
-    def refused_parts(self, day_id: int) -> tuple[dict[str, Any], list[RefusedPart], tuple[str, ...]] | None:
-        """What is live of a refused day, what of it was refused, and the findings that let it through."""
+    def refused(self, day_id: int) -> RefusedDay | None:
+        """What of a day was refused, and what it was made from; None when nothing was."""
         live = self._connection.execute(_LAST, (day_id,)).fetchone()
-        if live is None:
+        news = self._news(int(str(live[0]))) if live else []
+        if live is None or not news:
             return None
-        newest = _newest(self._news(live[0]))
-        worst = _worst(newest)
+        newest = newest_of(news)
+        worst = worst_of(newest)
         row = self._connection.execute(
-            "SELECT reference, service_date, live_units, live_cents, payer_claim_number FROM treatment_day WHERE id = ?",
-            (day_id,),
+            "SELECT d.reference, d.service_date, s.units, s.amount_cents, d.payer FROM treatment_day d, submission s"
+            " WHERE d.id = ? AND s.id = ?",
+            (day_id, live[0]),
         ).fetchone()
         assert row is not None
-        facts = dict(zip(("reference", "service_date", "units", "amount_cents", "payer_claim_number"), row, strict=True))
-        facts |= {"stage": worst.stage.value, "standing": worst.standing.value, "said_at": worst.said.isoformat()}
-        parts = [
-            RefusedPart(line=one.line, procedure=one.procedure, codes=one.codes)
-            for one in newest
-            if one.standing is worst.standing
-        ]
-        return facts, parts, self.let_through(live[0])
-
-
-# ---------------------------------------------------------------- pure parts
-
-
-def _bytes(value: apsw.SQLiteValue) -> bytes:
-    assert isinstance(value, bytes)
-    return value
-
-
-def _range(reference: str | None) -> tuple[str, str]:
-    """The references that a given one can stand for, as a range: itself, or those that start with it where it was cut."""
-    if not reference:
-        return "", ""
-    if len(reference) >= 27:
-        return reference, reference + "\x00"
-    whole = reference.lower()
-    if not whole.startswith("pt-"):
-        whole = f"pt-{whole}"
-    return (whole, whole + "g") if len(whole) >= SHORTEST_REFERENCE else ("", "")  # the rest is hexadecimal: below "g"
-
-
-def _news(row: tuple[apsw.SQLiteValue, ...]) -> _News:
-    id_, stage, standing, line, procedure, codes, said_at, received_at, number = row
-    return _News(
-        id=int(str(id_)),
-        stage=Stage(str(stage)),
-        standing=Standing(str(standing)),
-        line=line if isinstance(line, int) else None,
-        procedure=None if procedure is None else str(procedure),
-        codes=tuple(NativeCode(system=system, code=code, text=text) for system, code, text in json.loads(str(codes))),
-        said=_when(str(said_at), str(received_at)),
-        payer_claim_number=None if number is None else str(number),
-    )
-
-
-def _when(said_at: str, received_at: str) -> datetime:
-    """When it was said, in UTC; when it arrived, for a time that cannot be read."""
-    for text in (said_at, received_at):
-        try:
-            read = datetime.fromisoformat(text)
-        except ValueError:
-            continue
-        return read if read.tzinfo else read.replace(tzinfo=UTC)
-    return datetime.min.replace(tzinfo=UTC)
-
-
-def _newest(news: Sequence[_News]) -> list[_News]:
-    """The last word at the furthest stage: on the whole claim, and on each line that nothing later covers."""
-    stage = max(news, key=lambda one: one.stage.place).stage
-    last: dict[int | None, _News] = {}
-    for one in sorted((one for one in news if one.stage is stage), key=lambda one: (one.said, one.id)):
-        last[one.line] = one
-    claim = last.get(None)
-    return sorted(
-        (one for one in last.values() if claim is None or one is claim or one.said >= claim.said), key=lambda one: one.id
-    )
-
-
-_WORST_FIRST = (Standing.REJECTED, Standing.DENIED, Standing.PENDING, Standing.ACCEPTED, Standing.PAID)
-
-
-def _worst(newest: Sequence[_News]) -> _News:
-    """What a day stands at: a line that was not paid counts before a claim that was."""
-    return min(newest, key=lambda one: (_WORST_FIRST.index(one.standing), one.line is not None))
+        page = self.judgement_of(int(str(live[0])))
+        reference, service_date, units, amount_cents, payer = row
+        return RefusedDay(
+            reference=str(reference),
+            service_date=None if service_date is None else str(service_date),
+            units=int(str(units)),
+            amount_cents=int(str(amount_cents)),
+            payer=None if payer is None else str(payer),
+            standing=worst.standing,
+            stage=worst.stage,
+            said=worst.said,
+            settled=self._settled(day_id),
+            parts=tuple(
+                RefusedPart(line=one.line, procedure=one.procedure, codes=one.codes)
+                for one in newest
+                if one.standing is worst.standing
+            ),
+            lines=tuple((str(line["procedure"]), int(line["units"]), line["amount_cents"]) for line in page["lines"]),
+            let_through=let_through(page),
+        )
