@@ -78,8 +78,10 @@ def claim_md_lacks(facts: Gathered, options: Mapping[str, str]) -> list[Finding]
         found.append(missing("the tax id's kind", advice, "billing_provider.tax_id"))
     if not facts.billing.phone:
         found.append(missing("the billing provider's phone", "Add it to the clinic file.", "billing_provider.phone"))
-    if facts.rendering is not None and person_name(facts.rendering) is None:
-        found.append(missing("the rendering provider's first and last name", _EMR, "visit.rendering.name"))
+    people = {"rendering": facts.rendering, "referring": facts.referring, "supervising": facts.supervising}
+    for role, person in people.items():
+        if person is not None and person.npi and person_name(person) is None:
+            found.append(missing(f"the {role} provider's first and last name", _EMR, f"visit.{role}.name"))
     if facts.patient.sex and facts.patient.sex not in _SEX:
         found.append(missing("the patient's sex as male, female, other or unknown", "Mend the mapping.", "patient.sex"))
     accident = facts.accident
@@ -190,7 +192,7 @@ def _billing(facts: Gathered) -> Document:
 
 
 def _person(prefix: str, person: Provider | None, *, taxonomy: bool = False) -> Document:
-    """A clinician; left out without a name and an NPI, as a claim needs both."""
+    """A clinician by name and NPI; one without an NPI is left out, as a claim names nobody without."""
     name = person_name(person)
     if person is None or name is None or not person.npi:
         return {}

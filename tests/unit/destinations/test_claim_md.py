@@ -1,0 +1,473 @@
+"""claim_md: one upload, one claim; found again in the feed; corrected by number; told what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+import orjson
+import pytest
+from ptbridge_sandbox.biller_faults import Faults
+from ptbridge_sandbox.claim_md import SandboxClaimMd
+
+from ptbridge import plugins
+from ptbridge.delivery import RetryPolicy, SystemClock, deliver
+from ptbridge.destinations._claim_md_document import (
+    control_number,
+    file_name,
+    line_of,
+    read_remote_id,
+    reference_of_control,
+    units_of_file,
+)
+from ptbridge.destinations.claim_md import ClaimMd
+from ptbridge.errors import ConfigError, PeerRefused, PeerUnavailable
+from ptbridge.model import Answer, Disposition, Frequency, PricedDay, Provider, Stage, Standing, Submission
+from ptbridge.specs.clinic import AuthSpec, DestinationSpec
+from ptbridge.wire.http import HttpClient
+from ptbridge.wire.smart_auth import authorizer_from
+from tests.rigs import BILLING, CLAIMS, MARKERS, a_day, submission
+from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
+from tests.unit.destinations.claim_days import full_day, of_visit, with_lines
+
+KEY = "12345_a*key@with+odd&signs"
+REFERENCE = "pt-0123456789abcdef01234567"
+DATES = ("2026-11-02", "2026-11-02")
+ACCIDENT = {"accident_date_field": "cond_date", "accident_claim_field": "auth_code_1"}
+
+
+@dataclass
+class Scene:
+    """The destination, and what it speaks to."""
+
+    claim_md: ClaimMd
+    server: SandboxClaimMd
+    others: list[ClaimMd] = field(default_factory=list)
+
+    def send(
+        self, day: PricedDay, revision: int = 1, frequency: str = "1", icn: str | None = None, reference: str = REFERENCE
+    ) -> Submission:
+        """The submission of a day, as plan.py makes it."""
+        body, media_type = self.claim_md.encode(
+            day, reference=reference, frequency="1" if frequency == "8" else frequency, original_id=icn
+        )
+        if frequency == "8":
+            body, media_type = self.claim_md.encode_void(body, reference=reference, original_id=icn)
+        return replace(
+            submission(self.claim_md, reference=reference),
+            revision=revision,
+            key=f"{reference}-r{revision}",
+            frequency=Frequency(frequency),
+            body=body,
+            media_type=media_type,
+        )
+
+    def reopened(self) -> ClaimMd:
+        """The same account in another run."""
+        self.others.append(build(self.server, self.claim_md._options))
+        return self.others[-1]
+
+
+def build(server: SandboxClaimMd, options: Any, *, key: str = KEY) -> ClaimMd:
+    authorizer = authorizer_from(AuthSpec(method="form_key"), base_url=server.base_url, secret=key)
+    made: ClaimMd = plugins.destination("claim_md").build(
+        DestinationSpec(platform="claim_md", base_url=server.base_url, options=dict(options)),
+        clinic="oak",
+        http=HttpClient(server.base_url, authorizer=authorizer),
+        billing=BILLING,
+        folder=None,
+        run_id="run-1",
+        claims=CLAIMS,
+    )
+    return made
+
+
+@asynccontextmanager
+async def opened(options: dict[str, str], server: dict[str, Any]) -> AsyncIterator[Scene]:
+    async with SandboxClaimMd(key=KEY, **server) as pretended:
+        made = build(pretended, {"find_lag_seconds": "0", **options})
+        scene = Scene(made, pretended)
+        try:
+            yield scene
+        finally:
+            for one in (made, *scene.others):
+                await one.close()
+        assert pretended.violations == []
+
+
+def play(scene: Callable[[Scene], Awaitable[None]], options: dict[str, str] | None = None, **server: Any) -> None:
+    async def run() -> None:
+        async with opened(options or {}, server) as it:
+            await scene(it)
+
+    asyncio.run(run())
+
+
+async def news(it: Scene, cursor: dict[str, str]) -> tuple[list[Answer], dict[str, str]]:
+    found: list[Answer] = []
+    async for page in it.claim_md.answers(cursor):
+        found.extend(page.answers)
+        cursor = dict(page.cursor or cursor)
+    return found, cursor
+
+
+# ---------------------------------------------------------------- what is written
+
+
+def test_a_day_in_claim_mds_words():
+    async def scene(it: Scene):
+        (claim,) = orjson.loads(it.send(full_day()).body)["claim"]
+        assert claim["remote_claimid"].startswith(f"{REFERENCE}-1") and claim["pcn"] == "PT0123456789ABCDE"
+        assert (claim["diag_1"], claim["diag_2"], claim["total_charge"]) == ("M5450", "S83511A", "120.00")
+        assert (claim["pat_sex"], claim["pat_dob"], claim["pat_rel"], claim["ins_number"]) == (
+            "F",
+            "1931-07-09",
+            "18",
+            "MEMQXZ7",
+        )
+        rendering = a_day().day.visits[0].rendering
+        assert (claim["bill_taxid"], claim["bill_taxid_type"], claim["bill_zip"]) == ("123456789", "E", "432151234")
+        assert (claim["prov_name_f"], claim["prov_name_l"], claim["prov_npi"]) == ("Pat", "Therapist", rendering.npi)
+        assert (claim["supv_prov_name_l"], claim["auto_accident"], claim["auto_accident_state"]) == ("Super", "Y", "OH")
+        assert (claim["cond_date"], claim["auth_code_1"]) == ("2026-10-20", "CLMQXZ5")
+        assert claim["charge"][0] == {
+            "remote_chgid": "PT0123456-1",
+            "charge_record_type": "UN",
+            "proc_code": "97110",
+            "mod1": "GP",
+            "mod2": "KX",
+            "units": "2",
+            "charge": "60.00",
+            "from_date": "2026-11-02",
+            "thru_date": "2026-11-02",
+            "place_of_service": "11",
+            "diag_ref": "AB",
+        }
+        assert claim["ref_npi"] == a_day().day.visits[0].referring.npi and claim["ref_name_l"]
+        assert not {"frequency_code", "icn_dcn_1"} & claim.keys()
+        assert all(isinstance(value, str) for name, value in claim.items() if name != "charge")
+
+    play(scene, ACCIDENT)
+
+
+def test_names_lead_back_and_hold_no_patient_data():
+    async def scene(it: Scene):
+        first, second = it.send(full_day()), it.send(a_day())
+        names = [orjson.loads(one.body)["claim"][0]["remote_claimid"] for one in (first, second)]
+        assert names[0] != names[1], "another content is another name"
+        assert [read_remote_id(name) for name in names] == [(REFERENCE, "1")] * 2
+        assert names[0] == orjson.loads(it.send(full_day(), revision=5).body)["claim"][0]["remote_claimid"]
+        assert units_of_file(file_name(first.body)) == 4 and units_of_file("837.txt") is None
+        assert REFERENCE.startswith(reference_of_control(control_number(REFERENCE)) or "none")
+        assert line_of("PT0123456-12") == 12 and line_of("theirs") is None
+        assert read_remote_id("theirs") is None and reference_of_control("PIDQXZ1") is None
+        assert not any(marker in name for marker in MARKERS for name in (*names, file_name(first.body)))
+
+    play(scene, ACCIDENT)
+
+
+def test_a_correction_names_the_payers_claim():
+    async def scene(it: Scene):
+        (claim,) = orjson.loads(it.send(a_day(4), frequency="7", icn="ICN9").body)["claim"]
+        assert (claim["frequency_code"], claim["icn_dcn_1"]) == ("7", "ICN9")
+        (void,) = orjson.loads(it.send(a_day(4), frequency="8", icn="ICN9").body)["claim"]
+        assert (void["frequency_code"], void["icn_dcn_1"], void["total_charge"]) == ("8", "ICN9", "150.00")
+        assert len({claim["remote_claimid"], void["remote_claimid"]}) == 2
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("day", "billing", "where"),
+    [
+        (a_day(), {"tax_id": "123456789"}, "billing_provider.tax_id"),
+        (a_day(), {"phone": None}, "billing_provider.phone"),
+        (of_visit(a_day(), rendering=Provider(npi="1558395212", name="Therapist")), {}, "visit.rendering.name"),
+        (of_visit(a_day(), referring=Provider(npi="1477550012")), {}, "visit.referring.name"),
+        (full_day(), {}, "destination.options.accident_date_field"),
+    ],
+)
+def test_what_is_not_known_for_claim_md_is_held(day, billing, where):
+    async def scene(it: Scene):
+        it.claim_md._billing = msgspec.structs.replace(BILLING, **billing)
+        assert where in [finding.where for finding in it.claim_md.lacks(day)]
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    "options", [{"find_lag_seconds": "soon"}, {"feed_from": "x"}, {"remittances": "maybe"}, {"colour": "red"}]
+)
+def test_options_that_mean_nothing_are_refused(options):
+    async def run():
+        async with HttpClient("http://127.0.0.1:9") as http:
+            with pytest.raises(ConfigError):
+                plugins.destination("claim_md").build(
+                    DestinationSpec(platform="claim_md", options=options),
+                    clinic="oak",
+                    http=http,
+                    billing=BILLING,
+                    folder=None,
+                    run_id="r",
+                )
+
+    asyncio.run(run())
+
+
+def test_a_look_up_is_believed_after_an_hour_unless_the_clinic_says_otherwise():
+    async def scene(it: Scene):
+        assert it.claim_md.capabilities.find_lag_seconds == 0
+        assert ClaimMd(it.claim_md._api._http, BILLING, CLAIMS, {}).capabilities.find_lag_seconds == 3600
+
+    play(scene)
+
+
+# ---------------------------------------------------------------- the key
+
+
+def test_the_account_key_goes_with_every_form_and_stands_in_no_stored_bytes():
+    async def scene(it: Scene):
+        sent = it.send(a_day())
+        assert KEY.encode() not in sent.body
+        assert (await it.claim_md.submit(sent)).disposition is Disposition.ACCEPTED
+        assert await it.claim_md.check() and await it.claim_md.find(sent)
+        assert it.server.requests["unauthorized"] == 0
+
+    play(scene)
+
+
+def test_a_wrong_key_is_refused_and_not_repeated_in_words():
+    async def scene(it: Scene):
+        other = build(it.server, {}, key="not-the-key")
+        answer = await other.submit(it.send(a_day()))
+        assert (answer.disposition, answer.native_code) == (Disposition.IN_DOUBT, "AccountKey")
+        for ask in (other.check(), other.find(it.send(a_day()))):
+            with pytest.raises(PeerRefused) as caught:
+                await ask
+            assert "not-the-key" not in str(caught.value)
+        assert it.server.claims == []
+        await other.close()
+
+    play(scene)
+
+
+# ---------------------------------------------------------------- doubts
+
+
+@pytest.mark.parametrize("fault", ["lose_answer", "wrong_reference", "html_answer", "error_after_commit"])
+def test_an_answer_that_does_not_name_the_claim_is_a_doubt_that_the_feed_settles(fault):
+    async def scene(it: Scene):
+        it.server.faults = Faults(**{fault: 1.0})
+        sent = it.send(a_day())
+        assert (await it.claim_md.submit(sent)).disposition is Disposition.IN_DOUBT
+        it.server.faults = Faults()
+        found = await it.reopened().find(sent)
+        assert (found.disposition, found.destination_id) == (Disposition.ACCEPTED, "1")
+
+    play(scene)
+
+
+def test_a_rejection_whose_answer_was_lost_is_found_as_one():
+    async def scene(it: Scene):
+        it.server.faults = Faults(lose_answer=1.0, refuse=1.0)
+        sent = it.send(a_day())
+        assert (await it.claim_md.submit(sent)).disposition is Disposition.IN_DOUBT
+        found = await it.claim_md.find(sent)
+        assert (found.disposition, found.native_code) == (Disposition.REJECTED, "SBX1")
+
+    play(scene)
+
+
+def test_another_revision_is_not_taken_for_this_one():
+    async def scene(it: Scene):
+        await it.claim_md.submit(it.send(a_day()))
+        assert await it.claim_md.find(it.send(a_day(4), revision=2)) is None
+
+    play(scene)
+
+
+def test_busy_is_not_taken():
+    async def scene(it: Scene):
+        it.server.faults = Faults(busy=1.0, retry_after="9")
+        answer = await it.claim_md.submit(it.send(a_day()))
+        assert (answer.disposition, answer.native_code, answer.retry_after_seconds) == (Disposition.RETRY, "429", 9.0)
+        assert it.server.claims == []
+
+    play(scene)
+
+
+def test_a_feed_that_does_not_answer_is_an_outage():
+    async def scene(it: Scene):
+        await it.server.stop()
+        with pytest.raises(PeerUnavailable):
+            await it.claim_md.find(it.send(a_day()))
+        await it.server.start()
+
+    play(scene)
+
+
+@pytest.mark.parametrize("lag_seconds", [0, 0.2])
+def test_a_bad_day_at_claim_md_loses_and_doubles_nothing(lag_seconds):
+    """No key, no duplicate check: the feed alone, waited for as long as it lags, keeps each claim single."""
+    faults = Faults(
+        busy=0.1,
+        lose_answer=0.1,
+        error_after_commit=0.1,
+        wrong_reference=0.05,
+        html_answer=0.05,
+        answer_twice=0.1,
+        answer_delay_seconds=0.002,
+        find_lag_seconds=lag_seconds,
+    )
+    outbox = MemoryOutbox(VirtualClock())
+
+    async def scene(it: Scene):
+        for number in range(80):
+            outbox.put(replace(submission(it.claim_md, reference=f"oak-{number}"), order_key=f"k{number}"))
+        policy = RetryPolicy(first_delay_seconds=0.01, max_delay_seconds=0.05, extra_calls_share=9, extra_calls_reserve=999)
+        report = await deliver(outbox, it.claim_md, in_flight=8, clock=SystemClock(), policy=policy, deadline_seconds=120)
+        assert report.accepted == 80 and report.ended == "done" and report.doubts > 8, report
+        it.server.faults = Faults()
+        summary = it.server.summary()
+        assert (summary["charges"], summary["units"], summary["amount_cents"]) == (80, 240, 80 * 9000)
+        assert len(await it.reopened().list_references(DATES)) == 80
+
+    play(scene, {"find_lag_seconds": "1" if lag_seconds else "0"}, faults=faults)
+
+
+# ---------------------------------------------------------------- corrections
+
+
+def test_a_correction_leaves_one_claim_and_the_list_shows_it():
+    async def scene(it: Scene):
+        await it.claim_md.submit(it.send(a_day()))
+        number = it.server.payer_accepts(REFERENCE)
+        correction = it.send(a_day(4), revision=2, frequency="7", icn=number)
+        assert (await it.claim_md.submit(correction)).disposition is Disposition.ACCEPTED
+        it.server.live_claim(REFERENCE)
+        it.server._say(it.server.claims[0], "A", "STA", "replaced", by_payer=True)  # a late word about the first one
+        assert await it.reopened().list_references(DATES) == {REFERENCE: (5, 15000)}
+        assert await it.claim_md.list_references(("2026-11-03", "2026-11-30")) == {}
+        void = it.send(a_day(4), revision=3, frequency="8", icn=it.server.payer_accepts(REFERENCE))
+        assert (await it.claim_md.submit(void)).disposition is Disposition.ACCEPTED
+        assert await it.claim_md.list_references(DATES) == {} and it.server.summary()["charges"] == 0
+
+    play(scene)
+
+
+def test_a_correction_without_the_payers_number_is_rejected_there():
+    async def scene(it: Scene):
+        await it.claim_md.submit(it.send(a_day()))
+        answer = await it.claim_md.submit(it.send(a_day(4), revision=2, frequency="7", icn="ICN404"))
+        assert (answer.disposition, answer.native_code) == (Disposition.REJECTED, "ICN")
+        assert it.server.summary()["units"] == 3
+
+    play(scene)
+
+
+def test_what_was_rejected_is_gone_and_goes_again_as_an_original():
+    async def scene(it: Scene):
+        await it.claim_md.submit(it.send(a_day()))
+        it.server.payer_rejects(REFERENCE, "A7", "ins_number: not on file")
+        assert await it.claim_md.list_references(DATES) == {}
+        assert (await it.claim_md.submit(it.send(a_day(4), revision=2))).disposition is Disposition.ACCEPTED
+        assert await it.claim_md.list_references(DATES) == {REFERENCE: (5, 15000)}
+
+    play(scene)
+
+
+# ---------------------------------------------------------------- what is said later
+
+
+def test_the_feed_is_told_in_stages_page_by_page():
+    async def scene(it: Scene):
+        await it.claim_md.submit(it.send(a_day()))
+        number = it.server.payer_accepts(REFERENCE)
+        it.server.payer_rejects(REFERENCE, "A7", "ins_number: not on file")
+        told, cursor = await news(it, {})
+        assert [(one.stage, one.standing, one.reference) for one in told] == [
+            (Stage.CLEARINGHOUSE, Standing.ACCEPTED, REFERENCE),
+            (Stage.PAYER, Standing.ACCEPTED, REFERENCE),
+            (Stage.PAYER, Standing.REJECTED, REFERENCE),
+        ]
+        assert [one.payer_claim_number for one in told] == [None, number, number]
+        assert [(code.system, code.code, code.text) for code in told[2].codes] == [
+            ("claim_md.status", "R", ""),
+            ("claim_md.message", "A7", "ins_number: not on file"),
+        ]
+        assert cursor == {"response_id": "3", "era_id": "0"}
+        assert (await news(it, cursor))[0] == [], "a cursor at the end brings nothing"
+        assert len((await news(it, {"response_id": "2", "era_id": "0"}))[0]) == 1
+        assert {one.destination_id for one in told} == {"1"}
+
+    play(scene, page=2)
+
+
+def test_other_claims_of_the_account_are_not_ours_to_tell():
+    async def scene(it: Scene):
+        await it.claim_md.submit(it.send(a_day()))
+        it.server.feed[0]["remote_claimid"] = "837-7"
+        assert (await news(it, {}))[0] == [] and await it.claim_md.list_references(DATES) == {}
+
+    play(scene)
+
+
+def test_a_remittance_is_told_for_the_claim_and_for_each_line():
+    async def scene(it: Scene):
+        await it.claim_md.submit(it.send(with_lines(a_day(), "97110-GP x2", "97140-GP x1")))
+        number = it.server.payer_accepts(REFERENCE)
+        it.server.pay(
+            REFERENCE,
+            [
+                {"paid": "38.40", "adjustment": [{"group": "PR", "code": "2", "amount": "9.60"}, _cut("12.00", "45")]},
+                {"paid": "0.00", "adjustment": _cut("30.00", "97")},
+            ],
+        )
+        told, cursor = await news(it, {})
+        whole, first, second = (one for one in told if one.stage is Stage.REMITTANCE)
+        assert (whole.standing, whole.payer_claim_number) == (Standing.PAID, number)
+        assert REFERENCE.startswith(whole.reference) and len(whole.reference) == 18
+        assert (whole.charged_cents, whole.paid_cents, whole.adjusted_cents, whole.patient_cents) == (9000, 3840, 5160, 960)
+        assert (first.line, first.procedure, first.standing, first.patient_cents) == (1, "97110", Standing.PAID, 960)
+        assert (second.line, second.standing, [code.code for code in second.codes]) == (2, Standing.DENIED, ["CO-97"])
+        assert cursor["era_id"] == "1" and (await news(it, cursor))[0] == []
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("status", "paid", "code", "standing"),
+    [
+        ("4", "0.00", "97", Standing.DENIED),
+        ("1", "0.00", "97", Standing.DENIED),
+        ("1", "0.00", "1", Standing.PAID),
+        ("22", "-60.00", "45", Standing.PENDING),
+    ],
+)
+def test_a_decision_is_read_from_the_status_and_the_reasons(status, paid, code, standing):
+    async def scene(it: Scene):
+        await it.claim_md.submit(it.send(with_lines(a_day(), "97110-GP x2")))
+        it.server.pay(REFERENCE, [{"paid": paid, "adjustment": _cut("60.00", code)}], status_code=status)
+        told, _ = await news(it, {})
+        decided = [one for one in told if one.stage is Stage.REMITTANCE]
+        assert decided[0].standing is standing and ("CLP02", status) in {(c.system, c.code) for c in decided[0].codes}
+        assert len(decided) == (1 if status == "22" else 2), "a reversal is not told line by line"
+
+    play(scene)
+
+
+def test_remittances_can_be_left_to_another_way():
+    async def scene(it: Scene):
+        await it.claim_md.submit(it.send(a_day()))
+        it.server.pay(REFERENCE, [{"paid": "1.00"}, {"paid": "1.00"}])
+        assert {one.stage for one in (await news(it, {}))[0]} == {Stage.CLEARINGHOUSE}
+
+    play(scene, {"remittances": "no"})
+
+
+def _cut(amount: str, code: str) -> dict[str, str]:
+    return {"group": "CO", "code": code, "amount": amount}
