@@ -77,7 +77,7 @@ class Accounts:
     def live(self, clinic: str, dates: tuple[str, str] = ("", "9999")) -> dict[str, tuple[int, int]]:
         """What should be live at the biller for these service dates (both included): reference -> (units, cents)."""
         rows = self._connection.execute(
-            "SELECT reference, live_units, live_cents FROM treatment_day"
+            "SELECT coalesce(live_reference, reference), live_units, live_cents FROM treatment_day"
             " WHERE clinic = ? AND service_date BETWEEN ? AND ? AND live_sha256 IS NOT NULL",
             (clinic, *dates),
         )
