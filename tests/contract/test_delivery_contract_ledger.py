@@ -665,3 +665,71 @@ def test_D22_the_file_is_looked_through_after_a_kill_or_a_touch_and_not_after_an
     assert subprocess.run([sys.executable, "-c", program, str(tmp_path)]).returncode == -9
     opened().close()
     assert looked[-1] == "yes"
+
+
+# ---------------------------------------------------------------- D4: silence and age
+
+
+def alarm_kinds(world: World) -> list[str]:
+    return [alarm["kind"] for standing in jobs.status(world.config).values() for alarm in standing["alarms"]]
+
+
+def test_D4_a_silent_source_a_stuck_submission_and_an_old_hold_raise_an_alarm(world: World) -> None:
+    world.sync()
+    assert alarm_kinds(world) == [] and cli.main(["status", "--config", str(world.folder)]) == 0
+    text = world.clinic_file.read_text("utf-8")
+    world.clinic_file.write_text(text + 'alarms: {silence_hours: "26", waiting_hours: "4", held_hours: "48"}\n', "utf-8")
+    assert alarm_kinds(world) == []
+    with raw(world) as connection:
+        connection.execute("DROP TRIGGER source_record_is_kept")
+        connection.execute("UPDATE source_record SET received_at = '2026-01-05T08:00:00+00:00'")
+        connection.execute("UPDATE treatment_day SET held_since = '2026-01-05T08:00:00.000+00:00' WHERE state = 'held'")
+        connection.execute("UPDATE submission SET state = 'in-doubt', queued_at = queued_at - 90000 WHERE id = 4")
+    assert alarm_kinds(world) == ["silence", "waiting", "held"]
+    assert cli.main(["status", "--config", str(world.folder)]) == 10
+    (standing,) = jobs.status(world.config).values()
+    assert standing["source"]["last_received_at"] == "2026-01-05T08:00:00+00:00" and standing["source"]["last_success_at"]
+
+
+def test_D4_a_source_that_never_sent_anything_is_silent_since_the_first_run(world: World) -> None:
+    text = world.clinic_file.read_text("utf-8")
+    world.clinic_file.write_text(text + "alarms: {silence_hours: 26}\n", "utf-8")
+    with Ledger.open(world.folder / "state", now=lambda: datetime.now(UTC) - timedelta(days=3)) as ledger:
+        ledger.end_run(ledger.begin_run(CLINIC), '{"errors": [], "exit_code": 0}')
+    assert alarm_kinds(world) == ["silence"]
+
+
+def test_D4_a_difference_that_a_run_found_stays_an_alarm_until_a_run_finds_none(world: World) -> None:
+    world.sync()
+    charge = next(iter(world.biller.books.live.values()))[0]
+    charge.units += 1
+    world.store.sign_note(PLANTED["unsigned-note"])
+    assert world.sync().exit_code == 9
+    assert alarm_kinds(world) == ["difference"]
+    charge.units -= 1
+    world.sync()
+    assert alarm_kinds(world) == []
+
+
+def doctor_says(world: World) -> dict[str, list[str]]:
+    from ptbridge.cli.checks import all_checks
+
+    found: dict[str, list[str]] = {"ok": [], "warn": [], "fail": []}
+    for check in all_checks(world.folder, None, offline=True):
+        found[check.status].append(check.what)
+    return found
+
+
+def test_S4_the_doctor_says_whether_the_data_is_encrypted_and_where_the_key_must_not_lie(tmp_path: Path, world: World) -> None:
+    world.sync()
+    assert "ledger and inbox are not encrypted at rest" in doctor_says(world)["warn"]
+    with pytest.raises(ConfigError):
+        safekeeping.encrypt(world.config, tmp_path / MASTER)
+    with_key(world, at=tmp_path / MASTER)
+    assert any("ptbridge encrypt" in what for what in doctor_says(world)["fail"])
+    safekeeping.encrypt(world.config)
+    assert any(what.startswith("encrypted at rest under key ") for what in doctor_says(world)["ok"])
+    beside = world.folder / "state" / MASTER
+    (tmp_path / MASTER).rename(beside)
+    with_key(world, at=beside)
+    assert "the key lies beside the data that it encrypts" in doctor_says(world)["fail"]

@@ -118,6 +118,26 @@ def _sqlite(config: Config) -> Iterator[Found]:
         yield ok(f"SQLite {version}, without the WAL-reset defect")
 
 
+def _encryption(config: Config) -> Iterator[Found]:
+    """45 CFR 164.312(a)(2)(iv): addressable, so a clinic decides; a key beside the data keeps nobody out."""
+    from ptbridge.specs import at_rest
+
+    spec = config.settings.encryption
+    if spec is None:
+        yield warn(
+            "ledger and inbox are not encrypted at rest",
+            "ptbridge encrypt --new-key FILE, with FILE away from this folder; or keep the folder on an encrypted volume.",
+        )
+        return
+    master = at_rest.master_key(spec.key, base=config.folder)
+    at_rest.data_key(config.state)
+    kind, _, name = spec.key.partition(":")
+    if kind == "file" and config.path(name).resolve().is_relative_to(config.state.resolve()):
+        yield fail("the key lies beside the data that it encrypts", "Move it, and name its new place in ptbridge.yaml.")
+    else:
+        yield ok(f"encrypted at rest under key {at_rest.key_name(master)}")
+
+
 def _ledger(config: Config) -> Iterator[Found]:
     from ptbridge.ledger import Ledger
 

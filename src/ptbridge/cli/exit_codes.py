@@ -18,6 +18,7 @@ CONFIG = 6
 BUSY = 7
 LEDGER = 8
 DIFFERENCE = 9
+ALARM = 10
 INTERRUPTED = 130
 
 MEANING: dict[int, tuple[str, str]] = {
@@ -31,6 +32,7 @@ MEANING: dict[int, tuple[str, str]] = {
     BUSY: ("another ptbridge is running on this state folder; nothing was started", "wait for it to end"),
     LEDGER: ("the ledger cannot be trusted or written; nothing more was done", "ptbridge doctor, then restore a backup"),
     DIFFERENCE: ("reconcile found a difference between the ledger and the biller", "ptbridge reconcile shows each one"),
+    ALARM: ("status raises an alarm: a silent source, an item that is too old, a difference", "ptbridge status says which"),
     INTERRUPTED: ("stopped by a signal; the next run goes on where this one stopped", "run again"),
 }
 

@@ -1,4 +1,4 @@
-"""`ptbridge sync`, `status`, `retry`, `reconcile`: the runs, and where they stand."""
+"""`ptbridge sync`, `status`, `retry`: the runs, and where they stand."""
 
 from __future__ import annotations
 
@@ -54,7 +54,11 @@ def worst(codes: Sequence[int]) -> int:
 @clinic_option
 @json_option
 def status(config_folder: Path, clinic: str | None, json_wanted: bool) -> int:
-    """Show what was sent, what waits and what is held."""
+    """Show what was sent, what waits and what is held.
+
+    Raises the alarms that the clinic file sets under `alarms`: a silent source, a submission or a held day that is too old;
+    and a difference that the last run found. Exit code 10 when there is one.
+    """
     from ptbridge import jobs
     from ptbridge.cli.run_view import show_status
     from ptbridge.specs.config import load_config
@@ -67,7 +71,7 @@ def status(config_folder: Path, clinic: str | None, json_wanted: bool) -> int:
             if number:
                 screen.say()
             show_status(name, standing)
-    return exit_codes.DONE
+    return exit_codes.ALARM if any(standing["alarms"] for standing in answer.values()) else exit_codes.DONE
 
 
 @click.command()
@@ -103,26 +107,3 @@ def _told(reports: Sequence[Mapping[str, Any]], json_wanted: bool) -> int:
                 screen.say()
             show_run(report)
     return worst([report["exit_code"] for report in reports])
-
-
-@click.command()
-@config_option
-@clinic_option
-@json_option
-def reconcile(config_folder: Path, clinic: str | None, json_wanted: bool) -> int:
-    """Compare the ledger with what the biller has.
-
-    Asks the biller what it holds for the service dates that the ledger knows. Sends nothing, changes nothing.
-    """
-    from ptbridge import jobs
-    from ptbridge.cli.run_view import show_reconciled
-    from ptbridge.specs.config import load_config
-
-    answer: Mapping[str, Any] = screen.plain(jobs.reconcile(load_config(config_folder), clinic))
-    if json_wanted:
-        screen.put_json(answer)
-    else:
-        for name, compared in answer.items():
-            show_reconciled(name, compared)
-    differs = any(compared["agrees"] is False for compared in answer.values())
-    return exit_codes.DIFFERENCE if differs else exit_codes.DONE

@@ -115,11 +115,18 @@ def show_status(name: str, standing: Mapping[str, Any]) -> None:
         words = ", ".join(f"{number:,} {screen.clean(state)}" for state, number in states.items())
         oldest = min(row["queued_at"] for row in standing["waiting"])
         screen.say(f"  waiting for the biller: {words}; the oldest since {_when(oldest)}")
+    if standing.get("answers"):
+        from ptbridge.cli.answers import show_standing
+
+        screen.say("  what the biller has, by how far it has come")
+        show_standing(standing["answers"])
     if standing.get("messages"):
         screen.say("  messages received")
         screen.say(screen.table([(label, f"{number:,}") for label, number in standing["messages"].items()], right=(1,)))
     for key, value in (standing.get("cursor") or {}).items():
         screen.say(f"  read up to {screen.clean(key)} {screen.clean(value)}", dim=True)
+    for alarm in standing.get("alarms") or ():
+        screen.say(screen.wrapped(alarm["text"], indent="  alarm: ", then="    "), fg="red")
     last = standing.get("last_run")
     screen.say(f"  last run {screen.clean(last['finished_at'])}" if last else "  never run")
 
@@ -129,20 +136,3 @@ def _when(value: object) -> str:
     if isinstance(value, (int, float)):
         return datetime.fromtimestamp(value, UTC).isoformat(sep=" ", timespec="minutes")
     return screen.clean(value)
-
-
-def show_reconciled(name: str, compared: Mapping[str, Any]) -> None:
-    """Our total, the biller's total, and each difference by our reference."""
-    screen.say(screen.clean(name), bold=True)
-    rows = [(who, *_total(compared[key])) for who, key in (("ledger", "ours"), ("biller", "theirs")) if compared.get(key)]
-    screen.say(screen.table(rows, headings=("", "charges", "units", "amount"), right=(1, 2, 3)))
-    if compared["agrees"]:
-        screen.say("  The biller agrees, unit for unit and cent for cent.", fg="green")
-    elif compared["agrees"] is None:
-        screen.say(f"  {screen.clean(compared.get('note') or 'The biller cannot be asked.')}")
-    for difference in compared.get("differences") or ():
-        screen.say(screen.wrapped(f"{difference['reference']}: {difference['why']}", indent="  ", then="    "), fg="red")
-
-
-def _total(total: Mapping[str, int]) -> tuple[str, str, str]:
-    return f"{total['charges']:,}", f"{total['units']:,}", dollars(total["amount_cents"])

@@ -176,6 +176,11 @@ class ClinicInbox:
         rows = self._rows("SELECT max(seq) FROM message WHERE clinic = ?", self._clinic)
         return int(rows[0][0] or 0)
 
+    def last_received(self) -> str | None:
+        """When the newest message arrived (ISO 8601 UTC); None when there is none."""
+        rows = self._rows("SELECT received_at FROM message WHERE clinic = ? ORDER BY seq DESC LIMIT 1", self._clinic)
+        return str(rows[0][0]) if rows else None
+
     def arrived(self, *, after: int, upto: int, limit: int) -> list[InboxEntry]:
         """Messages numbered above `after` up to `upto`, in order of arrival, at most `limit` of them."""
         rows = self._rows(

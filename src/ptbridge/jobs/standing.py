@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from ptbridge.errors import ConfigError, LedgerError
 from ptbridge.inbox import INBOX_FILE, ClinicInbox
+from ptbridge.jobs.alarms import alarms, source_standing
 from ptbridge.ledger import UNDONE, DayRow, Ledger
 from ptbridge.specs.config import Config
 
@@ -19,21 +21,26 @@ def clinic_names(config: Config, clinic: str | None) -> list[str]:
 
 
 def status(config: Config, clinic: str | None = None) -> dict[str, Any]:
-    """Per clinic: treatment days by state with units and cents, what waits for the biller, cursor, last run."""
+    """Per clinic: days by state with units and cents, what waits, how old it is, source, cursor, last run, alarms."""
     found: dict[str, Any] = {}
     with Ledger.open(config.state, write=False) as ledger:
         for name in clinic_names(config, clinic):
             last = ledger.accounts.last_run(name)
             if last and last["summary"]:
                 last["summary"] = msgspec.json.decode(str(last["summary"]))
+            spec = config.clinics[name]
             found[name] = {
                 "days": ledger.accounts.days_by_state(name),
                 "quarantined": len(ledger.accounts.quarantined(name)),
                 "waiting": ledger.accounts.waiting(name),
-                "cursor": ledger.cursor(name, config.clinics[name].source.connector),
+                "answers": ledger.answers.counts(name),
+                "oldest": ledger.accounts.oldest(name),
+                "source": source_standing(config, ledger, spec),
+                "cursor": ledger.cursor(name, spec.source.connector),
                 "last_run": last,
                 "messages": _messages(config, name),
             }
+            found[name]["alarms"] = list(alarms(ledger, spec, found[name], datetime.now(UTC)))
     return found
 
 

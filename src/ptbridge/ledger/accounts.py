@@ -179,6 +179,38 @@ class Accounts:
         names += ["destination_id", "hold_reason", "last_answer"]
         return [dict(zip(names, row, strict=True)) for row in rows]
 
+    def last_received(self, clinic: str, source: str) -> str | None:
+        """When the newest record of a source arrived (ISO 8601 UTC); None before the first."""
+        row = self._connection.execute(
+            "SELECT received_at FROM source_record WHERE clinic = ? AND source = ? ORDER BY id DESC LIMIT 1", (clinic, source)
+        ).fetchone()
+        return str(row[0]) if row else None
+
+    def first_started(self, clinic: str) -> str | None:
+        """When the first run of a clinic started (ISO 8601 UTC); None before it."""
+        row = self._connection.execute("SELECT started_at FROM run WHERE clinic = ? ORDER BY id LIMIT 1", (clinic,)).fetchone()
+        return str(row[0]) if row else None
+
+    def last_success(self, clinic: str) -> str | None:
+        """When the newest run ended in which neither the source nor the biller was in trouble; None when none did."""
+        row = self._connection.execute(
+            "SELECT finished_at FROM run WHERE clinic = ? AND summary IS NOT NULL"
+            " AND json_array_length(summary, '$.errors') = 0 ORDER BY id DESC LIMIT 1",
+            (clinic,),
+        ).fetchone()
+        return str(row[0]) if row else None
+
+    def oldest(self, clinic: str) -> dict[str, str | float | None]:
+        """Since when the oldest held day is held (ISO 8601 UTC) and the oldest open submission waits (Unix seconds)."""
+        held = self._connection.execute(
+            f"SELECT min(d.held_since) FROM treatment_day d WHERE d.clinic = ? AND d.state = 'held' AND {WAITING}",  # noqa: S608
+            (clinic,),
+        ).get
+        waiting = self._connection.execute(
+            "SELECT min(queued_at) FROM submission WHERE clinic = ? AND state IN ('queued', 'sending', 'in-doubt')", (clinic,)
+        ).get
+        return {"held_since": held, "waiting_since": waiting}
+
     def last_run(self, clinic: str) -> dict[str, str | int | None] | None:
         """The newest finished run of a clinic."""
         row = self._connection.execute(

@@ -8,7 +8,9 @@ import msgspec
 class AuthSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
     """How to prove who we are. Secrets are references: `env:NAME`, `file:path` (mode 0600), `keyring:service/name`."""
 
-    method: str = "none"  # none | bearer | form_key | client_secret_basic | _post | _json | private_key_jwt | ssh_key | ssh_password
+    method: str = (
+        "none"  # none | bearer | form_key | client_secret_basic | _post | _json | private_key_jwt | ssh_key | ssh_password
+    )
     token_url: str | None = None  # pinned; when absent, read from .well-known/smart-configuration of the same origin
     client_id: str | None = None
     secret: str | None = None  # reference: client secret, or the static bearer token
@@ -32,6 +34,14 @@ class SourceSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, froze
     requests_per_second: float = 0  # 0: unlimited
 
 
+class WebhookSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """How the biller signs the webhooks that say it has news (`ptbridge answers --serve`). They only wake a poll."""
+
+    scheme: str  # standard (Standard Webhooks) | timestamped (t=…,v1=…) | body (HMAC of the body alone)
+    secret: str  # reference: the shared secret
+    header: str = "x-signature"  # the signature's header; `standard` has its own
+
+
 class DestinationSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
     """Where charges go."""
 
@@ -42,6 +52,7 @@ class DestinationSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, 
     in_flight: int = 16
     requests_per_second: float = 0  # 0: unlimited
     options: dict[str, str] = {}
+    webhook: WebhookSpec | None = None
 
 
 class AddressSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
@@ -111,6 +122,17 @@ class ChangesSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, froz
 NO_CHANGES_POLICY = ChangesSpec()
 
 
+class AlarmsSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """When `ptbridge status` raises an alarm (exit code 10). Hours by the clock, weekends included; 0: never."""
+
+    silence_hours: float = 0  # nothing was received from the source for longer
+    waiting_hours: float = 0  # a submission waits for the biller's answer for longer
+    held_hours: float = 0  # a treatment day is held for longer
+
+
+NO_ALARMS = AlarmsSpec()
+
+
 class PayerRouteSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
     """Which payer policy a coverage falls under: by the payer id or payer name exactly as the source gives it."""
 
@@ -133,6 +155,7 @@ class ClinicSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, froze
     payers: tuple[PayerRouteSpec, ...] = ()
     claims: ClaimsSpec = NO_CLAIMS
     changes: ChangesSpec = NO_CHANGES_POLICY
+    alarms: AlarmsSpec = NO_ALARMS
     fees: str = ""
     assistant_method: str | None = None  # percentage | simple: the 10 % computation this clinic recorded; overrides the policy
     exclude_visits: tuple[str, ...] = ()  # of cash, maintenance, no-charge: those left out; the others hold for a person

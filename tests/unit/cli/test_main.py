@@ -58,7 +58,8 @@ def own_commands() -> list[tuple[tuple[str, ...], click.Command]]:
 
 
 def test_every_command_but_the_demo_has_json() -> None:
-    without = [path for path, command in own_commands() if not any("--json" in option.opts for option in command.params)]
+    words = {"--json", "--jsonl"}
+    without = [path for path, command in own_commands() if not any(words & set(option.opts) for option in command.params)]
     assert without == [("demo",)]
 
 
