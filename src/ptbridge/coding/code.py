@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from ptbridge.coding import findings as kinds
 from ptbridge.coding.abn import add_abn_modifiers
@@ -169,7 +170,7 @@ class _Coder:
         """Units with and without the assistant modifier, with the findings that this raises."""
         first = service[0]
         terms = self.terms
-        plain = Split(0, units)
+        plain = _plain(units)
         if terms is None or not units or not first.row.assistant or not any(map(may_be_assisted, service)):
             return plain
         modifier = None if self.day.discipline is None else ASSISTANT_MODIFIER.get(self.day.discipline)
@@ -246,6 +247,12 @@ class _Coder:
                 because=because,
             )
         )
+
+
+@lru_cache(maxsize=256)
+def _plain(units: int) -> Split:
+    """All units without the assistant modifier: most lines."""
+    return Split(0, units)
 
 
 def _total(service: list[Procedure]) -> int | None:

@@ -148,11 +148,13 @@ def _segments(text: str, delimiters: Delimiters, remarks: list[Remark]) -> tuple
         raise RecordError(f"more than {MAX_LINES} lines; no sender means that", where="MSH")
     for number, line in enumerate(with_cr.split("\r"), 1):
         name = line[:3]
-        if line[3:4] != separator or (name not in by_name and _NAME.fullmatch(name) is None):
+        own = by_name.get(name)
+        if line[3:4] != separator or (own is None and _NAME.fullmatch(name) is None):
             if not line:
                 continue
             return _numbered(_joined(text, separator, remarks), delimiters)
-        own = by_name.setdefault(name, [])
+        if own is None:
+            own = by_name[name] = []
         segment = Segment(line, name, len(own) + 1, number, len(made), delimiters)
         own.append(segment)
         made.append(segment)

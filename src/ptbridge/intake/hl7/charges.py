@@ -97,7 +97,7 @@ def _readable(record: VisitRecord, kind: Field, line_key: Field, reading: Readin
         if refused is not None:
             reading.report("MP33", f"an earlier charge message of this visit could not be read: {refused}", where=refused.where)
             refused = None
-        batch = [_transaction(one, seen, record, kind, line_key, reading) for one in charged]
+        batch = [_transaction(*one, seen, record, kind, line_key, reading) for one in charged]
         found.append((seen, [one for one in batch if one is not None]))
     if refused is not None:
         raise refused
@@ -105,34 +105,36 @@ def _readable(record: VisitRecord, kind: Field, line_key: Field, reading: Readin
 
 
 _WHAT = itemgetter(*plausible.FIELDS, 26)
-_seen: dict[tuple[str, ...], tuple[Content, Content, bool]] = {}
-_Charged = tuple[LineScope, tuple[Content, Content, bool]]
+_Charged = tuple[Content, Content, bool]
+_seen: dict[tuple[str, ...], _Charged] = {}
 
 
-def _charged(scopes: Sequence[LineScope]) -> list[_Charged]:
-    """(content, service, whether the quantity is negative) of each FT1, remembered by its text.
+def _charged(scopes: Sequence[LineScope]) -> list[tuple[LineScope, _Charged]]:
+    """With each FT1 its content, its service and whether the quantity is negative, remembered by its text.
 
     Raises RecordError for a message with fields that cannot be what they should.
     """
     declared = scopes[0].group.head.delimiters.declared
     keys = [(declared, *_WHAT(scope.row)) for scope in scopes]
-    if not all(key in _seen for key in keys):
+    found = [_seen.get(key) for key in keys]
+    if None in found:
         plausible.check([scope.group.head for scope in scopes])
-        for key, scope in zip(keys, scopes, strict=True):
-            remember(_seen, key, _content(scope.group.head))
-    return [(scope, _seen.get(key) or _content(scope.group.head)) for key, scope in zip(keys, scopes, strict=True)]
+        found = [_content(scope.group.head) for scope in scopes]
+        for key, content in zip(keys, found, strict=True):
+            remember(_seen, key, content)
+    return list(zip(scopes, found, strict=True))  # type: ignore[arg-type]  # none of them is None here
 
 
-def _content(head: Segment) -> tuple[Content, Content, bool]:
+def _content(head: Segment) -> _Charged:
     quantity = (head.value(10) or "").strip()
     service = (values.day(head.value(4) or "").isoformat(), head.value(25) or head.value(7) or "", head.field(26))
     return (*service, _whole(quantity.removeprefix("-"))), service, quantity.startswith("-")
 
 
 def _transaction(
-    charged: _Charged, seen: Seen, record: VisitRecord, kind: Field, line_key: Field, reading: Reading
+    scope: LineScope, charged: _Charged, seen: Seen, record: VisitRecord, kind: Field, line_key: Field, reading: Reading
 ) -> Transaction | None:
-    scope, (content, service, negative) = charged
+    content, service, negative = charged
     if record.only_day and content[0] != record.only_day:
         return None
     meaning = kind.read(scope, reading) or CHARGE  # an unknown type is reported, and its line stays in sight

@@ -104,9 +104,9 @@ class Lines:
         """What the line's own fields say. Remembered unless something was reported or the visit decides with it."""
         group = scope.group
         key = (group.head.delimiters.declared, *self._own_texts(scope.row))
-        for position in self._of_procedures:
+        if self._of_procedures:
             for one in group.segments("PR1"):
-                key += (one.field(position),)
+                key += tuple(map(one.field, self._of_procedures))
         said = self._said.get(key)
         if said is None:
             before = len(reading.findings)

@@ -81,7 +81,7 @@ class VisitRecord:
         return [seen for seen in self.messages if seen.use in ("merge", "late-merge")]
 
 
-LENGTH = 60  # of a line's row; the FT1 of v2.9 has 57 fields. What a mapping asks for beyond is read by name
+LENGTH = 44  # of a line's row: FT1 has 43 fields in v2.8.2. What a mapping asks for beyond is not read by the row
 
 
 class LineScope:

@@ -229,11 +229,9 @@ class ProviderReader:
     def _of_lines(self, path: SegmentPath, lines: Sequence[LineScope], reading: Reading) -> dict[Provider, None]:
         """The different clinicians of the lines; the same text in their fields is the same clinician."""
         texts_of = itemgetter(path.field, *self._own_fields, 0)
-        first: dict[tuple[str, ...], LineScope] = {}
-        for scope in lines:
-            key = texts_of(scope.row)
-            if key not in first:
-                first[key] = scope
+        first = {texts_of(lines[0].row): lines[0]}
+        for scope in lines[1:]:
+            first.setdefault(texts_of(scope.row), scope)
         found: dict[Provider, None] = {}
         for texts, scope in first.items():
             key = (scope.group.head.delimiters.declared, *texts)
