@@ -187,6 +187,12 @@ def test_units_that_the_total_and_the_known_minutes_bear(lines, total, policy):
     assert not any(one.startswith("UN11") for one in raised(coded(*lines, policy=policy, timed_minutes_total=total)))
 
 
+def test_a_code_may_have_one_unit_more_than_its_full_quarter_hours_and_no_second():
+    lines = "97140 x1", "97112 x1"
+    assert raised(coded("97110 @28 x2", *lines, timed_minutes_total=75)) == ["UN12 warning"]
+    assert raised(coded("97110 @28 x3", *lines, timed_minutes_total=75)) == ["UN11 error"] * 2
+
+
 @pytest.mark.parametrize(
     ("lines", "codes"),
     [
@@ -221,6 +227,8 @@ def test_fewer_units_of_a_chains_first_code_add_none_of_its_add_on():
 def test_the_difference_points_to_the_first_code_that_differs():
     found = coded("97110 @15 x1", "97140 @15 x3", "97112 @15 x2")
     assert found.findings[0].line_key == "2"
+    tied = coded("97112 @20 x2", "97110 @20 x3")  # 2 + 1 or 1 + 2: ours is the first
+    assert tied.findings[0].line_key == "2"
 
 
 @pytest.mark.parametrize(("codes", "more"), [(4, False), (5, True)])

@@ -123,3 +123,9 @@ def test_lines_are_seen_by_their_own_payer_and_by_all_when_it_is_not_known():
     history = PatientHistory(other_lines=(mine, theirs, unknown))
     assert history.lines_seen_by("p") == (mine, unknown)
     assert history.lines_seen_by(None) == (mine, theirs, unknown)
+
+
+def test_of_several_lines_of_one_code_the_first_is_named():
+    others = other(15, 30), other(40, 50, discipline="SLP")
+    (finding,) = pair_findings(judged(*others, reference=table("97530", "97110")))
+    assert "97530 of OT on the same date" in finding.message

@@ -27,6 +27,10 @@ def test_eight_minutes_of_each_carry_one_unit_each_and_the_rule_is_published(the
     assert timed_split(2, therapist, assistant, 15, "percentage") == Split(1, 1, gap=False)
 
 
+def test_seven_minutes_of_each_are_one_unit_with_the_modifier():
+    assert timed_split(1, 7, 7, 15, "percentage") == Split(1, 0, gap=False)
+
+
 def test_a_code_is_in_the_table_or_not():
     assert "97110" in CODES and "97710" not in CODES
 
