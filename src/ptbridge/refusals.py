@@ -24,6 +24,10 @@ FIXES = {
     RJ02: "Biller: appeal it, or have the clinic correct the note: the corrected day goes as a replacement. Where it stays as "
     "it is, `ptbridge release ID --reason` settles it here; nothing is sent.",
 }
+SOURCES = {
+    RJ01: "X12 277CA (005010X214): what it rejects never reached adjudication; corrected, it goes as frequency 1",
+    RJ02: "X12 835 (005010X221A1): CLP02 and the adjustment codes of the payer (CARC, RARC)",
+}
 _VOID_FIX = "Biller: have the claim voided at the payer, who still has it; then `ptbridge release ID --reason`."
 
 

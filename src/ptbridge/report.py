@@ -36,7 +36,8 @@ def render(data: Mapping[str, Any]) -> str:
     quarantined [{visit_id, reason, first_seen_at}] ·
     payers [{payer, days, units, amount_cents, held}] · disciplines [{discipline, days, units, amount_cents}] ·
     days [{service_date, discipline, payer, fate, visits, units, amount_cents, because, lines [{text, amount_cents, because}],
-    exclusions [{procedure, because}]}] · biller {agrees, charges, units, amount_cents, differences} · errors [text].
+    exclusions [{procedure, because}]}] · biller {agrees, charges, units, amount_cents, differences} ·
+    answers [{stage, standing, days, units, amount_cents}] · errors [text].
     """
     style = resources.files("ptbridge").joinpath("report.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -51,7 +52,7 @@ def render(data: Mapping[str, Any]) -> str:
         _tag("title", title),
         _tag("style", _Markup(style)),
     ]
-    parts = (_header, _verdict, _numbers, _fates, _errors, _held, _biller, _totals, _days, _facts, _footer)
+    parts = (_header, _verdict, _numbers, _fates, _errors, _held, _biller, _stages, _totals, _days, _facts, _footer)
     page = _tag("html", _tag("head", *head), _tag("body", _tag("main", *(part(data) for part in parts))), lang="en")
     return f"<!doctype html>\n{page}\n"
 
@@ -245,6 +246,15 @@ def _biller(data: Mapping[str, Any]) -> _Markup:
         words = f"Its own count differs from the ledger in {_counted(len(differences), 'place')}."
     shown = _tag("ul", *(_tag("li", _difference(difference)) for difference in differences)) if differences else None
     return _section("What the biller has", _tag("p", words), _facts_list(facts), shown)
+
+
+def _stages(data: Mapping[str, Any]) -> _Markup:
+    """How far the live charges have come by what the biller told later; nothing for a biller that never tells."""
+    rows = data.get("answers") or ()
+    if not rows:
+        return _Markup("")
+    named = [{**row, "stage": f"{row['stage']}, {row['standing']}"} for row in rows]
+    return _table("What became of it", "stage", named)
 
 
 def _difference(difference: object) -> str:

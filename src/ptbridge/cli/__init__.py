@@ -31,7 +31,9 @@ _COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "changes": ("ptbridge.cli.changes:changes", "Show what changed after it was sent, and what happens to it."),
         "undo": ("ptbridge.cli.changes:undo", "Take back what waits to be sent, with a reason."),
         "retry": ("ptbridge.cli.run:retry", "Try again now what still waits for the biller."),
-        "reconcile": ("ptbridge.cli.run:reconcile", "Compare the ledger with what the biller has."),
+        "answers": ("ptbridge.cli.answers:answers", "Ask the biller what became of what was sent."),
+        "denials": ("ptbridge.cli.denials:denials", "Group what was rejected or denied, with the dollars at stake."),
+        "reconcile": ("ptbridge.cli.reconcile:reconcile", "Compare the ledger with what the biller has."),
         "authorizations": ("ptbridge.cli.authorizations:authorizations", "Show which authorizations run out, and when."),
     },
     "Keep": {

@@ -77,6 +77,8 @@ def _kinds() -> dict[str, dict[str, str]]:
     """What is no edit: findings of the mapping (MP), of coding and of pricing, each declared beside its code."""
     from ptbridge.coding.findings import KINDS
     from ptbridge.intake.findings import MEANINGS
+    from ptbridge.refusals import FIXES, SOURCES
+    from ptbridge.refusals import MEANINGS as REFUSED
 
     mapping = {
         code: {"severity": meaning.severity.value, "title": meaning.title, "fix": meaning.fix, "source": ""}
@@ -86,7 +88,11 @@ def _kinds() -> dict[str, dict[str, str]]:
         code: {"severity": kind.severity.value, "title": kind.meaning, "fix": kind.fix, "source": kind.source}
         for code, kind in KINDS.items()
     }
-    return mapping | coding
+    told = {
+        code: {"severity": "error", "title": title, "fix": FIXES[code], "source": SOURCES[code]}
+        for code, title in REFUSED.items()
+    }
+    return mapping | coding | told
 
 
 def _show_manual(page: Mapping[str, str]) -> None:

@@ -83,7 +83,29 @@ def _answered(day: Mapping[str, Any]) -> None:
             kind = _FREQUENCIES.get(str(sent["frequency"]), sent["frequency"])
             rows.append((sent["revision"], kind, sent["state"], dollars(sent["amount_cents"] or 0), sent["last_answer"] or ""))
         screen.say(screen.table(rows, right=(0, 3), indent="    "))
+    if day.get("answers"):
+        screen.say("\n  Answers")
+        screen.say(screen.table([_answer(row) for row in day["answers"]], indent="    "))
     if day.get("history"):
         screen.say("\n  History")
         events = [tuple(row.get(key, "") for key in ("at", "event", "actor", "detail")) for row in day["history"]]
         screen.say(screen.table(events, indent="    "))
+
+
+def _answer(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """When it was said, stage, standing, version and line, the codes word for word, the money, the other side's text."""
+    about = f"revision {row['revision']}" + (f", line {row['line']}" if row["line"] is not None else "")
+    codes = " ".join(f"{code['system']} {code['code']}" for code in row["codes"])
+    money = [f"{label} {dollars(row[key])}" for key, label in _MONEY if row[key] is not None]
+    texts = [row["text"], *(code["text"] for code in row["codes"])]
+    number = f"payer's number {row['payer_claim_number']}" if row["payer_claim_number"] else ""
+    rest = "; ".join(part for part in (codes, *money, number, *texts) if part)
+    return row["said_at"] or row["received_at"], row["stage"], row["standing"], about, rest
+
+
+_MONEY = (
+    ("charged_cents", "charged"),
+    ("paid_cents", "paid"),
+    ("adjusted_cents", "adjusted"),
+    ("patient_cents", "patient owes"),
+)

@@ -136,6 +136,7 @@ def page_data(config: Config, ledger: Ledger, report: RunReport) -> dict[str, An
         "disciplines": _totals(days, "discipline"),
         "days": days,
         "biller": _biller(report),
+        "answers": _answers(ledger, report.clinic, spec.destination.platform),
         "errors": report.errors,
     }
 
@@ -145,6 +146,11 @@ def _biller(report: RunReport) -> dict[str, Any] | None:
     if not report.biller or report.biller["theirs"] is None:
         return None
     return {"agrees": report.biller["agrees"], **report.biller["theirs"], "differences": report.biller["differences"]}
+
+
+def _answers(ledger: Ledger, clinic: str, platform: str) -> list[dict[str, Any]]:
+    """How far the live charges have come; nothing where this biller never tells."""
+    return ledger.answers.counts(clinic) if ledger.columns.tells(clinic, platform) else []
 
 
 _FATE_OF_STATE = {"held": Fate.HELD, "excluded": Fate.EXCLUDED, "voided": Fate.EXCLUDED, "sent": Fate.SENT}

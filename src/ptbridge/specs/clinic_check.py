@@ -8,12 +8,14 @@ from datetime import date
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from ptbridge.specs.clinic import CONFIRM_WORDS, AuthSpec, ChangesSpec, ClinicSpec, DestinationSpec
+from ptbridge.specs.clinic import CONFIRM_WORDS, AuthSpec, ChangesSpec, ClinicSpec, DestinationSpec, WebhookSpec
 from ptbridge.specs.payer import KEPT_FROM_PAYERS
 from ptbridge.specs.secrets import is_reference, literal_advice
 from ptbridge.specs.type_check import Key, Problem
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+WEBHOOK_SCHEMES = ("standard", "timestamped", "body")  # wire/webhooks.py
 
 # What each way of proving who we are needs beside it (SMART Backend Services; RFC 6749 section 2.3.1; RFC 6750).
 AUTH_METHODS: dict[str, tuple[str, ...]] = {
@@ -37,6 +39,7 @@ def clinic_problems(spec: ClinicSpec, *, file_name: str) -> Iterator[Problem]:
     yield from _destination_address_problems(spec.destination)
     yield from _auth_problems(("source", "auth"), spec.source.auth, ssh=any(map(_is_sftp, spec.source.options.values())))
     yield from _auth_problems(("destination", "auth"), spec.destination.auth, ssh=_is_sftp(spec.destination.base_url))
+    yield from _webhook_problems(spec.destination.webhook)
     yield from _route_problems(spec)
     yield from _changes_problems(spec.changes)
     if spec.assistant_method not in (None, "percentage", "simple"):
@@ -134,6 +137,14 @@ def _auth_problems(key: Key, auth: AuthSpec, *, ssh: bool) -> Iterator[Problem]:
     if auth.algorithm not in ("RS384", "ES384"):
         yield _problem((*key, "algorithm"), f"{auth.algorithm!r} is not one of RS384, ES384.")
     yield from _address_problems((*key, "token_url"), auth.token_url or "")
+
+
+def _webhook_problems(webhook: WebhookSpec | None) -> Iterator[Problem]:
+    key = ("destination", "webhook")
+    if webhook is not None and webhook.scheme not in WEBHOOK_SCHEMES:
+        yield _problem((*key, "scheme"), f"{webhook.scheme!r} is not one of {', '.join(WEBHOOK_SCHEMES)}.")
+    if webhook is not None and not is_reference(webhook.secret):
+        yield _problem((*key, "secret"), literal_advice())
 
 
 def _route_problems(spec: ClinicSpec) -> Iterator[Problem]:

@@ -1,0 +1,130 @@
+"""`ptbridge reconcile`: from the visits that should bill to the claims that were made, and the biller's list against ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ptbridge.cli import exit_codes, screen
+from ptbridge.cli.options import clinic_option, config_option, date_of, json_option
+from ptbridge.model import dollars
+
+_GAPS_SHOWN = 40
+
+
+@click.command()
+@config_option
+@clinic_option
+@click.option("--since", metavar="DATE", callback=date_of, help="Only service dates from this day on.")
+@click.option("--until", metavar="DATE", callback=date_of, help="Only service dates up to this day.")
+@click.option("--no-schedule", is_flag=True, help="Do not ask the EMR for its appointments.")
+@click.option("--all", "everything", is_flag=True, help=f"Show every gap, not only the {_GAPS_SHOWN} oldest.")
+@json_option
+def reconcile(
+    config_folder: Path,
+    clinic: str | None,
+    since: date | None,
+    until: date | None,
+    no_schedule: bool,
+    everything: bool,
+    json_wanted: bool,
+) -> int:
+    """Compare the ledger with what the biller has.
+
+    Follows every visit from the schedule to the claim in counts, units and dollars; each one that did not come through
+    stands with its reason, its age, who must act and what to do. Then asks the biller what it holds. Sends nothing,
+    changes nothing; exit code 9 when the biller's list differs.
+    """
+    from ptbridge import jobs
+    from ptbridge.specs.config import load_config
+
+    config = load_config(config_folder)
+    answer: Mapping[str, Any] = screen.plain(jobs.reconcile(config, clinic, since=since, until=until, schedule=not no_schedule))
+    if json_wanted:
+        screen.put_json(answer)
+    else:
+        for name, compared in answer.items():
+            show_reconciled(name, compared, _GAPS_SHOWN if not everything else len(compared["gaps"]))
+    return _exit_code(answer.values())
+
+
+def _exit_code(answers: Any) -> int:
+    if any(compared["agrees"] is False for compared in answers):
+        return exit_codes.DIFFERENCE
+    return exit_codes.PEER if any(compared["errors"] for compared in answers) else exit_codes.DONE
+
+
+def show_reconciled(name: str, compared: Mapping[str, Any], shown: int) -> None:
+    """The columns, the gaps between them, our total and the biller's, and each difference by our reference."""
+    screen.say(screen.clean(name), bold=True)
+    rows = [
+        (
+            column["name"],
+            f"{column['days']:,}",
+            f"{column['visits']:,}",
+            f"{column['units']:,}",
+            dollars(column["amount_cents"]),
+        )
+        for column in compared["columns"]
+    ]
+    screen.say(screen.table(rows, headings=("", "days", "visits", "units", "amount"), right=(1, 2, 3, 4)))
+    if compared["should_not_bill"]:
+        words = ", ".join(f"{count:,} {screen.clean(rule)}" for rule, count in compared["should_not_bill"].items())
+        screen.say(screen.wrapped(f"visits that should not bill: {words}", indent="  ", then="    "), dim=True)
+    _show_gaps(compared["gaps"], compared, shown)
+    _show_biller(compared)
+    for error in compared["errors"]:
+        screen.say(screen.wrapped(error, indent="  error: ", then="    "), fg="red")
+
+
+def _show_gaps(gaps: Sequence[Mapping[str, Any]], compared: Mapping[str, Any], shown: int) -> None:
+    if not gaps:
+        screen.say("  Nothing is missing between the columns.", fg="green")
+        return
+    aged = ", ".join(f"{row['gaps']:,} at {age} days ({dollars(row['amount_cents'])})" for age, row in compared["aged"].items())
+    owners = ", ".join(
+        f"{row['gaps']:,} {owner} ({dollars(row['amount_cents'])})" for owner, row in compared["by_owner"].items()
+    )
+    screen.say(f"\n  {screen.count(len(gaps), 'gap')} by age: {aged.replace('at no date days', 'without a date')}")
+    screen.say(f"  by who must act: {owners}")
+    for gap in gaps[:shown]:
+        visits = " ".join(screen.clean(visit) for visit in gap["visits"]) or screen.clean(gap["reference"])
+        facts = [
+            gap["service_date"],
+            f"not {gap['to']}",
+            f"{gap['units']:+,} units",
+            dollars(gap["amount_cents"]),
+            gap["owner"],
+        ]
+        screen.say(f"\n  {visits}", bold=True, nl=False)
+        screen.say("".join(f"  {screen.clean(fact)}" for fact in facts if fact))
+        codes = " ".join(screen.clean(code) for code in gap["codes"])
+        screen.say(screen.wrapped(f"{codes}: {gap['reason']}", indent="    ", then="      "))
+        screen.say(screen.wrapped(gap["do"], indent="      -> ", then="         "))
+    if len(gaps) > shown:
+        screen.say(f"\n  {len(gaps) - shown:,} more: ptbridge reconcile --all")
+
+
+def _show_biller(compared: Mapping[str, Any]) -> None:
+    rows = [(who, *_total(compared[key])) for who, key in (("ledger", "ours"), ("biller", "theirs")) if compared.get(key)]
+    screen.say()
+    screen.say(screen.table(rows, headings=("", "charges", "units", "amount"), right=(1, 2, 3)))
+    if compared["agrees"]:
+        screen.say("  The biller agrees, unit for unit and cent for cent.", fg="green")
+    elif compared["agrees"] is None:
+        screen.say("  The biller cannot be asked for its list.")
+    for difference in compared["differences"]:
+        screen.say(screen.wrapped(f"{difference['reference']}: {difference['why']}", indent="  ", then="    "), fg="red")
+        screen.say(screen.wrapped(difference["do"], indent="      -> ", then="         "))
+    if compared["orphan_news"]:
+        screen.say(
+            f"  {screen.count(len(compared['orphan_news']), 'answer')} about charges that this ledger never sent: see --json"
+        )
+
+
+def _total(total: Mapping[str, int]) -> tuple[str, str, str]:
+    return f"{total['charges']:,}", f"{total['units']:,}", dollars(total["amount_cents"])
