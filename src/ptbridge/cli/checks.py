@@ -58,7 +58,7 @@ def all_checks(folder: Path, clinic: str | None, *, offline: bool) -> Iterator[C
         return
     subject = str(config.folder)
     yield Check(subject=subject, status="ok", what=f"config read: {', '.join(config.clinics)}")
-    for folder_check in (_permissions, _sqlite, _ledger, _disk, _reference):
+    for folder_check in (_permissions, _sqlite, _encryption, _ledger, _disk, _reference):
         yield from _guarded(subject, folder_check, config)
     for spec in clinics:
         for clinic_check in (_place, _secrets, _mapping, _payers, _fees):
