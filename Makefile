@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check bench fuzz cases docs format clean
+.PHONY: help demo test check bench fuzz chaos cases docs format clean
 
 help: ## list the words
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ bench: $(READY) ## measure the hot paths, as ratios taken side by side (LONG=1: 
 
 fuzz: $(READY) ## damaged messages, files and pages into every reader (FUZZ_SECONDS=60); a case is one integer
 	@$(BIN)/python -m tests.fuzz
+
+chaos: $(READY) ## break everything around it and count at the biller: each scenario once (CHAOS_SECONDS=3600: for an hour)
+	@$(BIN)/python -m tests.chaos $(if $(CHAOS_SECONDS),--seconds $(CHAOS_SECONDS),--rounds 1)
 
 cases: $(READY) ## rewrite the expected golden files; the diff is the review
 	@PTBRIDGE_REWRITE_CASES=1 $(BIN)/python -m pytest tests/cases

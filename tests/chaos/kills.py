@@ -1,0 +1,64 @@
+"""Killed: at any moment, and at the n-th time that it makes a disk durable, writes, sends or connects."""
+
+from __future__ import annotations
+
+import shutil
+import time
+
+from ptbridge_sandbox.biller_faults import Faults
+
+from tests.chaos.ground import Ground, Skipped
+
+# How often an undisturbed first run does each, about; later times are simply not reached.
+SYSTEM_CALLS = {"fdatasync": 40, "pwrite64": 250, "sendto": 120, "connect": 12}
+
+
+def kill_at_any_moment(ground: Ground) -> None:
+    """`kill -9`, again and again, while the EMR changes and the biller is busy, loses answers, fails after it took a charge."""
+    for _ in range(6):
+        ground.world.biller.faults = Faults(
+            busy=0.05, lose_answer=0.1, error_after_commit=0.05, answer_delay_seconds=0.02, seed=ground.dice.getrandbits(30)
+        )
+        with ground.start("sync") as process:
+            seconds = ground.dice.uniform(0.4, 2.2)
+            time.sleep(seconds / 2)
+            ground.edit(2)
+            time.sleep(seconds / 2)
+            process.kill()
+            ground.note(f"killed after {seconds:.2f} s: {process.wait()}")
+        ground.edit(1)
+
+
+def kill_at_a_system_call(ground: Ground) -> None:
+    """strace kills the process in the middle of the n-th call of one kind."""
+    _strace()
+    for _ in range(3):
+        call = ground.dice.choice(list(SYSTEM_CALLS))
+        number = ground.dice.randint(1, SYSTEM_CALLS[call])
+        code = ground.run("sync", before=traced(call, f"signal=KILL:when={number}"))
+        ground.note(f"killed at {call} number {number}: {code}")
+        ground.edit(2)
+
+
+def a_system_call_fails(ground: Ground) -> None:
+    """The disk says EIO to a sync or ENOSPC to a write, once or from then on: ptbridge stops in order, or goes on."""
+    _strace()
+    for _ in range(3):
+        call, error = ground.dice.choice(
+            (("fdatasync", "EIO"), ("pwrite64", "ENOSPC"), ("pwrite64", "EIO"), ("connect", "ETIMEDOUT"))
+        )
+        number = ground.dice.randint(1, SYSTEM_CALLS[call])
+        code = ground.run("sync", before=traced(call, f"error={error}:when={number}{ground.dice.choice(('', '+'))}"))
+        ground.note(f"{call} number {number} failed with {error}: exit code {code}")
+        assert code in (0, 3, 4, 5, 8), f"exit code {code}: {ground.said()}"
+        ground.edit(2)
+
+
+def traced(call: str, inject: str) -> list[str]:
+    """The words that put a command under strace, with one fault."""
+    return ["strace", "-f", "-qq", "--seccomp-bpf", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:{inject}"]
+
+
+def _strace() -> None:
+    if shutil.which("strace") is None:
+        raise Skipped("needs strace: install it (Debian: apt-get install strace)")

@@ -1,0 +1,129 @@
+"""The machine under ptbridge: a full disk, a clock that jumps, two runs at once, an old backup, an older ledger."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ptbridge_sandbox.biller_faults import Faults
+
+from tests.chaos.ground import BUSY, Ground, Skipped
+
+_FAKETIME = ("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1")
+
+
+def disk_full_and_back(ground: Ground) -> None:
+    """The state folder's disk fills up in the middle of a run, and has room again later (D23)."""
+    state = ground.world.folder / "state"
+    with small_disk(state, kilobytes=ground.dice.choice((256, 400, 700))) as grow:
+        for _ in range(2):
+            code = ground.run("sync")
+            ground.note(f"sync on a small disk: exit code {code}")
+            assert code in (0, 3, 4, 8), f"exit code {code}: {ground.said()}"
+            ground.edit(3)
+        grow()
+        ground.calm()
+        _keep(state)
+
+
+def files_that_may_not_grow(ground: Ground) -> None:
+    """The same with a limit on the size of a file, which needs no root."""
+    size = ground.dice.choice((200_000, 300_000, 450_000))
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    code = ground.run("sync", preexec_fn=limit)
+    ground.note(f"no file above {size} bytes: exit code {code}")
+    assert code in (0, 3, 4, 8), f"exit code {code}: {ground.said()}"
+    ground.edit(3)
+
+
+def the_clock_jumps(ground: Ground) -> None:
+    """Three days forward, two hours back, in the middle of runs (D26)."""
+    library = next((path for path in _FAKETIME if Path(path).exists()), None)
+    if library is None:
+        raise Skipped("needs libfaketime: install it (Debian: apt-get install faketime)")
+    stamp = ground.folder / "clock"
+    ground.environment |= {
+        "LD_PRELOAD": library,
+        "FAKETIME_TIMESTAMP_FILE": str(stamp),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    ground.world.biller.faults = Faults(lose_answer=0.1, busy=0.1, answer_delay_seconds=0.03, seed=ground.dice.getrandbits(30))
+    for _ in range(3):
+        stamp.write_text("+0")
+        with ground.start("sync") as process:
+            time.sleep(ground.dice.uniform(0.5, 1.2))
+            jump = ground.dice.choice(("+3d", "-2h", "-3d", "+25h"))
+            stamp.write_text(jump)
+            code = process.wait(timeout=120)
+        ground.note(f"the clock went {jump}: exit code {code}")
+        ground.edit(2)
+
+
+def several_at_once(ground: Ground) -> None:
+    """A night job that overruns into the next, and a person's: one runs, the others are refused at once (D24)."""
+    for _ in range(2):
+        ground.world.biller.faults = Faults(answer_delay_seconds=0.05)
+        began = time.monotonic()
+        processes = [ground.start("sync") for _ in range(3)]
+        codes = [process.wait(timeout=120) for process in processes]
+        ground.note(f"three at once: exit codes {codes} in {time.monotonic() - began:.1f} s")
+        assert codes.count(BUSY) == 2, f"exit codes {codes}"
+        ground.edit(3)
+
+
+def an_old_backup_restored(ground: Ground) -> None:
+    """Half is sent, a backup made, the rest is sent, with edits; then the machine dies and the backup comes back (D25)."""
+    backup = ground.folder / "backup"
+    ground.world.biller.faults = Faults(busy=0.5, seed=ground.dice.getrandbits(30))
+    ground.note(f"a first sync: exit code {ground.run('sync')}")
+    assert ground.run("backup", str(backup)) == 0, ground.said()
+    ground.world.biller.faults = Faults()
+    ground.edit(4)
+    ground.note(f"a sync after the backup: exit code {ground.run('sync')}")
+    for path in (ground.world.folder / "state").iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert ground.run("restore", str(backup)) == 0, ground.said()
+    ground.edit(2)
+
+
+# ---------------------------------------------------------------- disks
+
+
+@contextmanager
+def small_disk(folder: Path, kilobytes: int) -> Iterator[Callable[[], None]]:
+    """A tmpfs of so many kilobytes at `folder`; what is yielded makes it large."""
+    if os.geteuid() != 0:
+        raise Skipped("needs root, to mount a small disk; files_that_may_not_grow is played without")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k,mode=700", "tmpfs", str(folder)], check=False, capture_output=True
+    )
+    if done.returncode:
+        raise Skipped("this machine lets nobody mount a disk")
+
+    def grow() -> None:
+        subprocess.run(["mount", "-o", "remount,size=64m", str(folder)], check=True)
+
+    try:
+        yield grow
+    finally:
+        subprocess.run(["umount", str(folder)], check=False, capture_output=True)
+
+
+def _keep(state: Path) -> None:
+    """Copy a mounted state folder, so that it is still there when the disk is not."""
+    copy = state.with_name("kept")
+    shutil.copytree(state, copy)
+    subprocess.run(["umount", str(state)], check=True)
+    shutil.rmtree(state)
+    copy.rename(state)
