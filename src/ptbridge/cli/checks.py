@@ -209,13 +209,21 @@ def _secrets(config: Config, spec: ClinicSpec) -> Iterator[Found]:
                 continue
             try:
                 value = config.secret(reference) or ""
-                if name == "private_key":
+                if name == "private_key" and auth.method == "ssh_key":
+                    _read_ssh_key(value)
+                elif name == "private_key":
                     _read_key(value, auth)
                 checked += 1
             except ConfigError as error:
                 yield fail(f"{place}.auth.{name}: {error}", "")
     if checked:
         yield ok(f"{checked} secret{'' if checked == 1 else 's'} found where the clinic file says")
+
+
+def _read_ssh_key(text: str) -> None:
+    from ptbridge.wire.sftp import read_private_key  # loads the SSH library
+
+    read_private_key(text)
 
 
 def _read_key(text: str, auth: AuthSpec) -> None:

@@ -12,10 +12,12 @@ from typing import Any
 import click
 
 from ptbridge.cli import screen
-from ptbridge.cli.init_files import SCOPES, Answers, text_of
+from ptbridge.cli.init_files import SCOPES, Answers, allowed_file, medicare, text_of
 from ptbridge.cli.options import config_option, json_option
 from ptbridge.errors import ConfigError
 
+_BILLER_AUTH = ("bearer", "ssh_key", "ssh_password", "none")
+_FILES = ("csv_drop", "hl7v2_dft")  # platforms that take files
 _AUTH = ("private_key_jwt", "client_secret_basic", "client_secret_post", "bearer", "none")
 
 
@@ -45,10 +47,15 @@ class Written:
 @click.option("--scope", "scopes", metavar="SCOPE", multiple=True, help="A scope to ask for; repeat it.")
 @click.option("--emr-secret", metavar="REF", default="file:secrets/emr_secret", help="Reference to the client secret or token.")
 @click.option("--listen", metavar="ADDRESS", help="Where to receive an EMR's HL7 v2 messages, as 127.0.0.1:2575.")
-@click.option("--destination", metavar="NAME", help="How charges go: charge_api or csv_drop.  [default: charge_api]")
-@click.option("--biller-url", metavar="URL", help="The biller's base address.")
-@click.option("--biller-folder", metavar="DIR", default="", help="The folder for csv_drop.")
-@click.option("--biller-auth", type=click.Choice(("bearer", "none")), default="bearer", help="How the biller knows us.")
+@click.option("--destination", metavar="NAME", help="How charges go: charge_api, csv_drop, hl7v2_dft.  [default: charge_api]")
+@click.option("--biller-url", metavar="URL", help="The biller's address: https://, mllps:// or sftp://.")
+@click.option(
+    "--biller-folder", metavar="DIR", default="", help="A folder here that the biller reads: for csv_drop, hl7v2_dft."
+)
+@click.option("--profile", metavar="NAME", help="What was agreed about HL7 v2: a shipped interface profile, or a file.")
+@click.option("--biller-auth", type=click.Choice(_BILLER_AUTH), help="How the biller knows us.  [default: by the address]")
+@click.option("--biller-user", metavar="NAME", help="The user of an SFTP server.")
+@click.option("--biller-host-key", metavar="KEY", help="The SFTP server's own key: SHA256:… or ssh-ed25519 AAAA….")
 @click.option("--biller-secret", metavar="REF", default="file:secrets/biller_token", help="Reference to the biller's token.")
 @click.option(
     "--payer", "payers", metavar="ID=POLICY", multiple=True, help="A payer's id as the EMR gives it, and its policy; repeat it."
@@ -88,8 +95,11 @@ _QUESTIONS = {
     "client_id": ("The client id that the EMR gave us", None),
     "listen": ("Where to receive the EMR's messages", "127.0.0.1:2575"),
     "destination": ("How charges go to the biller", "charge_api"),
-    "biller_url": ("The biller's base address", None),
+    "biller_url": ("The biller's address", None),
     "biller_folder": ("The folder for the files", "outbox"),
+    "profile": ("The interface profile: full_day, charge_master_p11, or a file of your own", None),
+    "biller_user": ("The user at the SFTP server", None),
+    "biller_host_key": ("The SFTP server's host key (SHA256:…)", None),
 }
 
 
@@ -102,9 +112,13 @@ def _wanted(given: dict[str, Any], key: str) -> bool:
     if key == "listen":
         return _standard(given) == "HL7 v2"
     if key == "biller_url":
-        return bool(given["destination"] != "csv_drop")
+        return bool(given["destination"] != "csv_drop" and not given["biller_folder"])
     if key == "biller_folder":
-        return bool(given["destination"] == "csv_drop")
+        return bool(given["destination"] == "csv_drop" and not given["biller_url"])
+    if key == "profile":
+        return bool(given["destination"] == "hl7v2_dft")
+    if key in ("biller_user", "biller_host_key"):
+        return (given["biller_url"] or "").startswith("sftp://")
     return True
 
 
@@ -152,6 +166,7 @@ def _answers(given: dict[str, Any], routes: tuple[tuple[str, str], ...], scopes:
 
     connector = plugins.connector(given["connector"])
     plugins.destination(given["destination"])
+    _check_destination(given)
     policies = shipped_payers()
     for payer, policy in routes:
         if policy not in policies:
@@ -163,6 +178,33 @@ def _answers(given: dict[str, Any], routes: tuple[tuple[str, str], ...], scopes:
         raise ConfigError(f"--listen is for HL7 v2; {given['connector']} speaks {connector.INFO.standard}. Leave it out.")
     texts: dict[str, Any] = {key: value or "" for key, value in given.items()}
     return Answers(**texts, payers=routes, scopes=scopes, options={"address": address} if address else {})
+
+
+def _check_destination(given: dict[str, Any]) -> None:
+    """The biller's place and how it knows us, by the kind of address. Raises ConfigError."""
+    address = given["biller_url"] or ""
+    files = given["destination"] in _FILES
+    if given["biller_folder"] and (address or not files):
+        raise ConfigError(f"--biller-folder is for {' and '.join(_FILES)}, without --biller-url. Leave one out.")
+    if address.startswith("sftp://") and not files:
+        raise ConfigError(f"sftp:// takes files; {given['destination']} sends none. Choose one of {', '.join(_FILES)}.")
+    if given["destination"] == "hl7v2_dft":
+        _check_profile(given["profile"], address)
+    plain = not address or address.startswith(("mllp://", "mllps://"))
+    usual = "none" if plain else "ssh_key" if address.startswith("sftp://") else "bearer"
+    given["biller_auth"] = given["biller_auth"] or usual
+    if given["biller_auth"] == "ssh_password":
+        given["biller_secret"] = given["biller_secret"].replace("secrets/biller_token", "secrets/biller_password")
+
+
+def _check_profile(name: str, address: str) -> None:
+    """A shipped profile is read now; a file of the clinic's own may follow. Raises ConfigError."""
+    from ptbridge.specs.interface_profile import load_interface
+
+    if address and not address.startswith(("mllp://", "mllps://", "sftp://")):
+        raise ConfigError(f"{address!r}: HL7 v2 goes to mllps://host:port or sftp://host/folder, or into --biller-folder.")
+    if not name.endswith((".yaml", ".yml")):
+        load_interface(name)
 
 
 def write(folder: Path, answers: Answers) -> Written:
@@ -230,7 +272,8 @@ def _todo(folder: Path, answers: Answers, jwks: Path | None) -> list[str]:
     """What only a person can do, in order."""
     steps = [f"Register {jwks} at the EMR: it is the public half of our key."] if jwks else []
     wanted = [answers.emr_secret] if answers.emr_auth in ("bearer", "client_secret_basic", "client_secret_post") else []
-    wanted += [answers.biller_secret] if answers.biller_url and answers.biller_auth != "none" else []
+    if answers.biller_url and answers.biller_auth != "none":
+        wanted.append(answers.biller_key if answers.biller_auth == "ssh_key" else answers.biller_secret)
     for reference in wanted:
         place = folder / reference.removeprefix("file:")
         if reference.startswith("file:") and not place.exists():
@@ -240,6 +283,14 @@ def _todo(folder: Path, answers: Answers, jwks: Path | None) -> list[str]:
             f"Name the payers and their policies in {folder}/clinics/{answers.clinic}.yaml; visits of others are held."
         )
     steps.append(f"Enter prices in {folder}/fees/{answers.clinic}.csv.")
+    if medicare(answers):
+        steps.append(
+            f"Write what Medicare allows for one unit of each code (the fee schedule of your locality) into "
+            f"{folder}/{allowed_file(answers)}, with the heading of the prices, and take the mark off `allowed:` in the clinic "
+            "file. Until then nobody can tell when a patient's year passes the KX threshold, and each day says so."
+        )
+    if answers.profile.endswith((".yaml", ".yml")) and not (folder / answers.profile).exists():
+        steps.append(f"Write down what was agreed with the biller in {folder}/{answers.profile}: docs/interface-profiles.md.")
     return steps
 
 

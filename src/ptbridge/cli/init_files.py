@@ -12,6 +12,7 @@ _RESOURCES = (
     *("PractitionerRole", "Location", "Organization", "Appointment"),
 )
 SCOPES = tuple(f"system/{resource}.read" for resource in _RESOURCES)
+_THRESHOLD_POLICY = "medicare_part_b"
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 
 
@@ -37,7 +38,11 @@ class Answers:
     destination: str = "charge_api"
     biller_url: str = ""
     biller_folder: str = ""
+    profile: str = ""  # hl7v2_dft: what was agreed with the biller
     biller_auth: str = "bearer"
+    biller_user: str = ""
+    biller_host_key: str = ""
+    biller_key: str = "file:secrets/biller_ssh_key"  # a reference
     biller_secret: str = "file:secrets/biller_token"  # noqa: S105 - a reference
     payers: tuple[tuple[str, str], ...] = ()  # (payer id as the EMR gives it, policy)
     requests_per_second: str = ""
@@ -52,6 +57,16 @@ def text_of(answers: Answers) -> dict[str, str]:
         f"fees/{answers.clinic}.csv": "procedure,modifiers,amount,from,to,source\n",
         ".gitignore": "# Keys, patient data and logs stay out of version control.\nsecrets/\nstate/\n",
     }
+
+
+def medicare(answers: Answers) -> bool:
+    """Whether a payer's yearly thresholds must be watched here (KX, 42 CFR 410.59(e), 410.60(e))."""
+    return any(policy == _THRESHOLD_POLICY for _, policy in answers.payers)
+
+
+def allowed_file(answers: Answers) -> str:
+    """Where the clinic enters what Medicare allows for one unit."""
+    return f"fees/{answers.clinic}_medicare_allowed.csv"
 
 
 def quoted(text: str) -> str:
@@ -122,12 +137,24 @@ def _rate(requests_per_second: str) -> str:
 
 
 def _place(answers: Answers) -> str:
+    options = f"  options: {{profile: {quoted(answers.profile)}}}\n" if answers.profile else ""
     if answers.biller_folder:
-        return f"  folder: {quoted(answers.biller_folder)}\n"
-    auth = [f"  base_url: {quoted(answers.biller_url)}", "  auth:", f"    method: {quoted(answers.biller_auth)}"]
-    if answers.biller_auth != "none":
-        auth.append(f"    secret: {quoted(answers.biller_secret)}")
-    return "\n".join(auth) + "\n"
+        return f"  folder: {quoted(answers.biller_folder)}\n{options}"
+    lines = [f"  base_url: {quoted(answers.biller_url)}"]
+    if answers.biller_url.startswith(("mllp://", "mllps://")):
+        lines.append('  in_flight: "1"  # as many as the profile has connections')
+    else:
+        lines += ["  auth:", *(f"    {key}: {value}" for key, value in _biller_auth(answers).items())]
+    return "\n".join(lines) + f"\n{options}"
+
+
+def _biller_auth(answers: Answers) -> dict[str, str]:
+    keys = {"method": quoted(answers.biller_auth)}
+    if answers.biller_auth.startswith("ssh"):
+        keys |= {"user": quoted(answers.biller_user), "host_keys": f"[{quoted(answers.biller_host_key)}]"}
+    if answers.biller_auth == "ssh_key":
+        return keys | {"private_key": quoted(answers.biller_key)}
+    return keys if answers.biller_auth == "none" else keys | {"secret": quoted(answers.biller_secret)}
 
 
 def _payers(answers: Answers) -> str:
@@ -138,8 +165,16 @@ def _payers(answers: Answers) -> str:
 """
     if not answers.payers:
         return comment + "# payers:\n#   - {policy: medicare_part_b, ids: [MCR-B], names: [Medicare Part B]}\n"
-    routes = [f"  - {{policy: {quoted(policy)}, ids: [{quoted(payer)}]}}\n" for payer, policy in answers.payers]
-    return comment + "payers:\n" + "".join(routes)
+    return comment + "payers:\n" + "".join(_route(answers, payer, policy) for payer, policy in answers.payers)
+
+
+def _route(answers: Answers, payer: str, policy: str) -> str:
+    if policy != _THRESHOLD_POLICY:
+        return f"  - {{policy: {quoted(policy)}, ids: [{quoted(payer)}]}}\n"
+    return (
+        f"  - policy: {quoted(policy)}\n    ids: [{quoted(payer)}]\n"
+        f"    # allowed: {allowed_file(answers)}  # what Medicare allows for one unit; without it KX cannot be told\n"
+    )
 
 
 def mapping_file(answers: Answers) -> str:

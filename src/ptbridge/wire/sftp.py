@@ -139,14 +139,16 @@ def _login(server: SftpServer) -> dict[str, Any]:
         raise ConfigError("SFTP needs either a private key or a password, and not both.", where="auth")
     if server.private_key is None:
         return {"password": server.password, "client_keys": None, "preferred_auth": "password,keyboard-interactive"}
-    try:
-        key = asyncssh.import_private_key(server.private_key)
-    except (ValueError, asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
-        raise ConfigError(
-            "the SSH private key cannot be read. It must be OpenSSH or PEM text without a pass phrase.",
-            where="auth.private_key",
-        ) from None
+    key = read_private_key(server.private_key)
     return {"client_keys": [key], "preferred_auth": "publickey"}
+
+
+def read_private_key(text: str) -> asyncssh.SSHKey:
+    """An SSH private key. Raises ConfigError, which never shows any of it."""
+    try:
+        return asyncssh.import_private_key(text)
+    except (ValueError, asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
+        raise ConfigError("is no SSH private key that can be read: OpenSSH or PEM text without a pass phrase.") from None
 
 
 class _Pinned(asyncssh.SSHClient):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
+import asyncssh
 import pytest
 
 from ptbridge.cli import main
@@ -70,6 +71,88 @@ def test_a_clinic_whose_emr_sends_messages_needs_no_server(tmp_path: Path, capsy
     (folder / "secrets/biller_token").write_text("token")
     (folder / "secrets/biller_token").chmod(0o600)
     assert doctor(folder, capsys)[0] == 0
+
+
+KEY = "SHA256:" + "A" * 43
+
+
+@pytest.mark.parametrize(
+    ("words", "destination"),
+    [
+        (
+            ["--destination", "hl7v2_dft", "--biller-url", "mllps://127.0.0.1:9", "--profile", "full_day"],
+            {"platform": "hl7v2_dft", "base_url": "mllps://127.0.0.1:9", "in_flight": "1", "options": {"profile": "full_day"}},
+        ),
+        (
+            ["--destination", "hl7v2_dft", "--biller-folder", "out", "--profile", "full_day"],
+            {"platform": "hl7v2_dft", "folder": "out", "options": {"profile": "full_day"}},
+        ),
+        (
+            [
+                "--destination",
+                "csv_drop",
+                "--biller-url",
+                "sftp://127.0.0.1:9/in",
+                "--biller-user",
+                "oak",
+                "--biller-host-key",
+                KEY,
+            ],
+            {
+                "platform": "csv_drop",
+                "base_url": "sftp://127.0.0.1:9/in",
+                "auth": {
+                    "method": "ssh_key",
+                    "user": "oak",
+                    "host_keys": [KEY],
+                    "private_key": "file:secrets/biller_ssh_key",
+                },
+            },
+        ),
+    ],
+)
+def test_charges_may_go_as_messages_or_files(
+    tmp_path: Path, words: list[str], destination: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "ptbridge"
+    kept = [part for pair in FLAGS.items() if pair[0] != "--biller-url" for part in pair]
+    assert main(["init", "--config", str(folder), *kept, *words]) == 0
+    assert parse((folder / "clinics" / "northside.yaml").read_text()).data["destination"] == destination
+    key = asyncssh.generate_private_key("ssh-ed25519").export_private_key()
+    (folder / "secrets/biller_ssh_key").write_bytes(key)
+    (folder / "secrets/biller_ssh_key").chmod(0o600)
+    code, checks = doctor(folder, capsys)
+    assert code == 0, [check for check in checks if check["status"] == "fail"]
+    (folder / "secrets/biller_ssh_key").write_text("no key")
+    told = [check["what"] for check in doctor(folder, capsys)[1] if check["status"] == "fail"]
+    assert bool(told) == ("auth" in destination) and "no SSH private key" in f"{told or 'no SSH private key'}"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--destination", "hl7v2_dft", "--biller-url", "mllps://h:1", "--profile", "nope"], "no interface profile 'nope'"),
+        (["--destination", "hl7v2_dft", "--biller-url", "https://h", "--profile", "full_day"], "goes to mllps://"),
+        (["--destination", "charge_api", "--biller-url", "sftp://h/in"], "takes files; charge_api sends none"),
+        (["--destination", "charge_api", "--biller-folder", "out", "--biller-url", "https://h"], "--biller-folder is for"),
+        (["--destination", "hl7v2_dft", "--biller-url", "mllp://h:1", "--profile", "full_day"], "is not encrypted"),
+    ],
+)
+def test_a_place_that_does_not_fit_is_refused(
+    tmp_path: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = [part for pair in FLAGS.items() if pair[0] != "--biller-url" for part in pair]
+    extra = ["--biller-user", "oak", "--biller-host-key", KEY]
+    assert main(["init", "--config", str(tmp_path / "c"), *kept, *words, *extra]) == 6
+    assert said in capsys.readouterr().err and not (tmp_path / "c").exists()
+
+
+def test_what_medicare_allows_is_asked_for_where_medicare_pays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert init(tmp_path / "c") == 0
+    assert "KX threshold" in capsys.readouterr().out
+    assert "# allowed: fees/northside_medicare_allowed.csv" in (tmp_path / "c/clinics/northside.yaml").read_text()
+    assert init(tmp_path / "d", payer="AET=commercial_midpoint") == 0
+    assert "KX threshold" not in capsys.readouterr().out
 
 
 def test_only_a_clinic_that_receives_messages_is_listened_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
