@@ -15,6 +15,7 @@ from ptbridge_sandbox.hl7_biller import Hl7Biller
 from ptbridge_sandbox.hl7_books import Hl7Books
 
 from ptbridge import jobs
+from ptbridge.cli import checks
 from tests.unit.destinations.profiles import SHIPPED
 from tests.world import World, running
 
@@ -35,6 +36,7 @@ def receiving(books: Hl7Books) -> Iterator[Hl7Biller]:
         yield biller
     finally:
         there(biller.__aexit__())
+        there(asyncio.sleep(0.05))  # what it still has to close
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
@@ -119,3 +121,13 @@ def test_files_and_a_profile_of_the_config_folder(world: World) -> None:
     totals = books.totals()
     assert totals["violations"] == []
     assert (totals["units"], totals["amount_cents"]) == (report.units_sent, report.amount_cents_sent) != (0, 0)
+
+
+def test_doctor_connects_to_the_receiver_and_says_what_is_agreed(world: World) -> None:
+    with receiving(Hl7Books()) as biller:
+        point_to(world, base_url=biller.address, in_flight="1", options={"profile": "sandbox_biller"})
+        told = [check.what for check in checks.all_checks(world.folder, None, offline=False)]
+        assert any("takes connections" in what for what in told) and any("sandbox_biller" in what for what in told)
+        assert biller.received == []  # not even an empty message
+    told = [check.what for check in checks.all_checks(world.folder, None, offline=False) if check.status == "fail"]
+    assert any("no connection" in what for what in told)
