@@ -1,0 +1,221 @@
+"""The main job against the platforms that make claims: real EMR, real ledger, a pretend Candid and a pretend Claim.MD.
+
+What is sent, corrected, taken back, told later and reconciled, counted by the platform for itself and held beside the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ptbridge_sandbox.biller_faults import Faults
+from ptbridge_sandbox.candid import SandboxCandid
+from ptbridge_sandbox.claim_md import SandboxClaimMd
+from ptbridge_sandbox.faulty_server import FaultyServer
+
+from ptbridge import jobs
+from tests.world import World, running
+
+PAYERS = """claims:
+  accepts_assignment: A
+  benefits_assigned: Y
+  release_of_information: Y
+  payers:
+    MCR-B: {id: "15202", name: MEDICARE PART B, filing: MB}
+    ACME: {id: "60054", name: ACME, filing: CI}
+    BLUE8: {id: "00590", name: BLUE8, filing: BL}
+"""
+PROVIDER = """billing_provider:
+  npi: "1900001003"
+  name: Riverside
+  tax_id: 12-3456789
+  phone: "6145550100"
+  address: {lines: [100 Oak Street], city: Austin, state: TX, postal_code: "787011234"}
+"""
+CLIENT = ("an-id", "a-secret")
+KEY = "an-account-key"
+VISIT = "enc-0002"
+TOTALS = ("charges", "units", "amount_cents")
+
+
+def candid(way: str) -> tuple[FaultyServer, str]:
+    token = "token_url: URL/api/auth/v2/token"
+    auth = f"  auth: {{method: client_secret_json, client_id: an-id, secret: 'file:secrets/platform', {token}}}\n"
+    destination = f"destination:\n  platform: candid\n  base_url: URL\n{auth}  options: {{way: {way}}}\n"
+    return SandboxCandid(client=CLIENT), destination
+
+
+def claim_md() -> tuple[FaultyServer, str]:
+    auth = "  auth: {method: form_key, secret: 'file:secrets/platform'}\n  requests_per_second: 500\n"
+    destination = f"destination:\n  platform: claim_md\n  base_url: URL\n{auth}  options: {{find_lag_seconds: '0'}}\n"
+    return SandboxClaimMd(key=KEY), destination
+
+
+PLATFORMS: dict[str, Any] = {
+    "candid": lambda: candid("charge_captures"),
+    "candid-encounters": lambda: candid("encounters"),
+    "claim_md": claim_md,
+}
+
+
+@contextmanager
+def at(platform: str, folder: Path) -> Iterator[tuple[World, Any]]:
+    """A world whose clinic sends to that platform."""
+    server, destination = PLATFORMS[platform]()
+    with running(folder) as world:
+        there = lambda work: asyncio.run_coroutine_threadsafe(work, world.loop).result(timeout=30)  # noqa: E731
+        there(server.start())
+        secret = world.folder / "secrets" / "platform"
+        secret.write_text(KEY if platform == "claim_md" else CLIENT[1], "utf-8")
+        secret.chmod(0o600)
+        text = world.clinic_file.read_text("utf-8")
+        head, _, rest = text.partition("billing_provider:")
+        source, _, tail = rest.partition("destination:")
+        source = "source:" + source.partition("source:")[2]
+        tail = "\npayers:" + tail.partition("\npayers:")[2]
+        whole = head + PROVIDER + source + destination.replace("URL", server.base_url) + tail + PAYERS
+        world.clinic_file.write_text(whole, "utf-8")
+        try:
+            yield world, server
+        finally:
+            there(server.stop())
+
+
+def agrees(world: World, server: Any) -> dict[str, Any]:
+    """Platform and ledger, each by its own count."""
+    summary: dict[str, Any] = server.summary()
+    assert summary["violations"] == []
+    (answer,) = jobs.reconcile(world.config).values()
+    assert answer["agrees"], answer["differences"]
+    assert answer["ours"] == {key: summary[key] for key in TOTALS}
+    return summary
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_a_day_is_sent_to_the_cent_and_sent_once(platform: str, tmp_path: Path) -> None:
+    with at(platform, tmp_path / "config") as (world, server):
+        report = world.sync()
+        summary = agrees(world, server)
+        assert report.units_sent == summary["units"] > 100 and report.amount_cents_sent == summary["amount_cents"]
+        asked = len(server.seen)
+        world.sync()
+        assert len(server.seen) == asked, "nothing is sent twice"
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_a_day_with_a_tenth_of_everything_going_wrong_ends_the_same(platform: str, tmp_path: Path) -> None:
+    with at(platform, tmp_path / "config") as (world, server):
+        server.faults = Faults(busy=0.1, lose_answer=0.1, error_after_commit=0.05, html_answer=0.05, answer_twice=0.05)
+        for _ in range(6):
+            report = world.sync()
+            if not report.visits.get("queued"):
+                break
+        server.faults = Faults()
+        world.sync()
+        assert server.requests["lost answers"] > 0
+        agrees(world, server)
+
+
+def day(world: World) -> dict[str, Any]:
+    (one,) = jobs.explain(world.config, VISIT)["days"]
+    return one
+
+
+def sent(world: World) -> list[tuple[str, str]]:
+    return [(row["frequency"], row["state"]) for row in day(world)["submissions"]]
+
+
+def status(world: World, word: str) -> None:
+    world.store.edit("Encounter", VISIT, lambda encounter: encounter.update(status=word))
+
+
+def payer_accepts(platform: str, world: World, server: Any) -> None:
+    """The claim is at the payer and has its number."""
+    name = str(day(world)["reference"])
+    if platform == "claim_md":
+        world.in_servers(lambda: server.payer_accepts(name))
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_a_note_edited_after_sending_is_corrected_and_a_visit_in_error_taken_back(platform: str, tmp_path: Path) -> None:
+    with at(platform, tmp_path / "config") as (world, server):
+        world.sync()
+        before = server.summary()
+        payer_accepts(platform, world, server)
+        world.store.edit_visit(VISIT, {"97112": 40})
+        world.sync()
+        assert sent(world) == [("1", "accepted"), ("7", "accepted")]
+        corrected = agrees(world, server)
+        assert corrected["charges"] == before["charges"] and corrected["units"] > before["units"]
+        payer_accepts(platform, world, server)
+        status(world, "entered-in-error")
+        world.sync()
+        assert sent(world)[-1] == ("8", "accepted")
+        assert agrees(world, server)["charges"] == before["charges"] - 1
+        status(world, "finished")
+        world.sync()
+        assert sent(world)[-1] == ("1", "accepted")
+        again = agrees(world, server)
+        assert {name: again[name] for name in TOTALS} == {name: corrected[name] for name in TOTALS}
+
+
+def test_a_correction_at_claim_md_waits_for_the_payers_number(tmp_path: Path) -> None:
+    with at("claim_md", tmp_path / "config") as (world, server):
+        world.sync()
+        world.store.edit_visit(VISIT, {"97112": 40})
+        world.sync()
+        assert sent(world) == [("1", "accepted")], "without the number there is nothing to name"
+        payer_accepts("claim_md", world, server)
+        world.sync()
+        assert sent(world) == [("1", "accepted"), ("7", "accepted")]
+        agrees(world, server)
+
+
+@pytest.mark.parametrize("platform", ["candid", "candid-encounters"])
+def test_a_correction_after_the_payer_decided_is_a_task_for_a_person_at_candid(platform: str, tmp_path: Path) -> None:
+    with at(platform, tmp_path / "config") as (world, server):
+        world.sync()
+        name = str(day(world)["reference"])
+
+        def pay() -> None:
+            if platform == "candid":
+                server.books.make_claim(name)
+            server.books.set_status(name, "paid", payer_claim_id="ICN7")
+
+        world.in_servers(pay)
+        changes = len(server.seen)
+        world.store.edit_visit(VISIT, {"97112": 40})
+        world.sync()
+        assert len(server.seen) == changes and sent(world) == [("1", "accepted")]
+        (row,) = jobs.changes(world.config)
+        assert row["who"] != "ptbridge", row
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_a_denial_is_told_in_the_payers_words(platform: str, tmp_path: Path) -> None:
+    with at(platform, tmp_path / "config") as (world, server):
+        world.sync()
+        name = str(day(world)["reference"])
+        adjusted = {"adjustment_group_code": "CO", "adjustment_reason_code": "97", "adjustment_amount_cents": 1}
+
+        def deny() -> None:
+            if platform == "claim_md":
+                server.payer_accepts(name)
+                lines = server.live_claim(name).body["charge"]
+                cut = [{"paid": "0.00", "adjustment": {"group": "CO", "code": "97", "amount": row["charge"]}} for row in lines]
+                server.pay(name, cut, status_code="4")
+                return
+            if platform == "candid":
+                server.books.make_claim(name)
+            count = len(server.books.encounter_of(name)["claims"][0]["service_lines"])
+            said = {"paid_amount_cents": 0, "service_line_era_data": {"service_line_adjustments": [adjusted]}}
+            server.books.remit(name, "denied", "ICN7", [said] * count)
+
+        world.in_servers(deny)
+        world.sync()
+        denied = jobs.denials(world.config)
+        assert "CO-97" in str(denied), denied
