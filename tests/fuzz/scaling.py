@@ -6,6 +6,8 @@ import gc
 import time
 from collections.abc import Callable
 
+from ptbridge.destinations._x12_answers import answers_in
+from ptbridge.destinations._x12_sent import Sent
 from ptbridge.wire.extract_file import cut
 from ptbridge.wire.fhir_bundle import split_bundle
 from ptbridge.wire.hl7_batch import split_batch
@@ -42,6 +44,20 @@ def _rows(size: int) -> bytes:
     return heading + b"\n" + body * (size // len(body))
 
 
+def _answered(raw: bytes) -> None:
+    list(answers_in(raw, Sent([], "oak"), {}))
+
+
+def _x12(repeated: bytes, size: int, *, once: bool = False) -> bytes:
+    """A remittance with these segments as often as they fit, its SE counted right."""
+    times = 1 if once else size // len(repeated) if repeated else 0
+    body = [b"BPR*I*0*C*NON************20261110~", b"TRN*1*T*1~", b"CLP*0123456789ABCDEAA*1*0*0**MB*ICN~", repeated * times]
+    count = b"".join(body).count(b"~") + 2
+    isa = b"ISA*00*          *00*          *ZZ*A              *ZZ*B              *261102*1405*^*00501*000000001*0*T*:~"
+    head = isa + b"GS*HP*A*B*20261102*1405*1*X*005010X221A1~ST*835*0001~"
+    return head + b"".join(body) + b"SE*%d*0001~GE*1*1~IEA*1*000000001~" % count
+
+
 _RESOURCE = b'{"resource":{"resourceType":"Basic","id":"1"}},'
 INPUTS: dict[str, tuple[Callable[[int], bytes], Callable[[bytes], object]]] = {
     "charges": (lambda n: _HEAD + b"FT1|1||||||97110\rPR1|1\r" * (n // 24), _read),
@@ -55,6 +71,10 @@ INPUTS: dict[str, tuple[Callable[[int], bytes], Callable[[bytes], object]]] = {
     "frames begun": (lambda n: b"\x0bMSH" * (n // 4), _framed),
     "frame ends": (lambda n: b"\x0b" + _HEAD + b"\x1c" * n, _framed),
     "batch": (lambda n: b"BHS|^~\\&\r" + messages()[0] * (n // len(messages()[0])), split_batch),
+    "x12 segments": (lambda n: _x12(b"SVC*HC:97110:GP*60*60~CAS*CO*45*0~", n), _answered),
+    "x12 elements": (lambda n: _x12(b"", 0).replace(b"TRN*1", b"TRN" + b"*1" * (n // 2)), _answered),
+    "x12 components": (lambda n: _x12(b"SVC*" + b"HC:" * (n // 3) + b"*60*60~", 0, once=True), _answered),
+    "x12 claims": (lambda n: _x12(b"CLP*0123456789ABCDEAA*1*0*0**MB*ICN~", n), _answered),
     "extract rows": (_rows, _cut),
     "bundle": (
         lambda n: b'{"resourceType":"Bundle","entry":[' + (_RESOURCE * (n // len(_RESOURCE)))[:-1] + b"]}",

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from random import Random
 
+from ptbridge.destinations._x12_answers import answers_in
+from ptbridge.destinations._x12_sent import Sent
 from ptbridge.errors import RecordError
 from ptbridge.inbox import Rules, envelope_of
 from ptbridge.specs.extract import profile_of
@@ -21,7 +23,7 @@ from ptbridge.wire.hl7_paths import PathSyntaxError, compile_path
 from ptbridge.wire.hl7v2 import Message
 from ptbridge.wire.mllp import MllpLimits, MllpListener, Peer
 from ptbridge.wire.mllp_frames import FrameError, FrameReader, framed
-from tests.fuzz.mutations import bundle, extract, messages, mutated, sheet
+from tests.fuzz.mutations import bundle, extract, messages, mutated, sheet, x12_files
 
 PATHS = ("MSH-9.1", "FT1-7", "FT1[*]-26[*]", "FT1-19[2].1", "PID-3[authority=SANDBOX].1", "OBX[3=MIN]-5", "NTE-3", "ZZZ-2")
 WEBPT = profile_of(load_mapping("emrs/webpt_extract"))
@@ -129,6 +131,16 @@ def bundles(random: Random) -> None:
         holds(entry.raw in raw, "a resource is a part of the page")
 
 
+def x12_answers(random: Random) -> None:
+    """A file from a clearinghouse is read to its end, or refused with its place; nothing of it is quoted in a refusal."""
+    raw = mutated(random.choice(x12_files()), random)
+    try:
+        for answer in answers_in(raw, Sent([], "oak"), {}):
+            holds(bool(answer.key), "news has a key")
+    except RecordError as problem:
+        holds(bool(problem.where) and "QXZ" not in str(problem), "a refusal names its place, and nothing that stands there")
+
+
 def listener(random: Random) -> None:
     """Whatever one connection sends, it is answered or closed, and the next connection is served."""
     stream = mutated(b"".join(framed(random.choice(messages())) for _ in range(random.randrange(1, 4))), random)
@@ -167,4 +179,6 @@ async def _said(port: int, stream: bytes) -> bytes:
 
 
 Target = Callable[[Random], None]
-TARGETS: dict[str, Target] = {one.__name__: one for one in (tokenizer, paths, framing, batch, extracts, bundles, listener)}
+TARGETS: dict[str, Target] = {
+    one.__name__: one for one in (tokenizer, paths, framing, batch, extracts, bundles, x12_answers, listener)
+}

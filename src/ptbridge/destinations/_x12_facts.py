@@ -62,9 +62,9 @@ class Facts:
         self.faulty.add(name)
 
 
-def text(most: int) -> Callable[[str], str]:
-    """A reader of text of at most that many characters."""
-    return lambda given: spelled(given, most)
+def text(most: int, least: int = 0) -> Callable[[str], str]:
+    """A reader of text of at most, and at least, that many characters."""
+    return lambda given: spelled(given, most, least)
 
 
 def _one_of(*allowed: str) -> Callable[[str], str]:
@@ -95,7 +95,7 @@ def _billing(facts: Facts, billing: BillingProviderSpec) -> None:
     facts.put("phone", billing.phone, lambda given: digits(given, 10))
     facts.put("billing_name", billing.name, text(60))
     facts.put("billing_npi", billing.npi, npi)
-    facts.put("billing_taxonomy", billing.taxonomy, text(10))
+    facts.put("billing_taxonomy", billing.taxonomy, text(10, 10))
     facts.put("tax_kind", billing.tax_id, lambda given: tax_id(given)[0])
     if "tax_kind" not in facts.faulty:
         facts.put("tax_id", billing.tax_id, lambda given: tax_id(given)[1])
@@ -108,7 +108,7 @@ def _billing_address(facts: Facts, address: AddressSpec | None) -> None:
     _street(facts, "billing", address.lines)
     if any(map(is_post_box, address.lines)):
         facts.refuse("billing_street", "is a post office box, and a claim wants a street")
-    facts.put("billing_city", address.city, text(30))
+    facts.put("billing_city", address.city, text(30, 2))
     facts.put("billing_state", address.state, _state)
     facts.put("billing_zip", address.postal_code, lambda given: digits(given, 9))
 
@@ -146,7 +146,7 @@ def _patient(facts: Facts, patient: Patient) -> None:
     address = patient.address
     if address is not None:
         _street(facts, "patient", address.lines)
-        facts.put("patient_city", address.city, text(30))
+        facts.put("patient_city", address.city, text(30, 2))
         facts.put("patient_state", address.state, _state)
         facts.put("patient_zip", address.postal_code, lambda given: digits(given, 5, 9))
 
@@ -160,7 +160,7 @@ def _sex(given: str) -> str:
 def _coverage(facts: Facts, coverage: Coverage | None, claims: ClaimsSpec) -> None:
     if coverage is None:
         return
-    facts.put("member_id", coverage.member_id, text(80))
+    facts.put("member_id", coverage.member_id, text(80, 2))
     facts.put("group_number", coverage.group_number, text(50))
     if coverage.relationship != "self":
         who = "does not say whose it is" if coverage.relationship is None else "is another person's"
@@ -169,7 +169,7 @@ def _coverage(facts: Facts, coverage: Coverage | None, claims: ClaimsSpec) -> No
     if payer is None:
         return
     facts.put("payer_name", payer.name, text(60))
-    facts.put("payer_id", payer.id, text(80))
+    facts.put("payer_id", payer.id, text(80, 2))
     facts.put("filing", payer.filing, _filing)
 
 
@@ -263,7 +263,7 @@ def _person(role: str, given: Provider) -> dict[str, str]:
         raise Problem(f"has an NPI that {problem}") from None
     written = {f"{role}_npi": given.npi, f"{role}_family": family, f"{role}_given": first}
     if given.taxonomy:
-        written[f"{role}_taxonomy"] = spelled(given.taxonomy, 10)
+        written[f"{role}_taxonomy"] = spelled(given.taxonomy, 10, 10)
     return written
 
 

@@ -55,8 +55,8 @@ class Problem(Exception):
     """Why a fact cannot be written, in words without the fact."""
 
 
-def spelled(text: str, most: int) -> str:
-    """A text in X12's characters, spaces folded. Raises Problem for what it cannot carry, or more than `most` characters."""
+def spelled(text: str, most: int, least: int = 0) -> str:
+    """A text in X12's characters, spaces folded. Raises Problem for what it cannot carry, and for a text too long or short."""
     plain = unicodedata.normalize("NFKD", text.translate(_TABLE))
     plain = "".join(one for one in plain if not unicodedata.combining(one))
     plain = " ".join(plain.split()).upper()
@@ -66,6 +66,8 @@ def spelled(text: str, most: int) -> str:
         raise Problem(f"has characters that X12 cannot carry ({names})")
     if len(plain) > most:
         raise Problem(f"has {len(plain)} characters, and a claim carries {most}")
+    if len(plain) < least:
+        raise Problem(f"has {len(plain)} characters, and a claim wants {least}")
     return plain
 
 

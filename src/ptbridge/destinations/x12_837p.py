@@ -105,20 +105,21 @@ def _parties(options: Mapping[str, str]) -> Parties:
         receiver_id=receiver,
         receiver_qualifier=_qualifier(options, "receiver_qualifier"),
         receiver_name=_text(options, "receiver_name", 60),
-        group_sender=_text(options, "group_sender", 15) or submitter,
-        group_receiver=_text(options, "group_receiver", 15) or receiver,
+        group_sender=_identifier(options, "group_sender") or submitter,
+        group_receiver=_identifier(options, "group_receiver") or receiver,
         usage=options["usage"],
         wants_ta1=options.get("ask_for_ta1") == "yes",
     )
 
 
 def _identifier(options: Mapping[str, str], name: str) -> str:
-    return _text(options, name, 15)
+    """GS02 and GS03 want two characters."""
+    return _text(options, name, 15, 2) if options.get(name) else ""
 
 
-def _text(options: Mapping[str, str], name: str, most: int) -> str:
+def _text(options: Mapping[str, str], name: str, most: int, least: int = 0) -> str:
     try:
-        return spelled(options.get(name, ""), most)
+        return spelled(options.get(name, ""), most, least)
     except Problem as problem:
         raise ConfigError(f"{problem}.", where=f"destination.options.{name}") from None
 

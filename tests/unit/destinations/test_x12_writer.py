@@ -315,6 +315,8 @@ def with_coverage(**changes) -> PricedDay:
         (lambda: with_patient(family="Ng*M1:~"), "cannot carry (U+002A, U+003A, U+007E)"),
         (lambda: with_patient(family="王"), "cannot carry (U+738B)"),
         (lambda: with_patient(family="x" * 61), "has 61 characters"),
+        (lambda: with_patient(address=Address(lines=("a",), city="C", state="OH", postal_code="43215")), "wants 2"),
+        (lambda: changed(rendering=Provider(npi="1558395210", name="A B", taxonomy="225100")), "wants 10"),
         (lambda: with_coverage(member_id=None), "member id is missing"),
         (lambda: with_coverage(relationship=None), "does not say whose it is"),
         (lambda: with_coverage(relationship="spouse"), "is another person's"),

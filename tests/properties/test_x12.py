@@ -1,0 +1,107 @@
+"""What always holds of X12: a day that lacks nothing is right 837P, each line once; any answer file ends somewhere."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import Phase, assume, given, settings
+from hypothesis import strategies as st
+
+from ptbridge.destinations._x12_answers import answers_in
+from ptbridge.destinations._x12_file import file_bytes
+from ptbridge.destinations._x12_sent import Sent
+from ptbridge.destinations._x12_text import Problem, spelled
+from ptbridge.errors import RecordError
+from ptbridge.model import Address, PricedDay, Provider, ServiceLine
+from ptbridge.wire.x12 import interchanges
+from tests.rigs import a_day
+from tests.unit.destinations.test_x12_writer import NOON, day_of, destination, line
+from tests.unit.wire.test_x12 import GOOD, PAID, STATUS, file_of
+from tests.x12_judges import by_pyx12, by_us, by_x12sdk
+
+TEXT = st.text("abcXYZ éñüßØł’–'-.#09", max_size=20).map(lambda text: f"N{text}")
+CODES = [f"M25.5{number:02d}" for number in range(20)]
+ANSWERS = (GOOD, file_of("277", "005010X214", *STATUS), file_of("835", "005010X221A1", *PAID))
+NOWHERE = Sent([Path("/nonexistent")], "oak")
+
+
+@st.composite
+def days(draw) -> PricedDay:
+    """Any number of lines, diagnoses, visits and authorizations, names of any letters."""
+    (visit,) = a_day().day.visits
+    diagnoses = draw(st.integers(1, 20))
+    pointers = st.lists(st.integers(1, diagnoses), min_size=1, max_size=4, unique=True).map(tuple)
+    modifiers = st.lists(st.sampled_from(["GP", "CQ", "59", "KX"]), max_size=4, unique=True).map(tuple)
+    count = draw(st.integers(1, 60))
+    lines: list[ServiceLine] = [
+        replace(line(number, visit=f"e{draw(st.integers(1, 3))}"), diagnosis_pointers=draw(pointers), modifiers=draw(modifiers))
+        for number in range(1, count + 1)
+    ]
+    therapists = st.sampled_from(
+        [visit.rendering, Provider(npi="1245319599", name="Lee, Sam"), Provider(npi="1234567893", name="Oak")]
+    )
+    visits = tuple(
+        replace(
+            visit,
+            visit_id=f"e{number}",
+            rendering=draw(therapists),
+            authorization_number=draw(st.sampled_from([None, "A1", "A2"])),
+            place_of_service=draw(st.sampled_from(["11", "12"])),
+            patient=replace(
+                visit.patient,
+                family=draw(TEXT),
+                given=draw(st.none() | TEXT),
+                address=Address(
+                    lines=tuple(draw(st.lists(TEXT, min_size=1, max_size=2))), city=draw(TEXT), state="OH", postal_code="43215"
+                ),
+            ),
+        )
+        for number in (1, 2, 3)
+    )
+    return day_of(lines, diagnoses=CODES[:diagnoses], visits=visits)
+
+
+@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # a judge is slow: no shrinking
+@given(days())
+def test_a_day_that_lacks_nothing_is_right_x12_with_each_line_once(day):
+    made = destination()
+    assume(made.lacks(day) == [])
+    body, _ = made.encode(day, reference="pt-0123456789abcdef01234567", frequency="1", original_id=None)
+    raw = file_bytes([body], made._parties, made._billing, number=123, now=NOON)
+    assert [*by_us(raw), *by_pyx12(raw), *by_x12sdk(raw)] == []
+    segments = [one.split("*") for one in body.decode().split("~")]
+    numbers = sorted(int(one[2].rpartition("-")[2]) for one in segments if one[:2] == ["REF", "6R"])
+    assert numbers == list(range(1, len(day.charges) + 1))
+    assert round(sum(float(one[2]) * 100 for one in segments if one[0] == "CLM")) == day.amount_cents
+    for one in day.charges:
+        pointed = {CODES[at - 1].replace(".", "") for at in one.line.diagnosis_pointers}
+        assert pointed <= {code.partition(":")[2] for hi in segments if hi[0] == "HI" for code in hi[1:]}
+
+
+@given(st.text(max_size=40))
+def test_a_text_is_carried_in_x12s_characters_or_refused(text):
+    with contextlib.suppress(Problem):
+        written = spelled(text, 40)
+        assert written.isascii() and not set(written) & set("*:~^\n\r") and written == written.strip()
+        assert spelled(written, 40) == written, "what was carried once is carried again"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(ANSWERS), st.data())
+def test_any_damage_ends_in_answers_or_in_a_refusal_that_quotes_nothing(raw, data):
+    at = data.draw(st.integers(0, len(raw)))
+    cut = data.draw(st.integers(0, 30))
+    damaged = raw[:at] + data.draw(st.binary(max_size=20)) + raw[at + cut :]
+    try:
+        for answer in answers_in(damaged, NOWHERE, {}):
+            assert answer.key and answer.stage and answer.standing
+    except RecordError as problem:
+        assert problem.where and "DOE" not in str(problem)
+
+
+@given(st.sampled_from(ANSWERS), st.lists(st.integers(0, 5), max_size=5))
+def test_whole_files_survive_being_put_together(raw, blanks):
+    found = interchanges(b"\r\n".join([raw] * (1 + len(blanks))))
+    assert len(found) == 1 + len(blanks) and len({repr(one) for one in found}) == 1
