@@ -155,6 +155,8 @@ class Capabilities:
     `payer_number`: such a claim must name the payer's claim number, `Answer.payer_claim_number`; it is then what `encode`
     and `encode_void` get as `original_id`. `task_after`: beyond this stage nobody can correct it but a person at the
     biller. `rejected_is_gone`: what was rejected before adjudication goes again as an original.
+
+    `read_back`: what it accepts is looked up and compared before it counts as taken; needs `find`.
     """
 
     idempotency_seconds: float = 0
@@ -167,6 +169,7 @@ class Capabilities:
     payer_number: bool = False
     task_after: Stage | None = None
     rejected_is_gone: bool = False
+    read_back: bool = False
     batch: bool = False  # True: all submissions of a run go into one file through `BatchDestination.submit_batch`
 
 

@@ -6,7 +6,8 @@ destinations that take one file per run.
 
 from ptbridge.delivery.clock import Clock, SystemClock
 from ptbridge.delivery.engine import deliver
+from ptbridge.delivery.pace import Pace
 from ptbridge.delivery.policy import RetryPolicy
 from ptbridge.delivery.report import DeliveryReport
 
-__all__ = ["Clock", "DeliveryReport", "RetryPolicy", "SystemClock", "deliver"]
+__all__ = ["Clock", "DeliveryReport", "Pace", "RetryPolicy", "SystemClock", "deliver"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from ptbridge.delivery import verdict
 from ptbridge.delivery.clock import Clock
@@ -94,10 +95,29 @@ class Attempts:
 
     async def _send(self, item: OutboxItem) -> Acknowledgement:
         """Send, or replay with the same key and bytes. A refused replay is looked up: the earlier attempt may be why."""
+        can = self._destination.capabilities
         answer = await self._destination.submit(item.submission)
-        if item.in_doubt and answer.disposition is Disposition.REJECTED and self._destination.capabilities.find:
+        if item.in_doubt and answer.disposition is Disposition.REJECTED and can.find:
             return await self._find(item) or answer
+        if answer.disposition is Disposition.ACCEPTED and can.read_back:
+            return await self._read_back(item, answer)
         return answer
+
+    async def _read_back(self, item: OutboxItem, answer: Acknowledgement) -> Acknowledgement:
+        """What the platform has, not what it said: only the whole charge counts as taken, anything else is settled later."""
+        try:
+            found = await self._find(item)
+        except (PeerUnavailable, PeerRefused, OutcomeUnknown) as error:
+            logger.warning("submission %d: accepted and not read back (%s)", item.id, type(error).__name__)
+            found = None
+        if found is None:
+            lag_seconds = self._destination.capabilities.find_lag_seconds
+            return Acknowledgement(
+                disposition=Disposition.IN_DOUBT, native_code="not-read-back", retry_after_seconds=lag_seconds
+            )
+        if found.disposition is Disposition.ACCEPTED and found.destination_id is None:
+            return replace(found, destination_id=answer.destination_id)
+        return found
 
     def _refused_again(self, item: OutboxItem, answer: Acknowledgement) -> bool:
         """A replay was refused and nobody can be asked what became of the attempt before: it may well stand there."""

@@ -7,7 +7,7 @@ from typing import cast
 
 from ptbridge.delivery.attempt import Attempts
 from ptbridge.delivery.clock import Clock
-from ptbridge.delivery.pace import Gate, RetryBudget
+from ptbridge.delivery.pace import Pace
 from ptbridge.delivery.policy import RetryPolicy
 from ptbridge.delivery.report import DeliveryReport
 from ptbridge.errors import OutcomeUnknown, PeerRefused, PeerUnavailable
@@ -23,6 +23,7 @@ async def deliver_batches(
     policy: RetryPolicy,
     on_progress: Callable[[DeliveryReport], None] | None,
     random: Callable[[], float],
+    pace: Pace,
 ) -> DeliveryReport:
     """Everything that is due goes into one file; a second file follows only for what waited behind it in order.
 
@@ -31,7 +32,7 @@ async def deliver_batches(
     """
     report = DeliveryReport()
     files = cast(BatchDestination, destination)
-    attempts = Attempts(destination, clock, policy, Gate(policy), RetryBudget(policy, clock.monotonic()), report, random)
+    attempts = Attempts(destination, clock, policy, pace.gate, pace.budget, report, random)
     while items := tuple(outbox.due(now=clock.now(), limit=policy.batch_limit)):
         outbox.start(items, now=clock.now())
         outcomes = await _send(items, files, attempts)

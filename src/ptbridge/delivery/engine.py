@@ -12,7 +12,7 @@ from ptbridge.delivery.attempt import Attempts
 from ptbridge.delivery.batch import deliver_batches
 from ptbridge.delivery.clock import Clock
 from ptbridge.delivery.commits import GroupCommit
-from ptbridge.delivery.pace import Gate, RetryBudget
+from ptbridge.delivery.pace import Pace
 from ptbridge.delivery.policy import RetryPolicy
 from ptbridge.delivery.report import DeliveryReport
 from ptbridge.delivery.verdict import in_doubt
@@ -39,16 +39,22 @@ async def deliver(
     on_progress: Progress | None = None,
     stop: asyncio.Event | None = None,
     random: Random = _RANDOM,
+    pace: Pace | None = None,
 ) -> DeliveryReport:
     """Send what is due until nothing is, the deadline passes, `stop` is set, or the biller is away or refuses us.
 
     Waits for retries that become due soon (`idle_seconds`). Items come back from a crash with `in_doubt` set and are settled
-    first by replay or look-up. Raises LedgerError when a start or an outcome cannot be stored: the calls in flight
-    are then left as `sending`, which the ledger hands back in doubt. Never raises for a peer's trouble; the report says it.
+    first by replay or look-up. `pace` is what this call shares with others to the same platform. Raises LedgerError when a
+    start or an outcome cannot be stored: the calls in flight are then left as `sending`, which the ledger hands back in doubt.
+    Never raises for a peer's trouble; the report says it.
     """
+    shared = pace or Pace.new(policy, clock.monotonic())
     if destination.capabilities.batch:
-        return await deliver_batches(outbox, destination, clock=clock, policy=policy, on_progress=on_progress, random=random)
-    run = _Run(outbox, destination, in_flight, clock, policy, clock.monotonic() + deadline_seconds, on_progress, stop, random)
+        return await deliver_batches(
+            outbox, destination, clock=clock, policy=policy, on_progress=on_progress, random=random, pace=shared
+        )
+    deadline = clock.monotonic() + deadline_seconds
+    run = _Run(outbox, destination, in_flight, clock, policy, deadline, on_progress, stop, random, shared)
     await run.run()
     logger.info(
         "delivery to %s: %d accepted, %d held, %d postponed, ended %s",
@@ -75,6 +81,7 @@ class _Run:
         on_progress: Progress | None,
         stop: asyncio.Event | None,
         random: Random,
+        pace: Pace,
     ) -> None:
         assert in_flight >= 1, "at least one call must be allowed in flight"
         self.report = DeliveryReport()
@@ -86,9 +93,8 @@ class _Run:
         self._on_progress = on_progress
         self._stop = stop or asyncio.Event()
         self._commits = GroupCommit(outbox, clock)
-        self._gate = Gate(policy)
-        self._budget = RetryBudget(policy, clock.monotonic())
-        self._attempts = Attempts(destination, clock, policy, self._gate, self._budget, self.report, random)
+        self._gate = pace.gate
+        self._attempts = Attempts(destination, clock, policy, pace.gate, pace.budget, self.report, random)
         self._ready: deque[OutboxItem] = deque()
         self._active: dict[asyncio.Task[None], OutboxItem] = {}
         self._unanswered: dict[int, OutboxItem] = {}
@@ -116,8 +122,8 @@ class _Run:
             return "stopped"
         if self.report.refusal:
             return "refused"
-        if self._gate.is_open and self._policy.end_when_open:
-            return "breaker-open"
+        if self._policy.end_when_open and self._gate.is_open and self._gate.wait_seconds(self._clock.monotonic()) > 0:
+            return "breaker-open"  # once the wait is over, one probe may pass
         return "deadline" if self._clock.monotonic() >= self._deadline else None
 
     def _nothing_left(self) -> str | None:

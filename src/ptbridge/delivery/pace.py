@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ptbridge.delivery.policy import RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What all who call one platform share: its breaker and its budget. Clinics of one biller are one load to it."""
+
+    gate: Gate
+    budget: RetryBudget
+
+    @classmethod
+    def new(cls, policy: RetryPolicy, now: float) -> Pace:
+        """Breaker closed, reserve full. `now` is monotonic seconds."""
+        return cls(Gate(policy), RetryBudget(policy, now))
 
 
 class RetryBudget:

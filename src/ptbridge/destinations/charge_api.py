@@ -28,6 +28,7 @@ INFO = DestinationInfo(
     needs=("base_url",),
     options={
         "key_window_hours": "how long the biller remembers an Idempotency-Key (default 23: an hour under the contract's 24)",
+        "read_back": "yes: each charge taken is looked up again and compared before it counts (default no)",
         "find_lag_seconds": "how long after taking a charge the biller may still say that it is not there (default 0)",
     },
 )
@@ -64,7 +65,15 @@ def _capabilities(options: Mapping[str, str]) -> Capabilities:
         replace=True,
         void=True,
         find_lag_seconds=_number(options, "find_lag_seconds", 0.0),
+        read_back=_yes(options, "read_back"),
     )
+
+
+def _yes(options: Mapping[str, str], name: str) -> bool:
+    text = options.get(name, "no")
+    if text not in ("yes", "no"):
+        raise ConfigError(f"{text!r} is neither yes nor no.", where=f"destination.options.{name}")
+    return text == "yes"
 
 
 def _number(options: Mapping[str, str], name: str, default: float) -> float:

@@ -43,6 +43,11 @@ def alarms(ledger: Ledger, spec: ClinicSpec, standing: dict[str, Any], now: date
     if (hours := _too_long(oldest["held_since"], limits.held_hours, now)) is not None:
         yield _alarm("held", f"a treatment day has been held for {hours:.0f} hours. `ptbridge held` lists it.")
     last = standing["last_run"]
+    refused_since = (last["summary"] or {}).get("refused_since") if last and isinstance(last["summary"], dict) else ""
+    if refused_since:
+        yield _alarm(
+            "refused", f"our credential is refused since {refused_since}; what is queued waits and goes once it is taken again."
+        )
     if last and isinstance(last["summary"], dict) and last["summary"].get("exit_code") == _DIFFERENCE:
         yield _alarm("difference", "the last run found that the biller has something else. `ptbridge reconcile` shows it.")
 

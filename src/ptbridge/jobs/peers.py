@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import date
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -21,14 +22,19 @@ from ptbridge.specs.clinic import AuthSpec, ClinicSpec, DestinationSpec
 from ptbridge.specs.config import Config
 from ptbridge.wire.fhir import FhirClient
 from ptbridge.wire.http import HttpClient
-from ptbridge.wire.pacing import RateLimiter
+from ptbridge.wire.pacing import Limiters
 from ptbridge.wire.smart_auth import authorizer_from
 from ptbridge.wire.source_client import OptionValue, no_server
 
+_LIMITERS = Limiters()  # of this process: clinics of one platform are one load to it
+
 
 def http_client(config: Config, base_url: str, auth: AuthSpec, requests_per_second: float, connections: int) -> HttpClient:
-    """A client bound to one origin, its credential resolved now and kept nowhere else. Raises ConfigError."""
-    limiter = RateLimiter(requests_per_second)
+    """A client bound to one origin, its credential resolved now and kept nowhere else. Raises ConfigError.
+
+    All clients of one origin in this process share its rate, the strictest that a clinic file names.
+    """
+    limiter = _LIMITERS.of(origin_of(base_url), requests_per_second)
     authorizer = authorizer_from(
         auth,
         base_url=base_url,
@@ -37,6 +43,12 @@ def http_client(config: Config, base_url: str, auth: AuthSpec, requests_per_seco
         limiter=limiter,
     )
     return HttpClient(base_url, authorizer=authorizer, limiter=limiter, max_connections=connections)
+
+
+def origin_of(address: str) -> str:
+    """Scheme, host and port of an address as text: what names one server."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}".lower()
 
 
 @asynccontextmanager

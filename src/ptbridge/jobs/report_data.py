@@ -37,6 +37,7 @@ class RunReport:
     delivery: dict[str, Any] = field(default_factory=dict)
     biller: dict[str, Any] | None = None  # what `reconcile` says about the service dates of this run
     errors: list[str] = field(default_factory=list)
+    refused_since: str = ""  # our credential is refused since the run that started then; what is queued waits
     report_path: str = ""
     exit_code: int = 0
 

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ptbridge.delivery import DeliveryReport, RetryPolicy, SystemClock, deliver
-from ptbridge.errors import LedgerError, PeerError, PtbridgeError, RecordError
+from ptbridge.delivery import DeliveryReport, Pace, RetryPolicy, SystemClock, deliver
+from ptbridge.errors import LedgerError, PeerError, PeerRefused, PtbridgeError, RecordError
 from ptbridge.jobs import settle
 from ptbridge.jobs.agreement import agreement_after
 from ptbridge.jobs.answers import take_answers
@@ -25,7 +25,7 @@ from ptbridge.jobs.collector import rare_collections
 from ptbridge.jobs.extracts import LedgerKnows
 from ptbridge.jobs.kit import build_kit, fingerprint
 from ptbridge.jobs.log_file import log_to
-from ptbridge.jobs.peers import open_destination, open_source
+from ptbridge.jobs.peers import open_destination, open_source, origin_of
 from ptbridge.jobs.report_data import RunReport
 from ptbridge.jobs.restored import settle_restored
 from ptbridge.jobs.worklist import reopen
@@ -37,6 +37,7 @@ from ptbridge.plugins import connector
 from ptbridge.policy import Policy
 from ptbridge.policy.history import PatientHistory
 from ptbridge.ports import Destination, Pulled
+from ptbridge.specs.clinic import DestinationSpec
 from ptbridge.specs.config import Config
 
 log = logging.getLogger(__name__)
@@ -102,11 +103,13 @@ class Run:
     dry_run: bool = False
     pull: bool = True
     errors: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)  # of our credential, by the EMR or the biller
+    paces: dict[tuple[str, str], Pace] = field(default_factory=dict)  # by platform and where it is
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     def clinic(self, name: str) -> RunReport:
         """Run one clinic. What another system does wrong becomes an error of the report, never an exception."""
-        self.errors, self.stop = [], asyncio.Event()
+        self.errors, self.refusals, self.stop = [], [], asyncio.Event()
         rehearsal = self.ledger.rehearsal() if self.dry_run else nullcontext()
         with rehearsal:
             run_id = self.ledger.begin_run(name)
@@ -117,12 +120,16 @@ class Run:
             except PeerError as error:
                 self._note(error)
             report.stopped = self.stop.is_set()
-            settle.settle(self.config, self.ledger, report, delivered, self.errors)
+            settle.settle(self.config, self.ledger, report, delivered, self.errors, self.refusals)
             self.ledger.end_run(run_id, msgspec.json.encode(settle.summary(report)).decode())
         return report
 
     def _note(self, error: PtbridgeError) -> None:
-        self.errors.append(str(error))
+        """One line for each trouble: a credential that is refused is refused at every door of that peer."""
+        if isinstance(error, PeerRefused):
+            self.refusals.append(str(error))
+        else:
+            self.errors.append(str(error))
         log.warning("peer trouble: %s", type(error).__name__)
 
     async def _run(self, name: str, run_id: int) -> tuple[DeliveryReport | None, dict[str, Any] | None]:
@@ -279,11 +286,17 @@ class Run:
                 deadline_seconds=DELIVERY_SECONDS,
                 on_progress=self._sent,
                 stop=self.stop,
+                pace=self._pace(spec.destination),
             )
             total = settle.added(total, delivered)
             if delivered.ended != "done" or not judged or not self.ledger.days.dirty(spec.clinic, limit=1):
                 break
         return total
+
+    def _pace(self, spec: DestinationSpec) -> Pace:
+        """The breaker and the budget of this platform, shared by all clinics of this run that it bills for."""
+        where = origin_of(spec.base_url) if spec.base_url else spec.folder
+        return self.paces.setdefault((spec.platform, where), Pace.new(RetryPolicy(), SystemClock().monotonic()))
 
     def _sent(self, report: DeliveryReport) -> None:
         self.progress("sending", report.accepted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -28,8 +29,18 @@ HELD_IN_REPORT = 500  # of the worklist; a clinic that holds 70,000 days has one
 DONE, PERSON_NEEDED, BILLER_WAITS, PEER_TROUBLE, BILLER_DIFFERS, STOPPED = 0, 3, 4, 5, 9, 130
 
 
-def settle(config: Config, ledger: Ledger, report: RunReport, delivered: DeliveryReport | None, errors: Sequence[str]) -> None:
-    """Fill the report from the ledger, write the HTML page, choose the exit code."""
+def settle(
+    config: Config,
+    ledger: Ledger,
+    report: RunReport,
+    delivered: DeliveryReport | None,
+    errors: Sequence[str],
+    refusals: Sequence[str] = (),
+) -> None:
+    """Fill the report from the ledger, write the HTML page, choose the exit code.
+
+    A refused credential is one line, however many doors it was refused at; `refused_since` is kept from run to run.
+    """
     report.set_fates(*ledger.accounts.fates(report.clinic, report.run_id))
     sent = ledger.accounts.sent_in(report.run_id)
     report.submissions_sent, report.units_sent = sent["submissions"], sent["units"]
@@ -38,18 +49,37 @@ def settle(config: Config, ledger: Ledger, report: RunReport, delivered: Deliver
     report.held = newly_held(ledger, report.clinic, report.started_at, HELD_IN_REPORT)
     report.quarantined = ledger.accounts.quarantined(report.clinic)
     report.waiting = ledger.accounts.waiting(report.clinic)
-    report.errors = list(errors)
+    refused = [*refusals, *([delivered.refusal] if delivered and delivered.refusal else [])]
+    report.errors = [*errors, *_one_for_each_peer(refused)]
+    report.refused_since = _refused_since(ledger, report) if refused else ""
     if delivered:
         report.delivery = {**asdict(delivered), "held": dict(delivered.held)}
-        if delivered.refusal:
-            report.errors.append(delivered.refusal)
-        elif delivered.ended == "breaker-open":
+        if delivered.ended == "breaker-open":
             report.errors.append("the biller could not be reached; what is queued goes with the next run")
     if report.dry_run:
         report.would_send, report.waiting = report.waiting, []
     report.finished_at = datetime.now(UTC).isoformat(timespec="seconds")
     report.exit_code = _exit_code(report)
     report.report_path = str(_write_page(config, ledger, report))
+
+
+def _one_for_each_peer(refusals: Sequence[str]) -> list[str]:
+    """The last refusal of each server: the one that a charge met, where one did."""
+    found: dict[str, str] = {}
+    for text in refusals:
+        server = _SERVER.search(text)
+        found[server[0] if server else text] = text
+    return list(found.values())
+
+
+_SERVER = re.compile(r"[a-z]+://[^/\s]+")
+
+
+def _refused_since(ledger: Ledger, report: RunReport) -> str:
+    """Since which run our credential has been refused without a break (ISO 8601 UTC)."""
+    last = ledger.accounts.last_run(report.clinic)
+    summary = msgspec.json.decode(str(last["summary"])) if last and last["summary"] else {}
+    return str(summary.get("refused_since") or report.started_at)
 
 
 def _exit_code(report: RunReport) -> int:
@@ -77,6 +107,7 @@ def summary(report: RunReport) -> dict[str, Any]:
         "waiting": len(report.waiting),
         "exit_code": report.exit_code,
         "errors": report.errors,
+        "refused_since": report.refused_since,
     }
 
 

@@ -68,7 +68,7 @@ class RateLimiter:
     """At most `per_second` requests in any second, evenly spaced; 0 means no limit. Shared by all who ask one server.
 
     Spacing keeps to a schedule, so a late wake-up is caught up; the window of past departures keeps catching up from
-    ever passing the rate.
+    ever passing the rate. One at a time may use it from several event loops, one after the other.
     """
 
     def __init__(self, per_second: float, clock: Clock | None = None) -> None:
@@ -78,11 +78,15 @@ class RateLimiter:
         self._departures: deque[float] = deque(maxlen=max(1, math.floor(per_second)))
         self._next = -math.inf
         self._turn = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def wait(self) -> None:
         """Return when one more request may leave."""
         if not self._interval:
             return
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # a lock belongs to its loop
+            self._loop, self._turn = loop, asyncio.Lock()
         async with self._turn:  # in order of asking
             while (pause := self._pause()) > 0:
                 await self._clock.sleep(pause)
@@ -90,7 +94,30 @@ class RateLimiter:
             self._departures.append(now)
             self._next = max(self._next, now - self._interval) + self._interval
 
+    def slower(self, per_second: float) -> RateLimiter:
+        """The same limiter where it is as strict already, else one of that rate which remembers what has left."""
+        if per_second <= 0 or (self._interval and self._interval >= 1.0 / per_second):
+            return self
+        limiter = RateLimiter(per_second, self._clock)
+        limiter._departures.extend(self._departures)
+        limiter._next = self._next
+        return limiter
+
     def _pause(self) -> float:
         now = self._clock.monotonic()
         full = len(self._departures) == self._departures.maxlen
         return max(self._next - now, self._departures[0] + self._window - now if full else 0.0)
+
+
+class Limiters:
+    """One rate limiter for each origin: all who ask one server share its rate, the strictest of those that were named."""
+
+    def __init__(self) -> None:
+        self._by_origin: dict[str, RateLimiter] = {}
+
+    def of(self, origin: str, per_second: float) -> RateLimiter:
+        """The limiter of a server (scheme, host, port); 0 means that this caller names no limit."""
+        known = self._by_origin.get(origin)
+        found = RateLimiter(per_second) if known is None else known.slower(per_second)
+        self._by_origin[origin] = found
+        return found
