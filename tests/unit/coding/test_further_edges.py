@@ -52,8 +52,9 @@ def test_a_line_with_any_of_the_four_keeps_it_as_it_is(word):
 
 @pytest.mark.parametrize("word", ["95", "93", "GT", "GQ", "FQ"])
 def test_the_emrs_own_telehealth_word_stays_alone(word):
-    found = coded(line("97110 @15", modifiers=(word,)), telehealth="video")
-    assert {*found.lines[0].modifiers} == {word, "GP"}
+    for way in ("video", "audio"):
+        found = coded(line("97110 @15", modifiers=(word,)), telehealth=way)
+        assert {*found.lines[0].modifiers} == {word, "GP"}
 
 
 def test_a_line_in_person_is_left_alone_beside_one_by_video():
