@@ -171,7 +171,9 @@ class _Coder:
         first = service[0]
         terms = self.terms
         plain = _plain(units)
-        if terms is None or not units or not first.row.assistant or not any(map(may_be_assisted, service)):
+        if terms is None or not units or not first.row.assistant or not self.documented.assisted:
+            return plain
+        if not any(map(may_be_assisted, service)):
             return plain
         modifier = None if self.day.discipline is None else ASSISTANT_MODIFIER.get(self.day.discipline)
         if terms.assistant_modifier == "none" or modifier is None:

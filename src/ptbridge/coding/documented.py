@@ -59,6 +59,7 @@ class Documented:
     procedures: dict[str, Procedure] = field(default_factory=dict)
     exclusions: list[Exclusion] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    assisted: bool = False  # whether anything may say that an assistant took part; False is sure
 
     @property
     def all_excluded(self) -> bool:
@@ -75,12 +76,16 @@ def gather(day: TreatmentDay, codes: CodeTable, left_out: Mapping[str, str] = NO
     procedures = found.procedures
     for visit in day.visits:
         rule = _NOT_BILLABLE.get(visit.status) or (visit.billing if visit.billing in left_out else None)
+        if visit.assistant is not None or (visit.rendering is not None and visit.rendering.is_assistant):
+            found.assisted = True
         for line in visit.interventions:
             if line.not_done:
                 continue
             if rule is not None or line.not_billable:
                 found.exclusions.append(_excluded(visit, line, rule, left_out))
                 continue
+            if line.by_assistant or line.assistant_minutes or line.therapist_minutes is not None or line.modifiers:
+                found.assisted = found.assisted or _speaks_of_assistant(line)
             code = line.code
             row = None if code is None else codes.get(code)
             if row is None:
@@ -102,6 +107,11 @@ def gather(day: TreatmentDay, codes: CodeTable, left_out: Mapping[str, str] = NO
             else:
                 procedure.add(visit, line)
     return found
+
+
+def _speaks_of_assistant(line: Intervention) -> bool:
+    split = line.by_assistant or line.assistant_minutes or line.therapist_minutes is not None
+    return bool(split) or not ASSISTANT_MODIFIERS.isdisjoint(line.modifiers)
 
 
 def line_name(visit: Visit, line: Intervention) -> str:

@@ -47,8 +47,16 @@ _NO_ORDER: ByName = {}
 class Surroundings:
     """What the groups of one message share, worked out when somebody asks: who owns whom, and what stands outside them."""
 
-    def __init__(self, segments: Sequence[Segment], by_name: ByName, heads: list[int], members: list[list[Segment]]) -> None:
+    def __init__(
+        self,
+        segments: Sequence[Segment],
+        by_name: ByName,
+        heads: list[int],
+        members: list[list[Segment]],
+        allowed: frozenset[str],
+    ) -> None:
         self._segments, self._by_name, self._heads, self._members = segments, by_name, heads, members
+        self._allowed = allowed  # names that a member can have, beside Z segments
         self._shared: dict[str, list[Segment]] = {}
 
     @cached_property
@@ -63,6 +71,8 @@ class Surroundings:
 
     def shared(self, name: str) -> Sequence[Segment]:
         """The segments of that name that belong to no group."""
+        if name not in self._allowed and name[0] != "Z":
+            return self._by_name.get(name, ())
         found = self._shared.get(name)
         if found is None:
             found = self._shared[name] = [one for one in self._by_name.get(name, ()) if one.index not in self._taken]
@@ -161,7 +171,7 @@ def groups_of(segments: Sequence[Segment], by_name: ByName, anchor: str, event: 
         members = [before + own for before, own in zip(_orders_before(segments, heads), members, strict=True)]
     elif not financial:
         orders = _orders_around(segments, heads)
-    surroundings = Surroundings(segments, by_name, heads, members)
+    surroundings = Surroundings(segments, by_name, heads, members, allowed | _ORDERS_AND_NOTES)
     found = [
         Group(segments[place], tuple(own), order, surroundings)
         for place, own, order in zip(heads, members, orders, strict=True)

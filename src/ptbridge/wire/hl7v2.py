@@ -42,7 +42,7 @@ class Message:
     line-joined (a line that is no segment), line-ends-mixed, charges-and-diagnoses-mixed.
     """
 
-    __slots__ = ("_by_name", "_groups", "_owners", "charset", "delimiters", "raw", "remarks", "segments_all", "text")
+    __slots__ = ("_by_name", "_event", "_groups", "_owners", "charset", "delimiters", "raw", "remarks", "segments_all", "text")
 
     def __init__(self, raw: bytes, text: str, delimiters: Delimiters, segments: list[Segment], by_name: _ByName) -> None:
         self.raw, self.text, self.delimiters, self.charset = raw, text, delimiters, delimiters.charset
@@ -50,6 +50,7 @@ class Message:
         self.remarks: tuple[Remark, ...] = ()
         self._groups: dict[str, tuple[Group, ...]] = {}
         self._owners: list[Segment | None] | None = None
+        self._event: tuple[str, str] | None = None
 
     def __repr__(self) -> str:
         return f"<Message of {len(self.segments_all)} segments, {len(self.raw)} bytes>"
@@ -126,13 +127,18 @@ class Message:
     @property
     def code(self) -> str:
         """MSH-9.1 in capitals: DFT, ADT, SIU …; empty when absent."""
-        return (self.header.value(9) or "").upper()
+        return (self._event or self._read_event())[0]
 
     @property
     def trigger(self) -> str:
         """MSH-9.2 in capitals: P03, A04 …; without it the end of MSH-9.3, else EVN-1; empty when none says."""
-        structure = self.header.value(9, 3) or ""
-        return (self.header.value(9, 2) or structure.partition("_")[2] or self.get("EVN-1") or "").upper()
+        return (self._event or self._read_event())[1]
+
+    def _read_event(self) -> tuple[str, str]:
+        header = self.header
+        trigger = header.value(9, 2) or (header.value(9, 3) or "").partition("_")[2] or self.get("EVN-1") or ""
+        self._event = (header.value(9) or "").upper(), trigger.upper()
+        return self._event
 
     @property
     def control_id(self) -> str | None:

@@ -56,7 +56,7 @@ class Field:
         """(text as it stands, path that gave it); (None, '') when no path gives one."""
         own = self._of_line
         if own is not None and scope.__class__ is LineScope:  # mostly the line's first path gives it
-            found = scope.group.segments(own.segment)
+            found = scope.procedures if own.segment == "PR1" else (scope.group.head,)
             value = found[0].value(own.field, own.component, own.subcomponent) if found else None
             if value is not None:
                 return value, own.text

@@ -102,10 +102,9 @@ class Lines:
 
     def _what(self, scope: LineScope, reading: Reading) -> Said:
         """What the line's own fields say. Remembered unless something was reported or the visit decides with it."""
-        group = scope.group
-        key = (group.head.delimiters.declared, *self._own_texts(scope.row))
+        key = (scope.group.head.delimiters.declared, *self._own_texts(scope.row))
         if self._of_procedures:
-            for one in group.segments("PR1"):
+            for one in scope.procedures:
                 key += tuple(map(one.field, self._of_procedures))
         said = self._said.get(key)
         if said is None:

@@ -26,6 +26,7 @@ from ptbridge.model import Discipline, Patient, SourceRecord, Visit, VisitStatus
 from ptbridge.specs.mapping import Mapping
 
 _ROLES = ("rendering", "assistant", "supervising", "referring")
+_NO_RESOURCES = RecordIndex([])
 _DISCIPLINES = {discipline.value: discipline for discipline in Discipline}
 
 
@@ -63,7 +64,7 @@ class Hl7Mapping:
     def normalize(self, record: SourceRecord, time_zone: ZoneInfo) -> Visit:
         """The messages of one visit as a Visit. Raises RecordError, see the module."""
         messages = VisitRecord(record, time_zone)
-        reading = Reading(RecordIndex([]), time_zone, self.mapping)
+        reading = Reading(_NO_RESOURCES, time_zone, self.mapping)
         reading.visit_id = record.record_key
         patient = self.patient.read(messages, reading)
         if patient is None:
