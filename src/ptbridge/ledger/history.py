@@ -35,7 +35,8 @@ class History:
 
     def add(self, clinic: str, entity: str, entity_id: int, event: str, detail: str = "", actor: str = "ptbridge") -> None:
         """Append one change of one entity (visit, day, submission). Call inside `database.transaction`."""
-        self._kept.append((self.now(), self.run_id, clinic, entity, entity_id, event, detail, actor))
+        at = self._kept[0][0] if self._kept else self.now()  # what is written together happened together
+        self._kept.append((at, self.run_id, clinic, entity, entity_id, event, detail, actor))
 
     def add_many(self, clinic: str, entity: str, rows: Iterable[tuple[int, str, str]]) -> None:
         """Append (entity id, event, detail) rows. Call inside `database.transaction`."""
