@@ -83,6 +83,11 @@ class Kit:
     ready_when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # the clinic's table, see sdk.not_ready
     icd10: Callable[[str, date], bool | None] | None = None
     reference: Reference | None = None
+    demanding: DemandingDestination | None = field(init=False)  # the destination, where it is one: asked once, not for each day
+
+    def __post_init__(self) -> None:
+        demanding = self.destination if isinstance(self.destination, DemandingDestination) else None
+        object.__setattr__(self, "demanding", demanding)
 
     def route(self, day: TreatmentDay) -> PayerRouteSpec | None:
         """Which payer policy the day's primary coverage falls under, by the payer's id, else by its name.
@@ -147,8 +152,8 @@ def check(priced: PricedDay, kit: Kit, history: PatientHistory | None = None) ->
     findings += priced.coded.findings
     findings += priced.findings
     findings += edit(priced, facts, kit.edits)
-    if isinstance(kit.destination, DemandingDestination) and priced.charges:
-        findings += kit.destination.lacks(priced)
+    if kit.demanding is not None and priced.charges:
+        findings += kit.demanding.lacks(priced)
     return findings
 
 

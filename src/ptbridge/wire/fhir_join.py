@@ -190,7 +190,10 @@ class Visits:
     def join(self, child: Child, entry: Entry) -> None:
         """Give this resource to the visits that it names, else (a line or a note) to the one that it fits."""
         named = False
-        for reference in follow(entry.resource, child.encounter_path):
+        path = child.encounter_path
+        whole = entry.resource.get(path[0]) if len(path) == 1 else None
+        # By hand what `follow` does for the usual shape: one reference, at one step.
+        for reference in (whole,) if type(whole) is dict else follow(entry.resource, path):
             key = reference_key(reference, "Encounter", self.base_url)
             if key is None and not _leads(reference):
                 continue
@@ -256,6 +259,8 @@ def travelling(resources: Iterable[Entry], base_url: str, appointments: bool) ->
         for outer, inner, expected in REFERENCES.get(resource["resourceType"], ()):
             # By hand what `follow` does: this is the hottest loop of a walk.
             values = resource.get(outer)
+            if values is None:
+                continue
             for value in values if type(values) is list else (values,):
                 reference = value.get(inner) if inner and type(value) is dict else value
                 if type(reference) is dict and type(text := reference.get("reference")) is str:
