@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from ptbridge_sandbox.sftp_server import PASSWORD, USER, SftpSandbox
 
 from ptbridge import jobs
 from ptbridge.cli import checks
+from ptbridge.inbox import ClinicInbox
 from ptbridge.wire.sftp import staged_name
 from tests.hl7_clinic import CLINIC, Hl7World, a_visit, dft, lakeside
 
@@ -243,3 +246,24 @@ def test_doctor_says_whether_the_servers_let_us_in(clinic: Hl7World, server: Sft
 
 def test_the_names_of_unfinished_uploads_are_hidden() -> None:
     assert staged_name("a.csv").startswith(".")
+
+
+def test_a_listener_watches_a_folder_on_a_server(clinic: Hl7World, server: SftpSandbox) -> None:
+    out = from_server(clinic, server)
+    put(out / "day.hl7", b"".join(a_visit()))
+    command = [sys.executable, "-m", "ptbridge", "listen", "--config", str(clinic.world.folder)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        assert "sftp://127.0.0.1" in process.stdout.readline()
+        while process.poll() is None and not (out / "processed" / "day.hl7").exists():
+            time.sleep(0.05)
+    finally:
+        process.terminate()
+        _, trouble = process.communicate(timeout=20)
+    assert process.returncode == 0, trouble
+    with ClinicInbox.open(clinic.config.state, CLINIC) as inbox:
+        assert inbox.last() == 3
+    (clinic.world.folder / "secrets" / "sftp").unlink()
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert refused.returncode == 6 and "secret file" in refused.stderr

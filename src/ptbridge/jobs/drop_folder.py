@@ -19,6 +19,20 @@ def rules_of(options: Hl7Options) -> Rules:
     return Rules(charset=options.charset, charges_from=options.charges_from)
 
 
+def is_remote(spec: ClinicSpec) -> bool:
+    """Whether the drop folder is one of an SFTP server."""
+    return Hl7Options.of(spec.source.options).drop_folder.startswith("sftp://")
+
+
+def check_drop_folder(config: Config, spec: ClinicSpec) -> None:
+    """Whether the clinic file says all that its SFTP server needs; nothing is dialled. Raises ConfigError."""
+    if is_remote(spec):
+        from ptbridge.jobs.sftp import keeps, sftp_server  # loads the SSH library
+
+        sftp_server(config, Hl7Options.of(spec.source.options).drop_folder, spec.source.auth)
+        keeps(spec)
+
+
 def take_drop_folder(config: Config, spec: ClinicSpec) -> Taken:
     """Take the complete files of the clinic's drop folder into the inbox; nothing when it names none.
 

@@ -19,9 +19,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from ptbridge.errors import ConfigError, LedgerError, PeerError
+from ptbridge.errors import ConfigError, LedgerError, PeerError, PeerRefused
 from ptbridge.inbox import DAMAGED, Arrival, Envelope, Inbox, Rules, Stored, StoreLater, envelope_of
-from ptbridge.jobs.drop_folder import rules_of, take_drop_folder
+from ptbridge.jobs.drop_folder import check_drop_folder, is_remote, rules_of, take_drop_folder
 from ptbridge.jobs.log_file import log_to
 from ptbridge.plugins import connector
 from ptbridge.specs.clinic import ClinicSpec
@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 STOP_SECONDS = 8.0  # what was taken is answered within this; the rest is closed unanswered and its sender sends again
 FOLDER_SECONDS = 5.0
+REMOTE_SECONDS, REFUSED_SECONDS = 60.0, 900.0  # between looks at an SFTP server, and after it refused us
 _BETWEEN = b"\x1c"  # separates the answers to one message where they are stored; no message holds it
 _MODES: dict[str, AckMode] = {"auto": "as-asked", "original": "original", "enhanced": "enhanced"}
 
@@ -156,6 +157,7 @@ class _Service:
         options = Hl7Options.of(spec.source.options)
         told = Listening(clinic=spec.clinic, folder=options.drop_folder)
         if options.drop_folder:
+            check_drop_folder(self.config, spec)
             watchers.append(asyncio.create_task(self._watch(spec)))
         if options.address:
             listener = self._listener(spec, options)
@@ -200,18 +202,21 @@ class _Service:
 
     async def _watch(self, spec: ClinicSpec) -> None:
         """Look at a drop folder again and again. A folder that is away is no reason to stop listening."""
+        pause = REMOTE_SECONDS if is_remote(spec) else FOLDER_SECONDS
         while True:
+            wait = pause
             try:
                 taken = await asyncio.to_thread(take_drop_folder, self.config, spec)
                 self.heard.received[spec.clinic] += taken.messages
                 self.heard.problems["files-refused"] += len(taken.refused)
             except PeerError as error:
                 log.warning("drop folder: %s", error)
+                wait = REFUSED_SECONDS if isinstance(error, PeerRefused) else pause  # a server locks out who keeps asking
             except StoreLater as error:
                 log.warning("inbox: %s", error)
             except LedgerError as error:
                 self.fail(error)
-            await asyncio.sleep(FOLDER_SECONDS)
+            await asyncio.sleep(wait)
 
     def fail(self, error: LedgerError) -> None:
         """The inbox cannot be trusted any more: take nothing, tell the one who started us."""
