@@ -97,6 +97,8 @@ class Charges:
 
     async def _make_billable(self, submission: Submission, made: Mapping[str, Any]) -> Acknowledgement:
         """The second step of a create: only a charge that stands as it was sent is for billing."""
+        if made.get("charge_external_id") != submission.reference:
+            return Acknowledgement(disposition=Disposition.IN_DOUBT, native_code="mismatched-answer")
         place = _differs(submission, made)
         if place is not None:
             return _rejected(

@@ -13,10 +13,10 @@ from typing import Any
 import orjson
 
 from ptbridge.destinations._candid_agrees import disagreement
-from ptbridge.destinations._candid_api import CandidApi, Reply
+from ptbridge.destinations._candid_api import CandidApi
 from ptbridge.destinations._candid_charges import totals
 from ptbridge.destinations._candid_document import Document, read_line_id, with_nulls
-from ptbridge.errors import PeerUnavailable
+from ptbridge.errors import PeerRefused, PeerUnavailable
 from ptbridge.model import Acknowledgement, Disposition, Frequency, Submission
 
 _PATH = "api/encounters/v4"
@@ -39,11 +39,35 @@ def void_document(reference: str) -> Document:
 
 
 class _Stopped(Exception):
-    """A step was refused: what to answer for the whole correction."""
+    """A step was refused, with this answer."""
 
     def __init__(self, answer: Acknowledgement) -> None:
         super().__init__(answer.native_code)
         self.answer = answer
+
+
+class _Steps:
+    """The changes of one correction, one after the other. `done` counts those that Candid has made."""
+
+    def __init__(self, api: CandidApi) -> None:
+        self._api = api
+        self.done = 0
+
+    async def make(self, method: str, path: str, body: bytes | Mapping[str, Any] | None = None) -> Document:
+        """One change and what stands after it. Raises _Stopped when it was refused, OutcomeUnknown, PeerError."""
+        reply = await self._api.write(method, path, body)
+        if reply.refused is not None:
+            raise _Stopped(reply.refused)
+        self.done += 1
+        return reply.document
+
+    def half_made(self, answer: Acknowledgement) -> Acknowledgement:
+        """What a correction comes to that stopped here: with a step done, what Candid has is neither version."""
+        if not self.done:
+            return answer
+        if answer.disposition is Disposition.REJECTED:
+            return _rejected(answer.native_code, f"a correction stopped half way, mend it with Candid: {answer.native_text}")
+        return Acknowledgement(disposition=Disposition.IN_DOUBT, native_code=answer.native_code)
 
 
 class Encounters:
@@ -68,10 +92,15 @@ class Encounters:
             return _accepted(standing)
         if submission.frequency is Frequency.ORIGINAL and standing.get("billable_status") == _LIVE:
             return _rejected("differs", "a billable encounter of this reference stands at Candid with other content")
+        steps = _Steps(self._api)
         try:
-            return await self._change(submission, standing)
+            return await self._change(steps, submission, standing)
         except _Stopped as stopped:
-            return stopped.answer
+            return steps.half_made(stopped.answer)
+        except (PeerUnavailable, PeerRefused) as error:
+            if not steps.done:
+                raise
+            return steps.half_made(Acknowledgement(disposition=Disposition.IN_DOUBT, native_code=type(error).__name__))
 
     async def find(self, submission: Submission) -> Acknowledgement | None:
         """The encounter, if it stands just as this submission wants it."""
@@ -101,58 +130,22 @@ class Encounters:
 
     # ------------------------------------------------------------ converging
 
-    async def _change(self, submission: Submission, standing: Document) -> Acknowledgement:
+    async def _change(self, steps: _Steps, submission: Submission, standing: Document) -> Acknowledgement:
         path = f"{_PATH}/{standing['encounter_id']}"
         sent = orjson.loads(submission.body)
         if submission.frequency is Frequency.VOID:
-            return self._confirm(submission, _done(await self._api.write("PATCH", path, submission.body)))
-        ids = await self._diagnoses(standing, sent["diagnoses"])
-        await self._put_lines(submission, standing, sent, ids)
-        await self._drop_diagnoses(standing, set(ids))
+            return self._confirm(submission, await steps.make("PATCH", path, submission.body))
+        ids = await _put_diagnoses(steps, standing, sent["diagnoses"])
+        await _put_lines(steps, submission, standing, sent, ids)
+        for row in _rows(standing, "diagnoses"):
+            if str(row.get("diagnosis_id")) not in ids:
+                await steps.make("DELETE", f"{_DIAGNOSES}/{row['diagnosis_id']}")
         fields = {name: value for name, value in with_nulls(sent).items() if name not in _STEPS_OF}
-        _done(await self._api.write("PATCH", path, {**fields, "diagnosis_ids": ids}))
+        await steps.make("PATCH", path, {**fields, "diagnosis_ids": ids})
         back = await self._api.get(path)
         if back is None:
             return Acknowledgement(disposition=Disposition.IN_DOUBT, native_code="not-there")
         return self._confirm(submission, back)
-
-    async def _diagnoses(self, standing: Document, wanted: list[Document]) -> list[str]:
-        """The ids of the wanted codes in billing order; what is missing is added, and one stands as principal."""
-        there = {_code(row): row for row in _rows(standing, "diagnoses")}
-        principal = _code(wanted[0])
-        for code, row in there.items():
-            if row.get("code_type") == "ABK" and code != principal:
-                _done(await self._api.write("PATCH", f"{_DIAGNOSES}/{row['diagnosis_id']}", {"code_type": "ABF"}))
-        ids = []
-        for row in wanted:
-            known = there.get(_code(row))
-            if known is None:
-                made = _done(await self._api.write("POST", _DIAGNOSES, {**row, "encounter_id": standing["encounter_id"]}))
-                ids.append(str(made["diagnosis_id"]))
-                continue
-            ids.append(str(known["diagnosis_id"]))
-            if _code(row) == principal and known.get("code_type") != "ABK":
-                _done(await self._api.write("PATCH", f"{_DIAGNOSES}/{known['diagnosis_id']}", {"code_type": "ABK"}))
-        return ids
-
-    async def _put_lines(self, submission: Submission, standing: Document, sent: Document, ids: list[str]) -> None:
-        """Each wanted line by its external id, then away with the others. A deleted line's id is never used again."""
-        there = {place[1]: line for line in _lines(standing) if (place := read_line_id(line.get("external_id")))}
-        claim_id = _claim(standing)["claim_id"]
-        for number, line in enumerate(sent["service_lines"], start=1):
-            known = there.pop(number, None)
-            external_id = str(known["external_id"]) if known else f"{line['external_id']}-r{submission.revision}"
-            body = {name: value for name, value in line.items() if name != "diagnosis_pointers"}
-            body |= {"claim_id": claim_id, "external_id": external_id, **_slots(line, ids)}
-            body.setdefault("prior_authorization_number", None)
-            _done(await self._api.write("PUT", f"{_LINES}/external-id/{external_id}", body))
-        for line in there.values():
-            _done(await self._api.write("DELETE", f"{_LINES}/{line['service_line_id']}"))
-
-    async def _drop_diagnoses(self, standing: Document, kept: set[str]) -> None:
-        for row in _rows(standing, "diagnoses"):
-            if str(row.get("diagnosis_id")) not in kept:
-                _done(await self._api.write("DELETE", f"{_DIAGNOSES}/{row['diagnosis_id']}"))
 
     # ------------------------------------------------------------ reading
 
@@ -171,11 +164,37 @@ class Encounters:
         return next((item for item in items if isinstance(item, dict) and item.get("external_id") == reference), None)
 
 
-def _done(reply: Reply) -> Document:
-    """The document of a step that was done. Raises _Stopped; what was changed before it converges when it is sent again."""
-    if reply.refused is not None:
-        raise _Stopped(reply.refused)
-    return reply.document
+async def _put_diagnoses(steps: _Steps, standing: Document, wanted: list[Document]) -> list[str]:
+    """The ids of the wanted codes in billing order; what is missing is added, and one stands as principal."""
+    there = {_code(row): row for row in _rows(standing, "diagnoses")}
+    principal = _code(wanted[0])
+    for code, row in there.items():
+        if row.get("code_type") == "ABK" and code != principal:
+            await steps.make("PATCH", f"{_DIAGNOSES}/{row['diagnosis_id']}", {"code_type": "ABF"})
+    ids = []
+    for row in wanted:
+        known = there.get(_code(row))
+        if known is None:
+            known = await steps.make("POST", _DIAGNOSES, {**row, "encounter_id": standing["encounter_id"]})
+        elif _code(row) == principal and known.get("code_type") != "ABK":
+            await steps.make("PATCH", f"{_DIAGNOSES}/{known['diagnosis_id']}", {"code_type": "ABK"})
+        ids.append(str(known["diagnosis_id"]))
+    return ids
+
+
+async def _put_lines(steps: _Steps, submission: Submission, standing: Document, sent: Document, ids: list[str]) -> None:
+    """Each wanted line by its external id, then away with the others. A deleted line's id is never used again."""
+    there = {place[1]: line for line in _lines(standing) if (place := read_line_id(line.get("external_id")))}
+    claim_id = _claim(standing)["claim_id"]
+    for number, line in enumerate(sent["service_lines"], start=1):
+        known = there.pop(number, None)
+        external_id = str(known["external_id"]) if known else f"{line['external_id']}-r{submission.revision}"
+        body = {name: value for name, value in line.items() if name != "diagnosis_pointers"}
+        body |= {"claim_id": claim_id, "external_id": external_id, **_slots(line, ids)}
+        body.setdefault("prior_authorization_number", None)
+        await steps.make("PUT", f"{_LINES}/external-id/{external_id}", body)
+    for line in there.values():
+        await steps.make("DELETE", f"{_LINES}/{line['service_line_id']}")
 
 
 def _differs(submission: Submission, encounter: Mapping[str, Any]) -> str | None:

@@ -1,17 +1,20 @@
 """What TA1, 999, 277CA and 835 say, as answers: native codes word for word, each piece of news with a key of its content.
 
     TA1 R, IK5 R, M, W, X         turned away by its form: nothing of it exists at the payer
-    277CA STC03 U                 turned away at the door of the clearinghouse (NM1*AY) or the payer (NM1*PR)
+    277CA STC03 U                 turned away at the door of the clearinghouse (NM1*AY) or the payer (NM1*PR); as a duplicate
+                                  (54, 78): they have it, so it counts as denied
     835                           decided: paid, denied, or taken back (CLP02 22), claim by claim and line by line
 
 A line of an 835 counts as denied when nothing was paid for it for another reason than those of `_NO_DENIAL`. A day that is
-several claims stands as its worst claim does, and has a payer's number only when each of them has one.
+several claims stands as its worst claim does, and has a payer's number only when each of them has one. A claim is known by its
+patient control number, else by the line control numbers in it.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from dataclasses import dataclass
 
 from ptbridge.destinations._x12_sent import Named, Sent, line_place
 from ptbridge.errors import RecordError
@@ -21,13 +24,15 @@ from ptbridge.wire.x12_acknowledgements import GroupAcknowledgement, Transaction
 from ptbridge.wire.x12_claim_status import ClaimStatus, LineStatus, Status, read_277ca
 from ptbridge.wire.x12_remittance import Adjustment, ClaimPayment, LinePayment, Remittance, read_835
 
-Parts = MutableMapping[str, str]  # of days in several claims: CLM01 -> `stage standing number`; kept in the cursor
+Parts = MutableMapping[str, str]  # of days in several claims: the last word on each; kept in the cursor
 
 # CARC that lower a payment and deny nothing: deductible, coinsurance, copay, another payer's payment, fee schedule,
 # multiple-procedure reduction, sequestration (billing rules, 6.3).
 _NO_DENIAL = frozenset({"1", "2", "3", "23", "45", "59", "253"})
 _REFUSED = ("R", "M", "W", "X")
 _REVERSED = "22"
+_CAME_BEFORE = "025"  # TA105: an interchange of this number was received
+_HAVE_IT = frozenset({"54", "78"})  # claim status codes: they have this claim already
 _WORST_FIRST = (Standing.REJECTED, Standing.DENIED, Standing.PENDING, Standing.ACCEPTED, Standing.PAID)
 
 
@@ -68,6 +73,8 @@ class _Reader:
         except RecordError as problem:
             return [unreadable(f"interchange {interchange.control}", repr(segment.elements).encode(), problem)]
         standing = Standing.REJECTED if told.verdict == "R" else Standing.ACCEPTED
+        if told.note == _CAME_BEFORE:  # numbers of ours never repeat, so it is the same file, which they have
+            standing = Standing.PENDING
         codes = (NativeCode(system="TA1", code=f"{told.verdict}:{told.note}"),)
         return [
             Answer(
@@ -123,13 +130,16 @@ class _Reader:
         stage = Stage.PAYER if claim.by_payer else Stage.CLEARINGHOUSE
         statuses = [*claim.statuses, *(one for line in claim.lines for one in line.statuses)]
         refused = any(one.rejects for one in statuses)
-        named = self._sent.of_claim(claim.control, batch=claim.batch) if claim.control else self._sent.of_batch(claim.batch)
-        if self._sent.is_anothers(claim.control) or (not claim.control and (named is None or not refused)):
+        lines = [line.control for line in claim.lines]
+        named = (
+            self._sent.of_claim(claim.control, lines, batch=claim.batch) if claim.control else self._sent.of_batch(claim.batch)
+        )
+        if self._sent.is_anothers(claim.control, lines) or (not claim.control and (named is None or not refused)):
             return  # another clinic's, or a whole batch that was let in: its claims follow
-        standing = Standing.REJECTED if refused else Standing.ACCEPTED
+        standing = _door_standing(statuses)
         number = claim.payer_claim_number if claim.by_payer else ""
         if named:
-            standing, number = self._whole_day(claim.control, named, stage, standing, number)
+            standing, number = self._whole_day(named, stage, standing, number)
         yield Answer(
             key=_key("277CA", stage, claim.control, claim.batch, claim.payer_claim_number, *map(_said, statuses)),
             stage=stage,
@@ -152,13 +162,15 @@ class _Reader:
         if remittance.difference_cents:
             yield _out_of_balance(remittance)
         for claim in remittance.claims:
-            if not self._sent.is_anothers(claim.control):
-                yield from self._payment(claim, self._sent.of_claim(claim.control, frequency=claim.frequency), remittance)
+            lines = [line.control for line in claim.lines]
+            if not self._sent.is_anothers(claim.control, lines):
+                named = self._sent.of_claim(claim.control, lines, frequency=claim.frequency)
+                yield from self._payment(claim, named, remittance)
 
     def _payment(self, claim: ClaimPayment, named: Named | None, remittance: Remittance) -> Iterator[Answer]:
         standing, number = _claim_standing(claim), claim.payer_claim_number
         if named:
-            standing, number = self._whole_day(claim.control, named, Stage.REMITTANCE, standing, number)
+            standing, number = self._whole_day(named, Stage.REMITTANCE, standing, number)
         adjustments = claim.all_adjustments
         key = ("835", remittance.payer, remittance.trace, claim.raw)
         yield Answer(
@@ -185,19 +197,40 @@ class _Reader:
 
     # ------------------------------------------------------------ days in several claims
 
-    def _whole_day(self, control: str, named: Named, stage: Stage, standing: Standing, number: str) -> tuple[Standing, str]:
-        """The worst standing of the day's claims at this stage, and all their payer numbers once each of them is known."""
+    def _whole_day(self, named: Named, stage: Stage, standing: Standing, number: str) -> tuple[Standing, str]:
+        """Where the whole day stands after the last word on each of its claims, and all their payer numbers once each is known.
+
+        A day is turned away only when all its claims are: as long as the payer may have one of them, it is no original again.
+        """
         if named.claims == 1:
             return standing, number
-        stem = f"{control[:-2].upper()}"
-        _, _, known = self._parts.get(f"claim:{control.upper()}", "  ").split(" ", 2)
-        self._parts[f"claim:{control.upper()}"] = f"{stage} {standing} {number or known}"
-        told = [self._parts.get(f"claim:{stem}{chr(64 + at)}{chr(64 + named.claims)}") for at in range(1, named.claims + 1)]
-        parts = [one.split(" ", 2) for one in told if one is not None]
-        standings = [Standing(one[1]) for one in parts if one[0] == stage]
-        numbers = [one[2] for one in parts]
-        whole = " ".join(numbers) if len(numbers) == named.claims and all(numbers) else ""
-        return min(standings, key=_WORST_FIRST.index), whole
+        names = [f"claim:{named.reference}:{at}/{named.claims}" for at in range(1, named.claims + 1)]
+        mine, key = names[named.claim - 1], named.key or "-"
+        before = _Part.read(self._parts.get(mine), key)
+        if before is None or before.stage.place <= stage.place:
+            self._parts[mine] = f"{key} {stage} {standing} {number or (before.number if before else '')}"
+        told = [part for name in names if (part := _Part.read(self._parts.get(name), key)) is not None]
+        standings = {part.standing for part in told}
+        whole = min(standings, key=_WORST_FIRST.index)
+        if whole is Standing.REJECTED and (standings != {whole} or len(told) < named.claims):
+            whole = Standing.DENIED
+        numbers = [part.number for part in told]
+        return whole, " ".join(numbers) if len(numbers) == named.claims and all(numbers) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The last word on one claim of a day in several, as the cursor keeps it."""
+
+    stage: Stage
+    standing: Standing
+    number: str
+
+    @classmethod
+    def read(cls, text: str | None, key: str) -> _Part | None:
+        """None when nothing was said yet of this submission's claim."""
+        of, stage, standing, number = (text or "   ").split(" ", 3)
+        return cls(Stage(stage), Standing(standing), number) if of == key else None
 
 
 # ---------------------------------------------------------------- codes
@@ -214,6 +247,14 @@ def _syntax_codes(group: GroupAcknowledgement, one: TransactionVerdict | None) -
         return (whole,)
     verdict = NativeCode(system="999", code=":".join((f"IK5-{one.verdict}", *one.codes)))
     return (verdict, *(NativeCode(system="999", code=code, text=where) for code, where in one.errors))
+
+
+def _door_standing(statuses: Sequence[Status]) -> Standing:
+    """A duplicate is turned away because they have it: it exists there, and is no original again."""
+    if not any(one.rejects for one in statuses):
+        return Standing.ACCEPTED
+    have = any(code.split(":")[1:2] and code.split(":")[1] in _HAVE_IT for one in statuses if one.rejects for code in one.codes)
+    return Standing.DENIED if have else Standing.REJECTED
 
 
 def _status_codes(statuses: Iterable[Status]) -> tuple[NativeCode, ...]:
@@ -234,7 +275,7 @@ def _line_at_the_door(line: LineStatus, place: int, stage: Stage, claim: ClaimSt
     return Answer(
         key=_key("277CA", stage, claim.control, claim.batch, str(place), *map(_said, line.statuses)),
         stage=stage,
-        standing=Standing.REJECTED,
+        standing=_door_standing(line.statuses),
         reference=named.reference,
         submission_key=named.key,
         line=place,

@@ -17,6 +17,7 @@ _Value = TypeVar("_Value")
 
 # X12 element 1032 as 005010X222A1 takes it in SBR09.
 _FILING = "11 12 13 14 15 16 17 AM BL CH CI DS FI HM LM MA MB MC OF TV VA WC ZZ"
+FILING = frozenset(_FILING.split())
 _SEX = {"male": "M", "female": "F", "other": "U", "unknown": "U"}  # DMG03 has no others
 _RELATED = {"employment": "EM", "auto": "AA", "other": "OA"}  # CLM11-1
 
@@ -174,7 +175,7 @@ def _coverage(facts: Facts, coverage: Coverage | None, claims: ClaimsSpec) -> No
 
 
 def _filing(given: str) -> str:
-    if given not in _FILING.split():
+    if given not in FILING:
         raise Problem(f"with filing {given!r}, which is no claim filing indicator of 837P")
     return given
 

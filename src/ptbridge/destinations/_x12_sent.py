@@ -13,6 +13,7 @@ from ptbridge.destinations._x12_claim import day_name
 
 _PATIENT_CONTROL = re.compile(r"([0-9A-F]{15})([A-Z])([A-Z])")
 _FILE = re.compile(r"-([0-9]{9})\.837")
+_REFERENCE = re.compile(r"(pt-[0-9a-f]{24})-[0-9]{1,2}")
 _LINE = re.compile(r"(.+)-([0-9]{1,3})")
 
 
@@ -73,28 +74,39 @@ class Sent:
         control, _, transaction = batch.partition("-")
         return self.at(control, transaction) if transaction else None
 
-    def is_anothers(self, control: str) -> bool:
-        """Whether a patient control number names a day of another clinic that drops into this folder."""
-        places = self._places[1].get(control.upper()[:-2], [])
+    def is_anothers(self, control: str, lines: Sequence[str] = ()) -> bool:
+        """Whether these control numbers of a claim name a day of another clinic that drops into this folder."""
+        found = _names(control, lines)
+        places = self._places[1].get(found[0], []) if found else []
         return bool(places) and all(place.clinic != self._clinic for place in places)
 
-    def of_claim(self, control: str, *, batch: str = "", frequency: str = "") -> Named | None:
-        """What a patient control number names; None when it is not of our form.
+    def of_claim(self, control: str, lines: Sequence[str] = (), *, batch: str = "", frequency: str = "") -> Named | None:
+        """What a patient control number names, or the line control numbers beside it; None when none is of our form.
 
         Of several submissions of a day it is the one of that BHT03, else the last of that frequency, else the last.
         """
-        match = _PATIENT_CONTROL.fullmatch(control.upper())
-        if match is None:
+        found = _names(control, lines)
+        if found is None:
             return None
-        claim, claims = (ord(letter) - 64 for letter in match.group(2, 3))
-        ours = [place.entry for place in self._places[1].get(match[1], ()) if place.clinic == self._clinic]
+        day, claim, claims = found
+        ours = [place.entry for place in self._places[1].get(day, ()) if place.clinic == self._clinic]
         if not ours:
-            return Named(reference=f"pt-{match[1].lower()}", claim=claim, claims=claims)
+            return Named(reference=f"pt-{day.lower()}", claim=claim, claims=claims)
         exact = self.of_batch(batch)
         chosen = next((entry for entry in ours if exact and entry.key == exact.key), None)
         if chosen is None:
             chosen = next((entry for entry in reversed(ours) if entry.frequency == frequency), ours[-1])
         return Named(reference=chosen.reference, key=chosen.key, claim=claim, claims=claims)
+
+
+def _names(control: str, lines: Sequence[str]) -> tuple[str, int, int] | None:
+    """The day's name, which claim, of how many. A line's number does not tell the claim: it stands for the whole day."""
+    if match := _PATIENT_CONTROL.fullmatch(control.upper()):
+        return match[1], ord(match[2]) - 64, ord(match[3]) - 64
+    for line in lines:
+        if match := _REFERENCE.fullmatch(line.lower()):
+            return day_name(match[1]), 1, 1
+    return None
 
 
 def line_place(control: str, named: Named) -> int | None:

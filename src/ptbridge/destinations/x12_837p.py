@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ptbridge.destinations._drop_folder import DropFolder, FileDrop, plain
 from ptbridge.destinations._x12_claim import DayClaims, claims_in, filing_in, voided
+from ptbridge.destinations._x12_facts import FILING
 from ptbridge.destinations._x12_file import Parties, file_bytes, next_control_number
 from ptbridge.destinations._x12_inbound import AnswerFiles, LocalAnswers, news
 from ptbridge.destinations._x12_sent import Sent
@@ -79,7 +80,6 @@ def build(
         raise ConfigError(f"x12_837p has no option {unknown[0]!r}. Known options: {known}.", where="destination.options")
     if folder is None:
         raise ConfigError("destination x12_837p needs `folder`: where the clearinghouse reads files.", where="destination")
-    original_only = frozenset(options.get("original_only", "MB").replace("none", "").split())
     return X12Claims(
         DropFolder(folder, plain(clinic), ending=ENDING),
         clinic=clinic,
@@ -87,9 +87,19 @@ def build(
         billing=billing,
         claims=claims,
         answers=options.get("answers", ""),
-        original_only=original_only,
+        original_only=_original_only(options.get("original_only", "MB")),
         zone=_zone(options.get("time_zone")),
     )
+
+
+def _original_only(text: str) -> frozenset[str]:
+    found = frozenset() if text.strip() == "none" else frozenset(text.split())
+    if unknown := sorted(found - FILING):
+        raise ConfigError(
+            f"{unknown[0]!r} is no claim filing indicator. Write some of {' '.join(sorted(FILING))}, or none.",
+            where="destination.options.original_only",
+        )
+    return found
 
 
 def _parties(options: Mapping[str, str]) -> Parties:

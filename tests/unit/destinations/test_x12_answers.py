@@ -99,15 +99,16 @@ def test_the_payers_number_makes_a_correction_that_the_payer_takes(made, house):
 
 
 def test_a_ta1_speaks_of_every_day_in_the_file(made, tmp_path):
-    raw = (ISA + f"TA1*{control_of(tmp_path)}*261102*1405*R*025~IEA*0*000000007~").encode()
+    raw = (ISA + f"TA1*{control_of(tmp_path)}*261102*1405*R*006~IEA*0*000000007~").encode()
     answers = read(tmp_path, raw)
     assert [(answer.reference, answer.standing, answer.stage) for answer in answers] == [
         (ONE, Standing.REJECTED, Stage.RECEIVED),
         (TWO, Standing.REJECTED, Stage.RECEIVED),
     ]
-    assert answers[0].codes[0].code == "R:025" and answers[0].said_at == "2026-11-03T09:15"
-    assert read(tmp_path, raw.replace(b"*R*025", b"*A*000"))[0].standing is Standing.ACCEPTED
+    assert answers[0].codes[0].code == "R:006" and answers[0].said_at == "2026-11-03T09:15"
+    assert read(tmp_path, raw.replace(b"*R*006", b"*A*000"))[0].standing is Standing.ACCEPTED
     assert read(tmp_path, raw.replace(control_of(tmp_path).encode(), b"000000001")) == [], "another file than ours"
+    assert {one.standing for one in read(tmp_path, raw.replace(b"*R*006", b"*R*025"))} == {Standing.PENDING}, "they have it"
 
 
 @pytest.mark.parametrize(
@@ -173,6 +174,12 @@ def test_a_277ca_rejection_never_reached_the_payers_books(made, tmp_path):
     assert (part.line, part.procedure, part.standing, part.codes[0].code) == (2, "97161", Standing.REJECTED, "A7:453")
     (whole, _) = read(tmp_path, status(*claim, source="AY"))
     assert whole.stage is Stage.CLEARINGHOUSE and whole.payer_claim_number is None, "its number is not the payer's"
+
+
+@pytest.mark.parametrize("code", ["A3:54", "A8:78:PR"])
+def test_a_duplicate_is_turned_away_because_they_have_it(code, made, tmp_path):
+    claim = (f"TRN*2*{patient_control_number(ONE, 1, 1)}", f"STC*{code}*20261104*U*90")
+    assert read(tmp_path, status(*claim))[0].standing is Standing.DENIED, "never an original again"
 
 
 def test_a_whole_batch_turned_away_is_told_of_the_day_in_it(made, tmp_path):
@@ -243,6 +250,15 @@ def test_claims_that_are_not_ours_are_told_as_nobodys(made, tmp_path):
     assert forgotten[0].reference == "pt-fedcba987654321", "without a receipt the name itself still says which day"
 
 
+def test_a_claim_whose_control_number_was_changed_is_known_by_its_lines(made, tmp_path):
+    lines = ("SVC*HC:97110:GP*60*60", f"REF*6R*{ONE.upper()}-1")
+    answers = read(tmp_path, remittance("CLP*THEIR-OWN*1*60*60**MB*ICN9", *lines, paid="60"))
+    assert [(answer.reference, answer.line, answer.submission_key) for answer in answers] == [
+        (ONE, None, f"{ONE}-r1"),
+        (ONE, 1, f"{ONE}-r1"),
+    ]
+
+
 def test_lines_are_known_by_either_form_of_their_number(made, tmp_path):
     pcn = patient_control_number(ONE, 1, 1)
     lines = (
@@ -267,11 +283,18 @@ def test_a_day_in_two_claims_stands_as_its_worst_and_has_both_numbers(tmp_path, 
     asyncio.run(made.submit(replace(sent_to(made, 1 << 60), body=body, media_type=media_type)))
     first, second = patient_control_number(ONE, 1, 2), patient_control_number(ONE, 2, 2)
     parts: dict[str, str] = {}
-    (one,) = read(tmp_path, status(f"TRN*2*{first}", "STC*A7:562*20261104*U*30"), parts)
-    assert one.standing is Standing.REJECTED
+    (one,) = read(tmp_path, status(f"TRN*2*{first}", "STC*A7:562*20261104*U*30", source="AY"), parts)
+    assert one.standing is Standing.DENIED, "the payer may have the other half: not gone"
     (other,) = read(tmp_path, status(f"TRN*2*{second}", "STC*A2:20*20261104*WQ*30", "REF*1K*ICN2"), parts)
-    assert other.standing is Standing.REJECTED and other.payer_claim_number is None, "its other half was turned away"
+    assert other.standing is Standing.DENIED and other.payer_claim_number is None, "its other half was turned away"
     assert read(tmp_path, remittance(f"CLP*{first}*1*30*30**MB*ICN1", paid="30"), parts)[0].payer_claim_number == "ICN1 ICN2"
+    gone: dict[str, str] = {}
+    refused = [
+        read(tmp_path, status(f"TRN*2*{claim}", "STC*A7:562*20261104*U*30"), gone)[0].standing for claim in (first, second)
+    ]
+    assert refused == [Standing.DENIED, Standing.REJECTED], "turned away once all of it is"
+    late = read(tmp_path, status(f"TRN*2*{first}", "STC*A1:19*20261104*WQ*30", source="AY"), gone)[0]
+    assert late.standing is Standing.REJECTED, "an earlier stage that comes late changes nothing"
     house.work()
     assert house.books.totals()["claims"] == 2 and house.books.violations == []
     answers, cursor = asyncio.run(news(made))
@@ -281,7 +304,12 @@ def test_a_day_in_two_claims_stands_as_its_worst_and_has_both_numbers(tmp_path, 
     asyncio.run(made.submit(replace(sent_to(made, 1 << 60, revision=2), body=again, media_type=media_type)))
     house.work()
     assert house.books.totals()["claims"] == 2 and house.books.violations == []
-    assert {name for name in cursor if name.startswith("claim:")} == {f"claim:{first}", f"claim:{second}"}
+    assert {name for name in cursor if name.startswith("claim:")} == {f"claim:{ONE}:1/2", f"claim:{ONE}:2/2"}
+    corrected, _ = asyncio.run(news(made, cursor))
+    assert [answer.payer_claim_number for answer in corrected if answer.stage is Stage.PAYER] == [
+        None,
+        "ICN00000003 ICN00000004",
+    ]
 
 
 # ---------------------------------------------------------------- files in the folder

@@ -480,6 +480,7 @@ def test_numbers():
         ({"receiver_id": "SIXTEEN CHARACTERS"}, "has 18 characters"),
         ({"receiver_name": "A*B"}, "cannot carry"),
         ({"time_zone": "Ohio"}, "no time zone"),
+        ({"original_only": "MB MX"}, "'MX' is no claim filing indicator"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused(options, words):
