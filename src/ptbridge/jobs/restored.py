@@ -26,7 +26,7 @@ async def settle_restored(ledger: Ledger, destination: Destination, clinic: str,
     for suspect in ledger.restored.suspects(clinic):
         await _settle(ledger, destination, clinic, platform, suspect)
         changed += 1
-    return changed + ledger.restored.hold_unasked(clinic)
+    return changed + await _settle_unasked(ledger, destination, clinic, platform)
 
 
 def _wait_for_its_list(destination: Destination, mark: Mark) -> None:
@@ -41,8 +41,7 @@ def _wait_for_its_list(destination: Destination, mark: Mark) -> None:
 
 
 async def _settle(ledger: Ledger, destination: Destination, clinic: str, platform: str, suspect: Suspect) -> None:
-    answer = await _found(ledger, destination, clinic, platform, suspect)
-    if answer:
+    if await _found(ledger, destination, clinic, platform, suspect.submission_id):
         ledger.restored.settle(clinic, suspect)
     elif isinstance(destination, CorrectingDestination):  # it must be told what it has, and nobody here knows
         ledger.restored.hold(clinic, suspect)
@@ -50,12 +49,20 @@ async def _settle(ledger: Ledger, destination: Destination, clinic: str, platfor
         ledger.restored.adopt(clinic, suspect)
 
 
-async def _found(ledger: Ledger, destination: Destination, clinic: str, platform: str, suspect: Suspect) -> bool:
+async def _settle_unasked(ledger: Ledger, destination: Destination, clinic: str, platform: str) -> int:
+    """A biller that cannot list what it has: what it finds by its key is accepted, the rest is held for a person."""
+    waiting = ledger.restored.unasked(clinic)
+    unknown = [id_ for id_ in waiting if not await _found(ledger, destination, clinic, platform, id_)]
+    ledger.restored.hold_unasked(clinic, unknown)
+    return len(waiting)
+
+
+async def _found(ledger: Ledger, destination: Destination, clinic: str, platform: str, submission_id: int) -> bool:
     """True when what the biller has is exactly what waits here: by its key. It is then accepted, with the biller's id."""
     if not destination.capabilities.find:
         return False
     outbox = ledger.outbox(clinic, platform)
-    item = outbox.item(suspect.submission_id)
+    item = outbox.item(submission_id)
     found: Acknowledgement | None = await destination.find(item.submission)
     if found is None or found.disposition is not Disposition.ACCEPTED:
         return False

@@ -122,6 +122,8 @@ class Run:
             report.stopped = self.stop.is_set()
             settle.settle(self.config, self.ledger, report, delivered, self.errors, self.refusals)
             self.ledger.end_run(run_id, msgspec.json.encode(settle.summary(report)).decode())
+            seq, digest = self.ledger.history.head()
+            log.info("run %d ended; the history ends with %d:%s", run_id, seq, digest.hex())
         return report
 
     def _note(self, error: PtbridgeError) -> None:

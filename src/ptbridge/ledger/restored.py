@@ -7,7 +7,7 @@ that the ledger believes unsent is settled before the next delivery, in this run
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -30,7 +30,7 @@ JOIN submission s ON s.clinic = b.clinic AND s.reference = b.reference
 WHERE b.clinic = ? AND b.settled = 0 AND s.state IN {_OPEN} AND s.frequency = '1' AND NOT {_DECIDED.format(day="s.day_id")}
 """  # noqa: S608
 _UNASKED = f"""
-SELECT DISTINCT s.day_id FROM submission s WHERE s.clinic = ?1 AND s.state IN {_OPEN} AND s.service_date <= ?2
+SELECT s.id FROM submission s WHERE s.clinic = ?1 AND s.state IN {_OPEN} AND s.service_date <= ?2
 AND NOT {_DECIDED.format(day="s.day_id")}
 """  # noqa: S608
 
@@ -157,10 +157,10 @@ class Restored:
         with transaction(self._connection):
             self._hold(clinic, suspect.day_id)
 
-    def hold_unasked(self, clinic: str) -> int:
-        """Where the biller cannot be asked: hold everything open that may have been sent before the restore. How many days.
+    def unasked(self, clinic: str) -> list[int]:
+        """Where the biller cannot tell all that it has: the open submissions that may have been sent before the restore.
 
-        That is every open submission of a service date up to the restore, unless a person released its day since.
+        That is each of a service date up to the restore, unless a person let its day go since. Row ids.
         """
         row = self._connection.execute(
             "SELECT r.restored_at FROM restored r JOIN restored_clinic c ON c.restored_id = r.id WHERE c.clinic = ?"
@@ -168,12 +168,14 @@ class Restored:
             (clinic,),
         ).fetchone()
         if row is None:
-            return 0
-        days = self._connection.execute(_UNASKED, (clinic, str(row[0])[:10])).fetchall()
+            return []
+        return [int(str(id_)) for (id_,) in self._connection.execute(_UNASKED, (clinic, str(row[0])[:10]))]
+
+    def hold_unasked(self, clinic: str, submission_ids: Sequence[int]) -> None:
+        """Hold the days of these submissions: a person must ask the biller."""
         with transaction(self._connection):
-            for (day_id,) in days:
-                self._hold(clinic, int(str(day_id)))
-        return len(days)
+            for id_ in submission_ids:
+                self._hold(clinic, int(self._connection.execute("SELECT day_id FROM submission WHERE id = ?", (id_,)).get))
 
     def _hold(self, clinic: str, day_id: int) -> None:
         self._connection.execute(
