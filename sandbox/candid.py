@@ -22,7 +22,8 @@ import orjson
 from aiohttp import web
 
 from .biller_faults import Faults
-from .candid_books import CandidBooks, Document, Wrong
+from .candid_books import CandidBooks
+from .candid_words import Document, Wrong
 from .faulty_server import JSON, FaultyServer, Handler, Refused
 
 REFUSAL = ("UnprocessableEntityError", "refused by a sandbox fault")
@@ -45,6 +46,7 @@ class SandboxCandid(FaultyServer):
         super().__init__(faults=faults, port=port)
         self.books = CandidBooks(clock=clock, wall=wall, strict=strict)
         self.token_busy = 0
+        self.list_fault = ""  # repeat: every page leads to itself; empty: an object without items; error: 500
         self.expires_in = 18_000
         self._client = client
         self._tokens: set[str] = set()
@@ -133,6 +135,10 @@ class SandboxCandid(FaultyServer):
             rows = choose(request)
             first, limit = int(request.query.get("page_token", "0")), int(request.query.get("limit", "100"))
             page: Document = {"items": rows[first : first + limit], "item_count": len(rows)}
+            if self.list_fault == "error":
+                raise Refused(500, {})
+            if self.list_fault:
+                return _json({"next_page_token": "0", **page} if self.list_fault == "repeat" else {"item_count": 0})
             if first + limit < len(rows):
                 page["next_page_token"] = str(first + limit)
             return _json(page)

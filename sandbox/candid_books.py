@@ -5,7 +5,6 @@ Answers have the form of the SDK's response types, ids are UUIDs made from a cou
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -13,20 +12,25 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-Document = dict[str, Any]
-_SPACE = uuid.UUID("5e0c1a3e-0000-4000-8000-000000000000")
-_QUANTITY = re.compile(r"\d{1,4}(\.\d)?")
-_CODE = re.compile(r"[A-Z]\d[\dAB]\.?[A-Z0-9]{0,4}")
-STATUSES = frozenset({"planned", "not-billable", "billable", "aborted", "entered-in-error"})
+from .candid_words import (
+    CODE,
+    REQUIRED,
+    SLOTS,
+    STATUSES,
+    Document,
+    Wrong,
+    answered_encounter,
+    check_line,
+    checked,
+    lines_of,
+    merged,
+    one_of,
+    slots,
+    text_of,
+)
+
 _DEAD_LINES = "lines that were deleted keep their external id"
-
-
-class Wrong(Exception):
-    """What was asked breaks a rule: Candid's error name, HTTP status and content."""
-
-    def __init__(self, name: str, status: int, content: Any = None) -> None:
-        super().__init__(name)
-        self.name, self.status, self.content = name, status, content or {}
+_SPACE = uuid.UUID("5e0c1a3e-0000-4000-8000-000000000000")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,6 +48,7 @@ class CandidBooks:
     violations: list[str] = field(default_factory=list)
     chargemaster: dict[str, int] = field(default_factory=dict)  # procedure -> cents of a line, whatever was sent
     taken_at: dict[str, float] = field(default_factory=dict)  # id -> monotonic seconds
+    named: dict[str, list[Document]] = field(default_factory=dict)  # our reference -> charges and encounters of that name
     _reserved: set[tuple[str, str]] = field(default_factory=set)  # (claim, external id) of deleted lines
     _numbers: int = 0
 
@@ -51,14 +56,14 @@ class CandidBooks:
 
     def create_charge(self, body: Document) -> Document:
         """POST /charge_captures. Raises Wrong."""
-        reference = _text(body, "charge_external_id")
-        _text(body, "patient_external_id")
-        if self.strict and any(charge["charge_external_id"] == reference for charge in self.charges.values()):
+        reference = text_of(body, "charge_external_id")
+        text_of(body, "patient_external_id")
+        if self.strict and any("charge_external_id" in row for row in self.named.get(reference, [])):
             raise Wrong("ChargeExternalIdConflictError", 409, {"message": "charge_external_id is in use"})
         charge: Document = {
             "id": self._new(),
-            "status": _one_of(body, "status", STATUSES),
-            "charge_capture_data": merged({}, _data(body["data"])),
+            "status": one_of(body, "status", STATUSES),
+            "charge_capture_data": merged({}, checked(body["data"])),
             "patient_external_id": body["patient_external_id"],
             "charge_external_id": reference,
             "originating_system": body.get("originating_system"),
@@ -72,10 +77,12 @@ class CandidBooks:
         if charge is None:
             raise Wrong("EntityNotFoundError", 404, {"id": charge_id})
         if "status" in body:
-            charge["status"] = _one_of(body, "status", STATUSES)
+            charge["status"] = one_of(body, "status", STATUSES)
         if "data" in body:
-            charge["charge_capture_data"] = merged(charge["charge_capture_data"], _data(body["data"]))
-        for name in ("patient_external_id", "charge_external_id", "originating_system"):
+            charge["charge_capture_data"] = merged(charge["charge_capture_data"], checked(body["data"]))
+        if body.get("charge_external_id", charge["charge_external_id"]) != charge["charge_external_id"]:
+            raise Wrong("UnprocessableEntityError", 422, {"message": "a charge keeps its name here"})
+        for name in ("patient_external_id", "originating_system"):
             charge[name] = body.get(name, charge[name])
         bundle = self.bundles.get(str(charge.get("claim_creation_id")))
         if bundle and bundle["created_encounter_id"]:
@@ -89,6 +96,8 @@ class CandidBooks:
         for line in data["service_lines"]:
             line["charge_amount_cents"] = self.chargemaster.get(line["procedure_code"], line["charge_amount_cents"])
         charge["date_of_service"] = data.get("date_of_service")
+        if charge["id"] not in self.charges:
+            self.named.setdefault(charge["charge_external_id"], []).append(charge)
         self.charges[charge["id"]] = charge
         self.taken_at[charge["id"]] = self.clock()
         self.counts[f"charge {event}"] += 1
@@ -96,8 +105,8 @@ class CandidBooks:
         return charge
 
     def charge_of(self, reference: str) -> Document:
-        """The charge of a reference. Raises KeyError."""
-        return next(charge for charge in self.charges.values() if charge["charge_external_id"] == reference)
+        """The charge of a reference. Raises StopIteration when there is none."""
+        return next(row for row in self.named.get(reference, []) if "charge_external_id" in row)
 
     # ------------------------------------------------------------ bundles and claims
 
@@ -136,13 +145,13 @@ class CandidBooks:
 
     def create_encounter(self, body: Document) -> Document:
         """POST /encounters: a claim at once. Raises Wrong."""
-        reference = _text(body, "external_id")
-        if self.strict and any(encounter["external_id"] == reference for encounter in self.encounters.values()):
+        reference = text_of(body, "external_id")
+        if self.strict and any("encounter_id" in row for row in self.named.get(reference, [])):
             raise Wrong("EncounterExternalIdUniquenessError", 422, {"external_id": reference})
-        missing = sorted(_REQUIRED - body.keys())
+        missing = sorted(REQUIRED - body.keys())
         if missing:
             raise Wrong("HttpRequestValidationsError", 422, [{"fieldName": missing[0], "humanReadableMessage": "is required"}])
-        encounter = self._encounter(_data(body), None)
+        encounter = self._encounter(checked(body), None)
         self._audit(reference)
         return encounter
 
@@ -158,6 +167,7 @@ class CandidBooks:
         ]
         encounter["claims"] = [{"claim_id": claim_id, "status": "biller_received", "service_lines": lines, "eras": []}]
         self.encounters[encounter_id] = encounter
+        self.named.setdefault(encounter["external_id"], []).append(encounter)
         self.taken_at[encounter_id] = self.clock()
         self.counts["encounter created"] += 1
         self._tell(encounter_id, "CandidApi.Encounter.Created")
@@ -188,7 +198,7 @@ class CandidBooks:
 
     def add_diagnosis(self, body: Document) -> Document:
         """POST /diagnoses. Raises Wrong for a second principal one."""
-        encounter = self._standing(_text(body, "encounter_id"))
+        encounter = self._standing(text_of(body, "encounter_id"))
         self._only_principal(encounter, body.get("code_type"), "")
         made = self._diagnosis(encounter["encounter_id"], body)
         encounter["diagnoses"].append(made)
@@ -204,7 +214,7 @@ class CandidBooks:
     def drop_diagnosis(self, diagnosis_id: str) -> None:
         """DELETE /diagnoses/{id}. Raises Wrong while it is a line's only one."""
         encounter, row = self._find_diagnosis(diagnosis_id)
-        for line in _lines(encounter):
+        for line in lines_of(encounter):
             pointed = [line.get(slot) for slot in SLOTS if line.get(slot)]
             if pointed == [diagnosis_id]:
                 raise Wrong("ServiceLinesMustHaveAtLeastOneDiagnosisHTTPError", 422, {"message": "a line would have none"})
@@ -212,7 +222,7 @@ class CandidBooks:
 
     def put_line(self, external_id: str, body: Document) -> Document:
         """PUT /service-lines/external-id/{id}: updates the line of that claim, or makes it."""
-        encounter = self._of_claim(_text(body, "claim_id"))
+        encounter = self._of_claim(text_of(body, "claim_id"))
         claim = encounter["claims"][0]
         if (claim["claim_id"], external_id) in self._reserved:
             raise Wrong("EntityConflictError", 409, {"message": _DEAD_LINES})
@@ -243,7 +253,8 @@ class CandidBooks:
 
     def encounter_of(self, reference: str) -> Document:
         """The encounter of a reference, made at once or of a charge. Raises StopIteration when there is none."""
-        return next(row for row in self.encounters.values() if row["external_id"] in (reference, f"candid-{reference}"))
+        rows = [*self.named.get(reference, []), *self.named.get(f"candid-{reference}", [])]
+        return next(row for row in rows if "encounter_id" in row)
 
     def set_status(self, reference: str, status: str, **claim: Any) -> None:
         """The claim moves on; an event tells. `claim`: fields of the claim such as `payer_claim_id`."""
@@ -253,7 +264,7 @@ class CandidBooks:
 
     def remit(self, reference: str, status: str, payer_claim_id: str, lines: list[Document]) -> None:
         """The payer decided: per line what the SDK's ServiceLine says of it."""
-        for line, said in zip(_lines(self.encounter_of(reference)), lines, strict=True):
+        for line, said in zip(lines_of(self.encounter_of(reference)), lines, strict=True):
             line.update(said)
         self.set_status(reference, status, payer_claim_id=payer_claim_id)
 
@@ -273,18 +284,21 @@ class CandidBooks:
 
     def live(self) -> dict[str, list[Document]]:
         """What is for billing: our reference -> its data, one entry for each live charge."""
-        found: dict[str, list[Document]] = {}
-        for charge in self.charges.values():
-            if charge["status"] == "billable":
-                found.setdefault(charge["charge_external_id"], []).append(charge["charge_capture_data"])
-        for encounter in self.encounters.values():
-            if encounter["billable_status"] == "BILLABLE" and not encounter["claim_creation_id"]:
-                found.setdefault(encounter["external_id"], []).append({"service_lines": _lines(encounter)})
+        found = {reference: self._live(reference) for reference in self.named}
+        return {reference: standing for reference, standing in found.items() if standing}
+
+    def _live(self, reference: str) -> list[Document]:
+        found = []
+        for row in self.named.get(reference, []):
+            if row.get("status") == "billable":
+                found.append(row["charge_capture_data"])
+            elif row.get("billable_status") == "BILLABLE" and not row["claim_creation_id"]:
+                found.append({"service_lines": lines_of(row)})
         return found
 
     def _audit(self, reference: str) -> None:
         """Contract D2, on every request: at most one live charge of a reference, and of a line."""
-        standing = self.live().get(reference, []) if len(self.charges) + len(self.encounters) < 500 else []
+        standing = self._live(reference)
         if len(standing) > 1:
             self.violations.append(f"{reference}: {len(standing)} live charges")
         for data in standing:
@@ -329,7 +343,7 @@ class CandidBooks:
 
     def _diagnosis(self, encounter_id: str, row: Document) -> Document:
         code = str(row["code"])
-        if not _CODE.fullmatch(code):
+        if not CODE.fullmatch(code):
             raise Wrong("HttpRequestValidationsError", 422, [{"fieldName": "code", "humanReadableMessage": "not ICD-10"}])
         dotted = code if "." in code or len(code) < 4 else f"{code[:3]}.{code[3:]}"
         return {
@@ -361,104 +375,3 @@ class CandidBooks:
 
     def _now(self) -> str:
         return datetime.fromtimestamp(self.wall(), UTC).isoformat()
-
-
-SLOTS = ("diagnosis_id_zero", "diagnosis_id_one", "diagnosis_id_two", "diagnosis_id_three")
-_REQUIRED = frozenset(
-    "external_id billing_provider rendering_provider diagnoses place_of_service_code patient responsible_party billable_status "  # noqa: SIM905
-    "patient_authorized_release benefits_assigned_to_provider provider_accepts_assignment".split()
-)
-
-
-def slots(pointers: list[int], ids: list[str]) -> Document:
-    """Pointers (0-based) as the ids of diagnoses."""
-    return {SLOTS[place]: ids[pointer] for place, pointer in enumerate(pointers)}
-
-
-def merged(there: Document, patch: Document) -> Document:
-    """A patch over what stands: objects are merged, null clears, everything else is replaced."""
-    whole = dict(there)
-    for name, value in patch.items():
-        if value is None:
-            whole.pop(name, None)
-        elif isinstance(value, dict):
-            below = whole.get(name)
-            whole[name] = merged(below if isinstance(below, dict) else {}, value)
-        else:
-            whole[name] = value
-    return whole
-
-
-def check_line(line: Document) -> None:
-    """What Candid says of a line. Raises Wrong."""
-    wrong = None
-    if not isinstance(line.get("quantity"), str) or not _QUANTITY.fullmatch(line["quantity"]):
-        wrong = ("quantity", "is text with one decimal at most")
-    elif line.get("units") != "UN":
-        wrong = ("units", "UN for therapy")
-    elif not isinstance(line.get("charge_amount_cents"), int):
-        wrong = ("charge_amount_cents", "is a whole number of cents")
-    elif "date_of_service" in line:
-        wrong = ("date_of_service", "stands on the encounter already")
-    if wrong:
-        raise Wrong("HttpRequestValidationsError", 422, [{"fieldName": wrong[0], "humanReadableMessage": wrong[1]}])
-
-
-def _data(data: Document) -> Document:
-    """The data of a charge or an encounter: lines, pointers and codes that Candid takes; codes come back with their dot."""
-    for line in data["service_lines"]:
-        check_line(line)
-        if not line["diagnosis_pointers"] or max(line["diagnosis_pointers"]) >= len(data["diagnoses"]):
-            raise Wrong(
-                "HttpRequestValidationsError", 422, [{"fieldName": "diagnosis_pointers", "humanReadableMessage": "range"}]
-            )
-    return data
-
-
-def answered_encounter(data: Document, encounter_id: str, new: Callable[[], str]) -> Document:
-    """The fields that an encounter's answer has beside what was sent (SDK type Encounter)."""
-    address = data["billing_provider"]["address"]
-    providers = {
-        name: {"address": address, **data[name], "provider_id": new()}
-        for name in ("billing_provider", "rendering_provider", "supervising_provider", "referring_provider")
-        if data.get(name)
-    }
-    people = {"phone_numbers": [], "phone_consent": False, "email_consent": False, "auto_charge_consent": False}
-    patient = {**people, "non_insurance_payers": [], "non_insurance_payers_info": [], **data["patient"], "individual_id": new()}
-    subscriber = data.get("subscriber_primary")
-    card = subscriber and {**subscriber["insurance_card"], "insurance_card_id": new()}
-    fields = {name: value for name, value in data.items() if name not in ("service_lines", "diagnoses")}
-    return {
-        **fields,
-        **providers,
-        "encounter_id": encounter_id,
-        "patient": patient,
-        "subscriber_primary": subscriber and {**subscriber, "individual_id": new(), "insurance_card": card},
-        "service_facility": {"service_facility_id": new(), "organization_name": "x", "address": address},
-        "url": "https://example.invalid/encounter",
-        "clinical_notes": [],
-        "patient_histories": [],
-        "patient_payments": [],
-        "tags": [],
-        "owner_of_next_action": "CANDID",
-        "submission_origin": "CANDID",
-        "schema_instances": [],
-    }
-
-
-def _lines(encounter: Document) -> list[Document]:
-    return [line for claim in encounter["claims"] for line in claim["service_lines"]]
-
-
-def _text(body: Document, name: str) -> str:
-    value = body.get(name)
-    if not isinstance(value, str) or not value:
-        raise Wrong("HttpRequestValidationsError", 422, [{"fieldName": name, "humanReadableMessage": "is required"}])
-    return value
-
-
-def _one_of(body: Document, name: str, known: frozenset[str]) -> str:
-    value = _text(body, name)
-    if value not in known:
-        raise Wrong("HttpRequestValidationsError", 422, [{"fieldName": name, "humanReadableMessage": "is not known"}])
-    return value

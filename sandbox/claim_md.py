@@ -79,6 +79,8 @@ class SandboxClaimMd(FaultyServer):
         self.feed: list[Document] = []  # rows, oldest first; their message holds the ResponseID
         self.eras: list[Document] = []
         self.violations: list[str] = []
+        self.feed_fault = ""  # stuck: says that there is more and gives the same; number: a last id that is none; error: 500
+        self._named: dict[str, list[Claim]] = {}  # reference -> its claims
         self._key, self._page, self._clock = key, page, clock
         self._fed_at: list[float] = []
 
@@ -130,6 +132,7 @@ class SandboxClaimMd(FaultyServer):
         frequency = body.get("frequency_code", "1")
         claim = Claim(str(len(self.claims) + 1), body, filename, not wrong and frequency != "8", self._clock())
         self.claims.append(claim)
+        self._named.setdefault(claim.reference, []).append(claim)
         if not wrong and frequency in ("7", "8"):
             was = next(one for one in self.claims if one.live and one is not claim and one.icn == body["icn_dcn_1"])
             was.live = False
@@ -159,7 +162,7 @@ class SandboxClaimMd(FaultyServer):
 
     def _audit(self, reference: str) -> None:
         """Contract D2, on every request: at most one live claim of a reference."""
-        count = sum(claim.live for claim in self.claims if claim.reference == reference)
+        count = sum(claim.live for claim in self._named[reference])
         if count > 1:
             self.violations.append(f"{reference}: {count} live claims")
 
@@ -167,7 +170,7 @@ class SandboxClaimMd(FaultyServer):
 
     def live_claim(self, reference: str) -> Claim:
         """The claim that stands. Raises StopIteration when there is none."""
-        return next(claim for claim in self.claims if claim.live and claim.reference == reference)
+        return next(claim for claim in self._named.get(reference, []) if claim.live)
 
     def payer_accepts(self, reference: str) -> str:
         """The payer takes it and gives it a number, which is returned."""
@@ -232,6 +235,11 @@ class SandboxClaimMd(FaultyServer):
         lag = self.faults.find_lag_seconds
         after, seen = int(asked["ResponseID"]), sum(self._clock() - at >= lag for at in self._fed_at)
         rows = self.feed[:seen][after : after + self._page]
+        if self.feed_fault == "error":
+            raise Refused(500, {})
+        if self.feed_fault:
+            last = str(after + 1) if self.feed_fault == "stuck" else "soon"
+            return _json({"result": {"last_responseid": last, "claim": self.feed[:1]}})
         return _json({"result": {"last_responseid": str(max(after, after + len(rows))), "claim": rows}})
 
     async def _uploads(self, request: web.Request) -> web.StreamResponse:

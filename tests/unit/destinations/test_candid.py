@@ -213,3 +213,57 @@ def test_a_bad_day_at_candid_loses_and_doubles_nothing(way):
     assert summary["amount_cents"] == 3000 * summary["units"]
     assert len(listed) == 45 and sum(units for units, _ in listed.values()) == summary["units"]
     judged(candid)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("fault", ["repeat", "empty", "error"])
+def test_a_list_that_is_none_is_an_outage_and_no_answer(way, fault):
+    async def scene(it: Scene):
+        await it.candid.submit(it.send(a_day()))
+        it.server.list_fault = fault
+        with pytest.raises(PeerUnavailable):
+            await it.candid.list_references(("2026-11-01", "2026-11-30"))
+        if fault != "repeat":
+            with pytest.raises(PeerUnavailable):
+                await it.candid.find(it.send(a_day()))
+
+    play(way, scene)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_auditor_of_the_pretend_candid_sees_a_double(way):
+    """Without Candid's uniqueness the same create twice stands twice: what the other tests rely on not happening."""
+
+    async def scene():
+        async with SandboxCandid(strict=False) as candid:
+            built = build(candid, way)
+            for _ in range(2):
+                await built.submit(submission(built, reference="oak-1"))
+            if way == "charge_captures":
+                for charge in candid.books.charges.values():
+                    candid.books.change_charge(charge["id"], {"status": "billable"})
+            await built.close()
+            return candid.books.violations
+
+    assert set(asyncio.run(scene())) == {"oak-1: 2 live charges"}
+
+
+def test_an_answer_about_another_charge_makes_nothing_billable():
+    async def scene(it: Scene):
+        it.server.faults = Faults(wrong_reference=1.0)
+        answer = await it.candid.submit(it.send(a_day()))
+        assert (answer.disposition, answer.native_code) == (Disposition.IN_DOUBT, "mismatched-answer")
+        assert [method for method, _, _ in it.server.seen] == ["POST"]
+
+    play("charge_captures", scene)
+
+
+def test_a_refusal_names_the_fields_and_candids_words():
+    async def scene(it: Scene):
+        sent = it.send(a_day())
+        spoiled = replace(sent, body=sent.body.replace(b'"quantity":"2"', b'"quantity":"2.55"'))
+        answer = await it.candid.submit(spoiled)
+        assert (answer.disposition, answer.native_code) == (Disposition.REJECTED, "HttpRequestValidationsError")
+        assert answer.native_text == "quantity: is text with one decimal at most"
+
+    play("charge_captures", scene)

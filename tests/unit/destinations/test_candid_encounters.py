@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from ptbridge_sandbox.biller_faults import Faults
 
 from ptbridge.model import Disposition
 from tests.rigs import a_day
@@ -14,6 +15,20 @@ WAY = "encounters"
 # Another principal diagnosis, one code gone, one new, a line less and another line changed.
 AFTER = with_lines(a_day(), "97110-GP x3 >1", "97530-GP x1 >2,1", diagnoses=("S83.511A", "M25.561"))
 TOTALS = {REFERENCE: (4, 12000)}
+
+
+class BusyFrom(Faults):
+    """Turns every change away from the `number`-th on (from 0)."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(busy=1.0)
+        self.left = number
+
+    def happens(self, share: float) -> bool:
+        if share != 1.0:
+            return False
+        self.left -= 1
+        return self.left < 0
 
 
 def lines(it: Scene) -> list[tuple[str, str, str]]:
@@ -86,7 +101,8 @@ def test_refused_at_any_step_it_is_not_done(number):
         it.server.faults.refuse = lambda body: next(left) == number
         correction = it.send(AFTER, revision=2, frequency="7")
         answer = await it.candid.submit(correction)
-        assert answer.disposition is Disposition.REJECTED and answer.native_text == "refused by a sandbox fault"
+        assert answer.disposition is Disposition.REJECTED and answer.native_text.endswith("refused by a sandbox fault")
+        assert ("half way" in answer.native_text) == (number > 0)
         assert await it.candid.find(correction) is None
         assert (await it.candid.submit(correction)).disposition is Disposition.ACCEPTED
 
@@ -145,5 +161,19 @@ def test_what_candid_never_had_cannot_be_changed(frequency):
     async def scene(it: Scene):
         answer = await it.candid.submit(it.send(a_day(), frequency=frequency))
         assert (answer.disposition, answer.native_code) == (Disposition.REJECTED, "unknown-reference")
+
+    play(WAY, scene)
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_a_busy_answer_half_way_is_a_doubt_and_before_anything_is_none(number):
+    async def scene(it: Scene):
+        await it.candid.submit(it.send(full_day()))
+        it.server.faults = BusyFrom(number)
+        correction = it.send(AFTER, revision=2, frequency="7")
+        answer = await it.candid.submit(correction)
+        assert answer.disposition is (Disposition.IN_DOUBT if number else Disposition.RETRY)
+        it.server.faults = Faults()
+        assert (await it.candid.submit(correction)).disposition is Disposition.ACCEPTED
 
     play(WAY, scene)

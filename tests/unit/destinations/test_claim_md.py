@@ -471,3 +471,49 @@ def test_remittances_can_be_left_to_another_way():
 
 def _cut(amount: str, code: str) -> dict[str, str]:
     return {"group": "CO", "code": code, "amount": amount}
+
+
+@pytest.mark.parametrize("fault", ["number", "error"])
+def test_a_feed_that_is_none_is_an_outage_and_no_answer(fault):
+    async def scene(it: Scene):
+        await it.claim_md.submit(it.send(a_day()))
+        it.server.feed_fault = fault
+        with pytest.raises(PeerUnavailable):
+            await it.claim_md.find(it.send(a_day()))
+
+    play(scene)
+
+
+def test_a_feed_without_our_file_name_cannot_be_counted():
+    async def scene(it: Scene):
+        await it.claim_md.submit(it.send(a_day()))
+        it.server.feed[0]["filename"] = "renamed.txt"
+        with pytest.raises(PeerUnavailable, match="file name"):
+            await it.claim_md.list_references(DATES)
+
+    play(scene)
+
+
+def test_the_auditor_of_the_pretend_claim_md_sees_a_double():
+    """The same upload twice stands twice: what the other tests rely on not happening."""
+
+    async def scene():
+        async with SandboxClaimMd() as server:
+            made = build(server, {})
+            for _ in range(2):
+                await made.submit(submission(made, reference="oak-1"))
+            await made.close()
+            return server.violations
+
+    assert asyncio.run(scene()) == ["oak-1: 2 live claims"]
+
+
+def test_an_answer_without_a_status_is_a_doubt():
+    async def scene(it: Scene):
+        sent = it.send(a_day())
+        it.server.faults = Faults(lose_answer=1.0)
+        await it.claim_md.submit(sent)
+        it.server.feed[0]["status"] = ""
+        assert (await it.claim_md.find(sent)).disposition is Disposition.IN_DOUBT
+
+    play(scene)
