@@ -1,7 +1,8 @@
 -- What was said later about what was sent, and how far each day has come by it.
 
 -- append-only: news from the platform, the clearinghouse, the payer, the remittance. `submission_id` NULL: about something
--- that this ledger did not send. `codes` is a JSON list of [system, code, text]; `text` is packed: it may name a patient.
+-- that this ledger did not send. `codes` is a JSON list of [system, code]; `text` is packed, a JSON list of the answer's text and
+-- each code's: they may name a patient.
 CREATE TABLE answer (
     id INTEGER PRIMARY KEY,
     clinic TEXT NOT NULL,

@@ -48,7 +48,7 @@ ORDER BY s.key IS ?6 DESC, (s.destination_id = ?3) IS TRUE DESC, s.state = 'acce
 _AMBIGUOUS = "SELECT count(DISTINCT reference) > 1 FROM submission WHERE clinic = ?1 AND reference >= ?2 AND reference < ?3"
 # What the biller took last: the live charge, or the void that took it back.
 _LAST = """
-SELECT s.id, d.clinic, d.stage, d.standing, d.payer_claim_number, s.frequency FROM treatment_day d
+SELECT s.id, d.clinic, d.stage, d.standing, d.payer_claim_number, s.frequency, d.live_sha256 IS NOT NULL FROM treatment_day d
 JOIN submission s ON s.day_id = d.id WHERE d.id = ? AND s.state = 'accepted' ORDER BY s.id DESC LIMIT 1
 """
 _NUMBER = """
@@ -135,14 +135,14 @@ class Answers:
                 answer.standing.value,
                 answer.line,
                 answer.procedure,
-                json.dumps([[code.system, code.code, code.text] for code in answer.codes]),
+                json.dumps([[code.system, code.code] for code in answer.codes]),
                 answer.charged_cents,
                 answer.paid_cents,
                 answer.adjusted_cents,
                 answer.patient_cents,
                 answer.payer_claim_number,
                 answer.said_at,
-                pack(answer.text.encode()),
+                pack(json.dumps([answer.text, *(code.text for code in answer.codes)]).encode()),  # texts may name a patient
                 self._history.now(),
                 self._history.run_id,
             ),
@@ -199,10 +199,10 @@ class Answers:
 
     def _restate(self, day_id: int) -> bool:
         """Bring a day's stage and standing up to its news. True when that is bad news which a person has not seen."""
-        live = self._connection.execute(_LAST, (day_id,)).fetchone()
-        if live is None:
+        last = self._last(day_id)
+        if last is None:
             return False
-        submission_id, clinic, stage, standing, number, frequency = live
+        submission_id, clinic, stage, standing, number, frequency = last
         news = self._news(submission_id)
         if not news:
             return False
@@ -212,8 +212,8 @@ class Answers:
         if worst.standing is Standing.REJECTED and frequency != "1":  # the payer still has what this was to correct
             number = number or self._connection.execute(_NUMBER, (day_id,)).get
         before, now = (stage, standing), (worst.stage.value, worst.standing.value)
-        last = max(one.id for one in newest if one.standing is worst.standing)
-        refused = worst.standing in REFUSED and (before != now or self._unseen(day_id, last))
+        told = max(one.id for one in newest if one.standing is worst.standing)
+        refused = worst.standing in REFUSED and (before != now or self._unseen(day_id, told))
         self._connection.execute(
             "UPDATE treatment_day SET stage = ?1, standing = ?2, payer_claim_number = ?3,"
             " dirty = max(dirty, ?4 OR (state IN ('held', 'queued') AND (stage IS NOT ?1 OR standing IS NOT ?2"
@@ -222,8 +222,13 @@ class Answers:
         )
         if before != now or refused:
             detail = " ".join([now[0], *(f"{code.system}:{code.code}" for code in worst.codes)])
-            self._history.add(clinic, "day", day_id, now[1], f"{detail} #{last}")
+            self._history.add(clinic, "day", day_id, now[1], f"{detail} #{told}")
         return refused
+
+    def _last(self, day_id: int) -> tuple[Any, ...] | None:
+        """The submission that the day's news counts for: what is live, or the void that took it back."""
+        row = self._connection.execute(_LAST, (day_id,)).fetchone()
+        return row[:-1] if row and (row[-1] or row[-2] == Frequency.VOID) else None
 
     def _unseen(self, day_id: int, answer_id: int) -> bool:
         """Whether a refusal came after the last one that the history tells of."""
@@ -251,18 +256,18 @@ class Answers:
         row = self._connection.execute("SELECT standing FROM treatment_day WHERE id = ?", (day_id,)).fetchone()
         if row is None or row[0] not in REFUSED or self._settled(day_id):
             return None
-        live = self._connection.execute(_LAST, (day_id,)).fetchone()
-        if live is None:
+        last = self._last(day_id)
+        if last is None:
             return None
-        newest = newest_of(self._news(live[0]))
+        newest = newest_of(self._news(last[0]))
         worst = worst_of(newest)
         parts = [one for one in newest if one.standing is worst.standing]
         return Refusal(
             standing=worst.standing,
             stage=worst.stage,
-            frequency=Frequency(str(live[5])),
+            frequency=Frequency(str(last[5])),
             parts=tuple(RefusedPart(line=one.line, procedure=one.procedure, codes=one.codes) for one in parts),
-            let_through=self.let_through(live[0]),
+            let_through=self.let_through(last[0]),
         )
 
     def _settled(self, day_id: int) -> bool:
@@ -293,9 +298,9 @@ class Answers:
     def open_references(self, clinic: str, destination: str) -> list[str]:
         """What is live and not yet paid, newest service date first: to be asked for one by one when the feed has a gap."""
         rows = self._connection.execute(
-            "SELECT DISTINCT d.reference, d.service_date FROM treatment_day d JOIN submission s ON s.day_id = d.id"
-            " AND s.state = 'accepted' AND s.destination = ?2 WHERE d.clinic = ?1 AND d.live_sha256 IS NOT NULL"
-            " AND coalesce(d.standing, '') <> 'paid' ORDER BY d.service_date DESC",
+            "SELECT coalesce(d.live_reference, d.reference) FROM treatment_day d WHERE d.clinic = ?1"
+            " AND d.live_sha256 IS NOT NULL AND coalesce(d.standing, '') <> 'paid' AND EXISTS (SELECT 1 FROM submission s"
+            " WHERE s.day_id = d.id AND s.state = 'accepted' AND s.destination = ?2) ORDER BY d.service_date DESC, d.id",
             (clinic, destination),
         )
         return [str(row[0]) for row in rows]
@@ -312,14 +317,15 @@ class Answers:
         names = ["said_at", "received_at", "stage", "standing", "line", "procedure", "codes", "charged_cents", "paid_cents"]
         names += ["adjusted_cents", "patient_cents", "payer_claim_number", "revision"]
         rows.sort(key=lambda row: (moment(str(row[0]), str(row[1])), row[-1]))
-        return [
-            {
-                **dict(zip(names, row[:-2], strict=True)),
-                "codes": [{"system": system, "code": code, "text": text} for system, code, text in json.loads(str(row[6]))],
-                "text": unpack(blob(row[-2])).decode(),
-            }
-            for row in rows
-        ]
+        found = []
+        for row in rows:
+            text, *texts = json.loads(unpack(blob(row[-2])))
+            codes = [
+                {"system": system, "code": code, "text": said}
+                for (system, code), said in zip(json.loads(str(row[6])), texts, strict=True)
+            ]
+            found.append({**dict(zip(names, row[:-2], strict=True)), "codes": codes, "text": text})
+        return found
 
     def counts(self, clinic: str) -> list[dict[str, Any]]:
         """Live days by how far they have come: stage, standing, days, units, cents; a day without news stands at `received`."""
@@ -352,19 +358,19 @@ class Answers:
 
     def refused(self, day_id: int) -> RefusedDay | None:
         """What of a day was refused, and what it was made from; None when nothing was."""
-        live = self._connection.execute(_LAST, (day_id,)).fetchone()
-        news = self._news(int(str(live[0]))) if live else []
-        if live is None or not news:
+        last = self._last(day_id)
+        news = self._news(last[0]) if last else []
+        if last is None or not news:
             return None
         newest = newest_of(news)
         worst = worst_of(newest)
         row = self._connection.execute(
             "SELECT d.reference, d.service_date, s.units, s.amount_cents, d.payer FROM treatment_day d, submission s"
             " WHERE d.id = ? AND s.id = ?",
-            (day_id, live[0]),
+            (day_id, last[0]),
         ).fetchone()
         assert row is not None
-        page = self.judgement_of(int(str(live[0])))
+        page = self.judgement_of(last[0])
         reference, service_date, units, amount_cents, payer = row
         return RefusedDay(
             reference=str(reference),

@@ -107,7 +107,7 @@ def read_news(row: tuple[apsw.SQLiteValue, ...]) -> News:
         standing=Standing(str(standing)),
         line=line if isinstance(line, int) else None,
         procedure=None if procedure is None else str(procedure),
-        codes=tuple(NativeCode(system=system, code=code, text=text) for system, code, text in json.loads(str(codes))),
+        codes=tuple(NativeCode(system=system, code=code) for system, code in json.loads(str(codes))),
         said=moment(str(said_at), str(received_at)),
         payer_claim_number=None if number is None else str(number),
     )
