@@ -74,6 +74,7 @@ class SandboxCandid(FaultyServer):
         add.add_post(charges, self._change(lambda request, body: books.create_charge(body)))
         add.add_patch(charges + "/{id}", self._change(lambda request, body: books.change_charge(_id(request), body)))
         add.add_get("/api/charge_capture_claim_creation/v1", self._list(self._bundles))
+        add.add_get("/api/charge_capture_claim_creation/v1/all/summary", self._waiting)
         add.add_get(encounters, self._list(self._encounters))
         add.add_post(encounters, self._change(lambda request, body: books.create_encounter(body)))
         add.add_get(encounters + "/{id}", self._encounter)
@@ -175,6 +176,24 @@ class SandboxCandid(FaultyServer):
         oldest = self._wall() - _EVENT_DAYS * 86_400
         rows = [row for row in reversed(self.books.events) if not kinds or row["event_type"] in kinds]
         return [row for row in rows if _seconds(row["created_at"]) >= max(oldest, _seconds(after) if after else 0)]
+
+    async def _waiting(self, request: web.Request) -> web.StreamResponse:
+        self._admit(request)
+        charges = self.books.charges.values()
+        counted = {
+            status: sum(bundle["status"] == status for bundle in bundles) for status in ("not-started", "held", "in-error")
+        }
+        return _json(
+            {
+                "charge_capture_charges_not_linked_to_claims_count": sum(not row.get("claim_creation_id") for row in charges),
+                "charge_capture_claim_creations_not_started_count": statuses.count("not-started"),
+                "charge_capture_held_claim_creations_count": statuses.count("held"),
+                "charge_capture_claim_creations_in_error_count": statuses.count("in-error"),
+                "charge_capture_unresolved_change_count": sum(
+                    not update["resolved"] for row in charges for update in row["updates"]
+                ),
+            }
+        )
 
     async def _encounter(self, request: web.Request) -> web.StreamResponse:
         self._admit(request)

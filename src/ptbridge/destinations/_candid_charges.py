@@ -19,6 +19,14 @@ from ptbridge.errors import PeerUnavailable
 from ptbridge.model import Acknowledgement, Disposition, Frequency, Submission
 
 _PATH = "api/charge_captures/v1"
+_SUMMARY = "api/charge_capture_claim_creation/v1/all/summary"
+_WAITING = {
+    "charge_capture_charges_not_linked_to_claims_count": "charges that are in no claim",
+    "charge_capture_claim_creations_not_started_count": "bundles not started",
+    "charge_capture_held_claim_creations_count": "bundles held",
+    "charge_capture_claim_creations_in_error_count": "bundles in error",
+    "charge_capture_unresolved_change_count": "changes after the claim that wait for a person",
+}
 _CONFLICT = "ChargeExternalIdConflictError"
 _LIVE, _GONE = "billable", "entered-in-error"
 _SET_ASIDE = frozenset({"aborted", "not-billable"})  # by a person at Candid
@@ -89,9 +97,10 @@ class Charges:
                 found[str(charge["charge_external_id"])] = totals(charge.get("charge_capture_data"))
         return found
 
-    async def check(self) -> None:
-        """Ask for a list that is surely empty. Raises PeerError."""
-        await self._api.get(_PATH, [("charge_external_id", "none"), ("limit", "1")])
+    async def check(self) -> list[str]:
+        """What waits at Candid between charges and claims, over all clinics of the organization. Raises PeerError."""
+        counts = await self._api.get(_SUMMARY) or {}
+        return [f"{what}: {counts[name]}" for name, what in _WAITING.items() if isinstance(counts.get(name), int)]
 
     # ------------------------------------------------------------ steps
 

@@ -124,9 +124,10 @@ class Encounters:
                     found[reference] = totals({"service_lines": _lines(encounter)})
         return found
 
-    async def check(self) -> None:
+    async def check(self) -> list[str]:
         """Ask for a list that is surely empty. Raises PeerError."""
         await self._api.get(_PATH, [("external_id", "none"), ("limit", "1")])
+        return []
 
     # ------------------------------------------------------------ converging
 

@@ -141,9 +141,9 @@ class Candid:
             yield page
 
     async def check(self) -> list[str]:
-        """Ask for a list: needs a connection and our credential, changes nothing."""
-        await self._way.check()
-        return [f"Candid at {self._api.origin} answers and takes our credential"]
+        """A question that needs a connection and our credential and changes nothing; and what waits at Candid."""
+        waiting = await self._way.check()
+        return [f"Candid at {self._api.origin} answers and takes our credential", *waiting]
 
     async def close(self) -> None:
         """Close the client."""

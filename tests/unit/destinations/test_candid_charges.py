@@ -210,3 +210,21 @@ def test_only_our_billable_charges_of_the_dates_are_listed_over_all_pages():
         assert await it.candid.list_references(("2026-11-03", "2026-11-30")) == {}
 
     play(WAY, scene)
+
+
+def test_what_waits_at_candid_is_said_by_the_check():
+    async def scene(it: Scene):
+        await it.candid.submit(it.send(a_day()))
+        await it.candid.submit(it.send(a_day(), reference="pt-2"))
+        it.server.books.fail_bundle("pt-2", "payer_id", "unknown")
+        first, *waiting = await it.candid.check()
+        assert "takes our credential" in first
+        assert waiting == [
+            "charges that are in no claim: 1",
+            "bundles not started: 0",
+            "bundles held: 0",
+            "bundles in error: 1",
+            "changes after the claim that wait for a person: 0",
+        ]
+
+    play(WAY, scene)
