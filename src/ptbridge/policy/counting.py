@@ -45,9 +45,7 @@ class Service:
     add_on_documented: bool = False
 
     def split(self, units: int) -> Units:
-        """The service's units by code: in a chain at most one under the first code, the rest under the add-on."""
-        if len(self.codes) == 1:
-            return ((self.codes[0], units),)
+        """A chain's units by code: at most one under the first code, the rest under the add-on."""
         first, add_on = self.codes
         if units > 1 or self.add_on_documented:
             return ((first, min(units, 1)), (add_on, max(units - 1, 0)))

@@ -253,6 +253,12 @@ def test_the_word_equal_is_no_cut_of_four_diagnoses():
     assert "diagnoses as linked to the service, the first 4 of 5" in found.lines[0].because
 
 
+def test_codes_linked_to_the_same_diagnoses_point_to_the_same_places():
+    linked = {"diagnosis_codes": ("R26.2", "M54.50")}
+    found = coded(line("97110 @15", **linked), line("97140 @15", **linked), line("97112 @15", diagnosis_codes=("M54.50",)))
+    assert [one.diagnosis_pointers for one in found.lines] == [(2, 1), (2, 1), (1,)]
+
+
 def test_a_second_line_of_a_code_brings_its_modifiers_and_diagnoses():
     first, second = line("97110 @15"), line("97110 @15", modifiers=("59",), diagnosis_codes=("R26.2",))
     found = coded(first, second)
