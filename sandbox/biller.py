@@ -19,7 +19,6 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import date
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any, Self
@@ -31,11 +30,11 @@ from aiohttp import web
 from .biller_books import ORIGINAL, REPLACEMENT, VOID, Books, Refusal
 from .biller_faults import Faults
 from .biller_news import News
+from .biller_pages import day, limit
 
 CONTRACT = files("ptbridge.destinations").joinpath("charge_api.openapi.json").read_bytes()
 _JSON = "application/json"
 _PROBLEM = "application/problem+json"
-_PAGE, _LARGEST_PAGE = 100, 1000
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -283,8 +282,8 @@ class SandboxBiller:
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
         self.requests["lists"] += 1
-        first, last = (_day(request, name) for name in ("service_date_from", "service_date_to"))
-        charges, after = self.books.page(first, last, request.query.get("after", ""), _limit(request))
+        first, last = (day(request, name) for name in ("service_date_from", "service_date_to"))
+        charges, after = self.books.page(first, last, request.query.get("after", ""), limit(request))
         return _json({"charges": [charge.answer() for charge in charges], **({"next_after": after} if after else {})})
 
     async def _answers(self, request: web.Request) -> web.StreamResponse:
@@ -293,7 +292,7 @@ class SandboxBiller:
             return self._busy()
         if self.faults.happens(self.faults.html_answer):
             return web.Response(text="<html><body>Sign in</body></html>", content_type="text/html")
-        page = self.news.page(request.query.get("after", ""), _limit(request))
+        page = self.news.page(request.query.get("after", ""), limit(request))
         if self.faults.happens(self.faults.answer_twice):
             page["answers"] = [answer for answer in page["answers"] for _ in range(2)]
         return _json(page)
@@ -334,23 +333,6 @@ def _json(document: Any) -> web.Response:
 
 def _problem(refusal: Refusal, headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(status=refusal.status, body=orjson.dumps(refusal.problem), content_type=_PROBLEM, headers=headers or {})
-
-
-def _limit(request: web.Request) -> int:
-    """How many on a page. Raises Refusal."""
-    text = request.query.get("limit", str(_PAGE))
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= _LARGEST_PAGE:
-        raise Refusal(400, "bad-parameter", f"limit must be a number from 1 to {_LARGEST_PAGE}.")
-    return int(text)
-
-
-def _day(request: web.Request, name: str) -> str:
-    """A date parameter. Raises Refusal."""
-    text = request.query.get(name, "")
-    try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError:
-        raise Refusal(400, "bad-parameter", f"{name} must be a date such as 2026-11-02.") from None
 
 
 def _arithmetic(document: dict[str, Any]) -> list[dict[str, str]]:

@@ -19,7 +19,9 @@ lists that hold no patient data beyond the EMR's own visit ids, except what `exp
     exclude(config, name, reason, actor=None) -> dict          never bill a held day
     retry(config, clinic=None, name=None, reason="") -> list[RunReport]   deliver what waits, without pulling
     explain(config, name) -> dict                              why a visit or a treatment day is as it is
-    reconcile(config, clinic=None) -> dict                     compare the ledger with the biller
+    reconcile(config, clinic=None, since=None, until=None, schedule=True) -> dict   from the schedule to the claim, to the cent
+    ask(config, clinic=None) -> dict                           ask the biller what became of what was sent
+    denials(config, clinic=None, by="reason") -> dict          what was rejected or denied, grouped, with what is at stake
     units(policy, lines, discipline, on) -> dict               units of one treatment day, with reasons
     payer_policies(folders) -> dict[str, Policy]               payer policies of these folders, for `units`
     shipped_policies() -> dict[str, Policy]                    those that ship with ptbridge
@@ -44,6 +46,8 @@ _VERBS = {
     "retry": "ptbridge.jobs:retry",
     "explain": "ptbridge.jobs:explain",
     "reconcile": "ptbridge.jobs:reconcile",
+    "ask": "ptbridge.jobs:ask",
+    "denials": "ptbridge.jobs:denials",
     "units": "ptbridge.coding:units_answer",
     "payer_policies": "ptbridge.policy:load_payers",
     "shipped_policies": "ptbridge.policy:shipped_payers",

@@ -1,4 +1,4 @@
-"""What ptbridge does for a person or a scheduler: sync, status, held, release, exclude, retry, explain, reconcile."""
+"""What ptbridge does for a person or a scheduler: sync, status, held, release, exclude, retry, explain, answers, reconcile."""
 
 from ptbridge.jobs.agreement import reconcile
 from ptbridge.jobs.answers import ask
