@@ -71,6 +71,7 @@ def clinic_pages() -> Pages:
         ("`source`", clinic.SourceSpec),
         ("`destination`", clinic.DestinationSpec),
         ("`auth` of either", clinic.AuthSpec),
+        ("`destination.webhook`", clinic.WebhookSpec),
         ("An entry of `payers`", clinic.PayerRouteSpec),
         ("`claims`", clinic.ClaimsSpec),
         ("An entry of `claims.payers`", clinic.ClaimPayerSpec),
@@ -79,6 +80,6 @@ def clinic_pages() -> Pages:
         notes = dict(re.findall(r"^    (\w+):.*?#\s*(.+)$", inspect.getsource(spec), re.MULTILINE))
         out += [f"## {title}", "", f"{inspect.getdoc(spec)}", "", "| Key | Required | |", "|---|---|---|"]
         for field in msgspec.structs.fields(spec):
-            out.append(f"| `{field.encode_name}` | {'yes' if field.required else ''} | {notes.get(field.name, '')} |")
+            out.append(f"| `{field.encode_name}` | {'yes' if field.required else ''} | {notes.get(field.name, '').replace('|', 'or')} |")
         out.append("")
     return {"clinic-file.md": "\n".join(out).rstrip() + "\n"}

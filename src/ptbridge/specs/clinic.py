@@ -50,7 +50,7 @@ class DestinationSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, 
     in_flight: int = 16
     requests_per_second: float = 0  # 0: unlimited
     options: dict[str, str] = {}
-    webhook: WebhookSpec | None = None
+    webhook: WebhookSpec | None = None  # how the biller signs the webhooks that wake `ptbridge answers --serve`
 
 
 class AddressSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
