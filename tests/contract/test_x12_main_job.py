@@ -124,3 +124,16 @@ def test_a_claim_that_was_turned_away_is_corrected_and_goes_as_an_original(bille
 def _control(billed: Billed, visit: str) -> str:
     reference = billed.day(visit)["reference"]
     return f"{reference[3:18].upper()}AA"
+
+
+def test_a_visit_that_was_turned_away_and_then_withdrawn_is_nobodys_and_the_books_agree(billed):
+    billed.house.faults.refuse_claim = lambda claim: any(line.procedure.startswith("HC:97112") for line in claim.lines)
+    billed.night()
+    billed.house.faults.refuse_claim = 0.0
+    billed.night()
+    billed.world.store.edit("Encounter", "enc-0002", lambda one: one.update(status="entered-in-error"))
+    billed.night()
+    assert [row["frequency"] for row in billed.day("enc-0002")["submissions"]] == ["1"], "nothing to take back: nothing is sent"
+    (answer,) = jobs.reconcile(billed.world.config).values()
+    reference = billed.day("enc-0002")["reference"]
+    assert [one for one in answer["differences"] if one.get("reference") == reference] == []

@@ -38,24 +38,6 @@ _LONGEST_LINE_CONTROL = 30
 _DAY_PART = 15  # characters of CLM01 that name the day
 
 
-@dataclass(slots=True)
-class Claim:
-    """The part of a day that goes into one CLM: charges with their place in the day, and the positions of their diagnoses."""
-
-    lines: list[tuple[int, Charge]] = field(default_factory=list)
-    diagnoses: set[int] = field(default_factory=set)
-
-    def has_room(self, charge: Charge) -> bool:
-        """Whether one more line fits."""
-        together = self.diagnoses | set(charge.line.diagnosis_pointers)
-        return len(self.lines) < MOST_LINES and len(together) <= MOST_DIAGNOSES
-
-    def add(self, number: int, charge: Charge) -> None:
-        """One more line."""
-        self.lines.append((number, charge))
-        self.diagnoses |= set(charge.line.diagnosis_pointers)
-
-
 # ---------------------------------------------------------------- names
 
 

@@ -91,6 +91,8 @@ async def agreement(ledger: Ledger, destination: Destination, clinic: str, dates
     """Ask the biller about a range of service dates and compare. What still waits for an answer is no difference."""
     theirs = await destination.list_references(dates)
     waiting = {str(row["reference"]) for row in ledger.accounts.waiting(clinic)}
+    if destination.capabilities.rejected_is_gone:
+        waiting |= ledger.accounts.turned_away(clinic)  # a folder's receipts still list what the payer never got
     return compare(ledger.accounts.live(clinic, dates), theirs, waiting)
 
 

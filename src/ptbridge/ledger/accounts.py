@@ -33,6 +33,9 @@ GROUP BY fate
 # reads every day that ever was.
 WAITING = "d.state IN ('held', 'queued', 'open')"
 
+# The planner would take an index over everything that was ever sent.
+_OPEN = "INDEXED BY submission_open_order"
+
 _HELD_FIRST = f"""
 SELECT d.reference, d.reason, d.held_since, d.version_id FROM treatment_day d
 WHERE d.clinic = ? AND d.state = 'held' AND {WAITING}
@@ -159,12 +162,23 @@ class Accounts:
     def waiting(self, clinic: str) -> list[dict[str, str | int | float | None]]:
         """Submissions that have no final answer: our reference, state, attempts, since when, next try (Unix seconds)."""
         rows = self._connection.execute(
-            "SELECT reference, state, attempts, queued_at, next_at, service_date FROM submission"
+            f"SELECT reference, state, attempts, queued_at, next_at, service_date FROM submission {_OPEN}"  # noqa: S608
             " WHERE clinic = ? AND state IN ('queued', 'sending', 'in-doubt') ORDER BY id",
             (clinic,),
         )
         names = ("reference", "state", "attempts", "queued_at", "next_at", "service_date")
         return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def turned_away(self, clinic: str) -> set[str]:
+        """References of days with nothing live whose last original was turned away at a door: receipts may still list it."""
+        rows = self._connection.execute(
+            "SELECT d.reference FROM treatment_day d JOIN submission s ON s.id ="
+            " (SELECT max(id) FROM submission WHERE day_id = d.id AND state = 'accepted')"
+            " WHERE d.clinic = ? AND d.live_sha256 IS NULL AND s.frequency = '1'"
+            " AND EXISTS (SELECT 1 FROM answer a WHERE a.submission_id = s.id AND a.standing = 'rejected')",
+            (clinic,),
+        )
+        return {str(reference) for (reference,) in rows}
 
     def submissions_of(self, day_id: int) -> list[dict[str, str | int | None]]:
         """Every submission made for a day, oldest first, each with its last answer."""
@@ -207,7 +221,9 @@ class Accounts:
             (clinic,),
         ).get
         waiting = self._connection.execute(
-            "SELECT min(queued_at) FROM submission WHERE clinic = ? AND state IN ('queued', 'sending', 'in-doubt')", (clinic,)
+            f"SELECT min(queued_at) FROM submission {_OPEN} WHERE clinic = ?"  # noqa: S608
+            " AND state IN ('queued', 'sending', 'in-doubt')",
+            (clinic,),
         ).get
         return {"held_since": held, "waiting_since": waiting}
 
