@@ -180,9 +180,7 @@ class SandboxCandid(FaultyServer):
     async def _waiting(self, request: web.Request) -> web.StreamResponse:
         self._admit(request)
         charges = self.books.charges.values()
-        counted = {
-            status: sum(bundle["status"] == status for bundle in bundles) for status in ("not-started", "held", "in-error")
-        }
+        statuses = [bundle["status"] for bundle in self.books.bundles.values()]
         return _json(
             {
                 "charge_capture_charges_not_linked_to_claims_count": sum(not row.get("claim_creation_id") for row in charges),
