@@ -112,3 +112,11 @@ def test_what_a_policy_remembers_does_not_make_it_another():
     one, other = shipped_payers()["tricare"], shipped_payers()["tricare"]
     one.terms(date(2026, 1, 1))
     assert one == other
+
+
+def test_every_code_of_a_coverage_list_names_a_diagnosis(tmp_path):
+    entry = '{use: "G0283 M17, 97110", from: 2026-01-01, source: s}'
+    text = f"payer: a\ntitle: A\nstanding: complete\nsettings:\n  covered_diagnoses:\n    - {entry}\n"
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(ConfigError, match="needs the beginnings of diagnoses after each code"):
+        load_payers([tmp_path])
