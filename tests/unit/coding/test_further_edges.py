@@ -113,6 +113,11 @@ def test_the_emrs_modifier_does_not_stay_on_the_therapists_units():
     assert shown(found) == ["97110-CQ-GP x1 @15", "97110-GP x1 @15"]
 
 
+def test_the_emrs_modifier_alone_says_that_an_assistant_took_part():
+    found = coded(line("97110 @15", modifiers=("CQ",)), "97110 @15")
+    assert shown(found) == ["97110-CQ-GP x1 @15", "97110-GP x1 @15"]
+
+
 @pytest.mark.parametrize(
     ("fields", "lines", "codes"),
     [
