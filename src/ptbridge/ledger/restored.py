@@ -24,13 +24,15 @@ _DECIDED = """EXISTS (SELECT 1 FROM history r WHERE r.entity = 'day' AND r.entit
   AND r.seq > (SELECT min(h.seq) FROM history h WHERE h.entity = 'day' AND h.entity_id = {day} AND h.event = 'held'
                AND h.detail = 'restored' AND h.seq > (SELECT max(m.seq) FROM history m WHERE m.entity = 'ledger'
                                                       AND m.event = 'restored')))"""
+# CROSS JOIN: from what the biller had, which is empty but after a restore, never from all that was ever sent.
 _SUSPECTS = f"""
-SELECT s.day_id, s.id, b.reference, b.units, b.amount_cents FROM biller_had b
-JOIN submission s ON s.clinic = b.clinic AND s.reference = b.reference
+SELECT s.day_id, s.id, b.reference, b.units, b.amount_cents FROM biller_had b INDEXED BY biller_had_unsettled
+CROSS JOIN submission s ON s.clinic = b.clinic AND s.reference = b.reference
 WHERE b.clinic = ? AND b.settled = 0 AND s.state IN {_OPEN} AND s.frequency = '1' AND NOT {_DECIDED.format(day="s.day_id")}
 """  # noqa: S608
 _UNASKED = f"""
-SELECT s.id FROM submission s WHERE s.clinic = ?1 AND s.state IN {_OPEN} AND s.service_date <= ?2
+SELECT s.id FROM submission s INDEXED BY submission_open_order WHERE s.clinic = ?1
+AND s.state IN ('queued', 'sending', 'in-doubt') AND s.state IN {_OPEN} AND s.service_date <= ?2
 AND NOT {_DECIDED.format(day="s.day_id")}
 """  # noqa: S608
 

@@ -7,6 +7,7 @@ import pytest
 
 from ptbridge.ledger import Ledger, Verdict
 from ptbridge.ledger.accounts import _FATES, _HELD_FIRST, WAITING
+from ptbridge.ledger.restored import _SUSPECTS, _UNASKED
 from ptbridge.ledger.visits import READ_AGAIN
 
 
@@ -62,3 +63,18 @@ def test_what_was_held_newly_comes_first_and_never_more_than_asked(ledger):
     ((_, reason, since, body),) = list(ledger.accounts.held_first("oak", "2026-03-13T01:00:00+00:00", 1))
     assert (reason, since, body) == ("DX01", "2026-03-13T01:00:00.000+00:00", b"4")
     assert (ledger.accounts.held_days("oak"), ledger.accounts.held_days("elm")) == (4, 0)
+
+
+def test_what_a_restore_asks_each_run_never_reads_all_that_was_sent(ledger):
+    assert plan(ledger, _SUSPECTS, "oak").startswith("SEARCH b USING INDEX biller_had_unsettled")
+    assert plan(ledger, _UNASKED, "oak", "2026-03-13").startswith("SEARCH s USING INDEX submission_open_order")
+
+
+def test_what_waits_is_found_without_all_that_was_sent(ledger):
+    asked = []
+    ledger._connection.exec_trace = lambda cursor, sql, values: asked.append(sql) is None
+    ledger.accounts.waiting("oak")
+    ledger.accounts.oldest("oak")
+    ledger._connection.exec_trace = None
+    plans = [plan(ledger, sql, "oak") for sql in asked]
+    assert [("submission_open_order" in one or "treatment_day_waiting" in one) for one in plans] == [True, True, True]
