@@ -95,13 +95,15 @@ class Allocation:
         extra = 0
         known = 0
         for position, service in enumerate(self.services):
-            given = 0
-            for code in service.codes:
-                part = units.get(code, 0)
-                known += code in units
-                given += part
-            if len(service.codes) == 2 and units.get(service.codes[0], 0) != min(given, 1):
-                return False
+            first = service.codes[0]
+            given = units.get(first, 0)
+            known += first in units
+            if len(service.codes) == 2:
+                later = service.codes[1]
+                given += units.get(later, 0)
+                known += later in units
+                if units.get(first, 0) != min(given, 1):
+                    return False
             more = given - service.sure
             if more > 0:
                 extra += more

@@ -48,7 +48,8 @@ class FeeSchedule:
     def price(self, procedure: str, modifiers: tuple[str, ...], on: date) -> int | None:
         """Cents for one unit, or None when no row fits; an absent price is never another code's price."""
         for fee in self._fees.get(procedure, ()):
-            if fee.covers(on) and (not fee.modifiers or fee.modifiers.issubset(modifiers)):
+            # As `covers` says, without the call.
+            if fee.from_ <= on and (fee.to is None or on <= fee.to) and (not fee.modifiers or fee.modifiers.issubset(modifiers)):
                 return fee.amount_cents
         return None
 

@@ -97,8 +97,12 @@ def _readable(record: VisitRecord, kind: Field, line_key: Field, reading: Readin
         if refused is not None:
             reading.report("MP33", f"an earlier charge message of this visit could not be read: {refused}", where=refused.where)
             refused = None
-        batch = [_transaction(*one, seen, record, kind, line_key, reading) for one in charged]
-        found.append((seen, [one for one in batch if one is not None]))
+        if record.only_day:
+            charged = [(scope, what) for scope, what in charged if what[0][0] == record.only_day]
+        meanings = kind.each_of([scope for scope, _ in charged], reading)  # an unknown one is reported, its line stays in sight
+        told = zip(charged, meanings, strict=True)
+        batch = [_transaction(*one, seen, meaning or CHARGE, line_key) for one, meaning in told if meaning != NO_CHARGE]
+        found.append((seen, batch))
     if refused is not None:
         raise refused
     return found
@@ -131,15 +135,8 @@ def _content(head: Segment) -> _Charged:
     return (*service, _whole(quantity.removeprefix("-"))), service, quantity.startswith("-")
 
 
-def _transaction(
-    scope: LineScope, charged: _Charged, seen: Seen, record: VisitRecord, kind: Field, line_key: Field, reading: Reading
-) -> Transaction | None:
+def _transaction(scope: LineScope, charged: _Charged, seen: Seen, meaning: str, line_key: Field) -> Transaction:
     content, service, negative = charged
-    if record.only_day and content[0] != record.only_day:
-        return None
-    meaning = kind.read(scope, reading) or CHARGE  # an unknown type is reported, and its line stays in sight
-    if meaning == NO_CHARGE:
-        return None
     if negative and meaning == CHARGE:
         meaning = CREDIT
     key = (line_key.first(scope)[0] or "") if line_key.paths else ""

@@ -63,6 +63,13 @@ class Field:
         value, path = self._first(scope)
         return value, path.text if path is not None else ""
 
+    def each_of(self, scopes: Sequence[LineScope], reading: Reading) -> list[Any]:
+        """The value of each of these lines, which are of one message."""
+        if not self._own or not scopes:
+            return [self.read(scope, reading) for scope in scopes]
+        known, own, declared = self._known, self._own, scopes[0].group.head.delimiters.declared
+        return [known.get((scope.row[own], declared)) or self.read(scope, reading) for scope in scopes]
+
     def of_lines(self, scopes: Sequence[LineScope], reading: Reading) -> set[Any]:
         """The different values that these lines have, None among them where one has none."""
         if not self._own:

@@ -229,12 +229,12 @@ class ProviderReader:
     def _of_lines(self, path: SegmentPath, lines: Sequence[LineScope], reading: Reading) -> dict[Provider, None]:
         """The different clinicians of the lines; the same text in their fields is the same clinician."""
         texts_of = itemgetter(path.field, *self._own_fields, 0)
-        first = {texts_of(lines[0].row): lines[0]}
-        for scope in lines[1:]:
-            first.setdefault(texts_of(scope.row), scope)
+        texts = [texts_of(scope.row) for scope in lines]
+        first = dict(zip(reversed(texts), reversed(lines), strict=True))  # the first line of each
         found: dict[Provider, None] = {}
-        for texts, scope in first.items():
-            key = (scope.group.head.delimiters.declared, *texts)
+        for written in dict.fromkeys(texts):
+            scope = first[written]
+            key = (scope.group.head.delimiters.declared, *written)
             one = self._known.get(key)
             if one is None:
                 before = len(reading.findings)
