@@ -219,7 +219,7 @@ class SandboxClaimMd(FaultyServer):
             "total_charge": claim.body["total_charge"],
             "status": status,
             "senderid": claim.body["payerid"] if by_payer else _SENDER,
-            "sender_icn": claim.icn if by_payer else "",
+            "sender_icn": claim.icn if by_payer else f"CMD{claim.id}",
             "response_time": f"2026-11-02T08:00:{len(self.feed) % 60:02d}",
             "messages": {**message, "responseid": str(len(self.feed) + 1)},
         }

@@ -52,3 +52,19 @@ def full_day() -> PricedDay:
         supervising=Provider(npi="1245319599", name="Super, Visor", credential="PT", taxonomy="225100000X"),
         accident=Accident(kind="auto", on=date(2026, 10, 20), state="OH", claim_number="CLMQXZ5"),
     )
+
+
+def two_visits(*authorizations: str | None) -> PricedDay:
+    """Two visits of one day, each with its own authorization and one line of its own."""
+    day = with_lines(a_day(), "97110-GP x2", "97140-GP x1")
+    inner = day.coded.day
+    visits = tuple(
+        replace(inner.visits[0], visit_id=f"e{number}", authorization_number=one)
+        for number, one in enumerate(authorizations, start=1)
+    )
+    charges = tuple(
+        replace(charge, line=replace(charge.line, line_keys=(f"e{number}/1",)))
+        for number, charge in enumerate(day.charges, start=1)
+    )
+    coded = replace(day.coded, day=replace(inner, visits=visits), lines=tuple(charge.line for charge in charges))
+    return replace(day, coded=coded, charges=charges)

@@ -9,7 +9,7 @@ from ptbridge.model import Disposition
 from tests.rigs import a_day
 from tests.unit.destinations.candid_judge import Encounter, problems
 from tests.unit.destinations.candid_rig import DATES, REFERENCE, LoseOne, Scene, play
-from tests.unit.destinations.claim_days import full_day, of_visit, with_lines
+from tests.unit.destinations.claim_days import full_day, of_visit, two_visits, with_lines
 
 WAY = "encounters"
 # Another principal diagnosis, one code gone, one new, a line less and another line changed.
@@ -175,5 +175,20 @@ def test_a_busy_answer_half_way_is_a_doubt_and_before_anything_is_none(number):
         assert answer.disposition is (Disposition.IN_DOUBT if number else Disposition.RETRY)
         it.server.faults = Faults()
         assert (await it.candid.submit(correction)).disposition is Disposition.ACCEPTED
+
+    play(WAY, scene)
+
+
+def test_authorizations_of_two_visits_stand_on_their_lines_and_are_taken_away_again():
+    async def scene(it: Scene):
+        await it.candid.submit(it.send(two_visits("AUTH1", "AUTH2")))
+        encounter = it.server.books.encounter_of(REFERENCE)
+        rows = encounter["claims"][0]["service_lines"]
+        assert [row["prior_authorization_number"] for row in rows] == ["AUTH1", "AUTH2"]
+        assert "prior_authorization_number" not in encounter
+        one = it.send(two_visits("AUTH1", None), revision=2, frequency="7")
+        assert (await it.candid.submit(one)).disposition is Disposition.ACCEPTED
+        assert not any(row.get("prior_authorization_number") for row in rows)
+        assert encounter["prior_authorization_number"] == "AUTH1"
 
     play(WAY, scene)

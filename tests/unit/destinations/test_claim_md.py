@@ -32,7 +32,7 @@ from ptbridge.wire.http import HttpClient
 from ptbridge.wire.smart_auth import authorizer_from
 from tests.rigs import BILLING, CLAIMS, MARKERS, a_day, submission
 from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
-from tests.unit.destinations.claim_days import full_day, of_visit, with_lines
+from tests.unit.destinations.claim_days import full_day, of_visit, two_visits, with_lines
 
 KEY = "12345_a*key@with+odd&signs"
 REFERENCE = "pt-0123456789abcdef01234567"
@@ -515,5 +515,15 @@ def test_an_answer_without_a_status_is_a_doubt():
         await it.claim_md.submit(sent)
         it.server.feed[0]["status"] = ""
         assert (await it.claim_md.find(sent)).disposition is Disposition.IN_DOUBT
+
+    play(scene)
+
+
+def test_authorizations_of_two_visits_stand_on_their_lines():
+    async def scene(it: Scene):
+        (claim,) = orjson.loads(it.send(two_visits("AUTH1", "AUTH2")).body)["claim"]
+        assert [line["chg_prior_auth"] for line in claim["charge"]] == ["AUTH1", "AUTH2"] and "prior_auth" not in claim
+        (claim,) = orjson.loads(it.send(two_visits("AUTH1", None)).body)["claim"]
+        assert claim["prior_auth"] == "AUTH1" and not any("chg_prior_auth" in line for line in claim["charge"])
 
     play(scene)
