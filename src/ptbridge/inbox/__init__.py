@@ -4,7 +4,7 @@ from ptbridge.inbox.database import FILE_NAME as INBOX_FILE
 from ptbridge.inbox.database import StoreLater
 from ptbridge.inbox.envelope import DAMAGED, Envelope, Rules, envelope_of
 from ptbridge.inbox.files import Taken, take_files
-from ptbridge.inbox.inbox import Arrival, ClinicInbox, Inbox, Stored
+from ptbridge.inbox.inbox import Arrival, ClinicInbox, Inbox, Stored, verify
 
 __all__ = [
     "DAMAGED",
@@ -19,4 +19,5 @@ __all__ = [
     "Taken",
     "envelope_of",
     "take_files",
+    "verify",
 ]

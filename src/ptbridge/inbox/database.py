@@ -6,9 +6,7 @@ It is a file of its own, so that a listener stores messages while a sync, the le
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
-import zlib
 from pathlib import Path
 
 import apsw
@@ -100,21 +98,6 @@ def trouble(error: apsw.Error, path: Path | None = None) -> LedgerError:
     advice = _ADVICE.get(name, "Check the disk, then run again.")
     kind = StoreLater if name in ("FullError", "BusyError", "LockedError") else LedgerError
     return kind(f"{path or 'inbox'}: SQLite {name.removesuffix('Error')}. {advice}")
-
-
-def verify(connection: apsw.Connection) -> tuple[int, list[str]]:
-    """How many messages, and what is wrong: the file, and messages whose bytes are not those that were stored."""
-    found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
-    rows = 0
-    for seq, sha256, raw in connection.execute("SELECT seq, sha256, raw FROM message"):
-        rows += 1
-        try:
-            same = hashlib.sha256(zlib.decompress(raw)).digest() == sha256
-        except zlib.error:
-            same = False
-        if not same:
-            found.append(f"message {seq}: its bytes are not those that were stored")
-    return rows, found
 
 
 def _prepare(folder: Path, path: Path) -> None:

@@ -149,6 +149,33 @@ def _unpacked(stored: bytes) -> bytes:
     return zlib.decompress(stored) if stored[:1] == _DEFLATED else stored
 
 
+def verify(folder: Path) -> tuple[int, list[str]]:
+    """How many messages, and what is wrong: the file, and messages whose bytes are not those that were stored.
+
+    Raises LedgerError when the inbox cannot be opened.
+    """
+    connection = database.connect(folder, write=False)
+    try:
+        found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
+        rows = 0
+        for seq, sha256, stored in connection.execute("SELECT seq, sha256, raw FROM message"):
+            rows += 1
+            if not _is_whole(stored, sha256):
+                found.append(f"message {seq}: its bytes are not those that were stored")
+    except apsw.Error as error:
+        raise database.trouble(error) from error
+    finally:
+        connection.close()
+    return rows, found
+
+
+def _is_whole(stored: bytes, sha256: bytes) -> bool:
+    try:
+        return hashlib.sha256(_unpacked(stored)).digest() == sha256
+    except zlib.error:
+        return False
+
+
 class ClinicInbox:
     """One clinic's messages, read only (`ports.Inbox`)."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ptbridge.errors import ConfigError, LedgerError
 from ptbridge.inbox import INBOX_FILE
-from ptbridge.inbox import database as inbox_database
+from ptbridge.inbox import verify as verify_inbox
 from ptbridge.jobs.in_place import LEDGER_FILE, finish, nobody_else, put_in_place, remove, workshop
 from ptbridge.jobs.standing import clinic_names
 from ptbridge.ledger import Checked, Ledger
@@ -43,11 +43,7 @@ def verify(config: Config, *, noted: tuple[int, str] | None = None, told: Checks
 
 
 def _inbox(config: Config) -> Checked:
-    connection = inbox_database.connect(config.state, write=False)
-    try:
-        rows, problems = inbox_database.verify(connection)
-    finally:
-        connection.close()
+    rows, problems = verify_inbox(config.state)
     return Checked(check="inbox", rows=rows, problems=tuple(problems))
 
 
