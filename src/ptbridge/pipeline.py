@@ -11,9 +11,10 @@ between is here, in order: plain, synchronous and pure; the same input and confi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from ptbridge import intake
@@ -48,6 +49,7 @@ MUST_BE_MENDED = frozenset(
         "DC03",
         "DC10",
         "DC12",
+        "DC13",
         "ED90",
         "SB01",
         "SB02",
@@ -62,6 +64,8 @@ NEVER_BILLED = {
     VisitStatus.ENTERED_IN_ERROR: "entered-in-error",
 }
 
+
+TEST_DATA = b"HTEST"  # http://terminology.hl7.org/CodeSystem/v3-ActReason
 
 ReadHistory = Callable[[TreatmentDay, Policy | None], PatientHistory | None]
 
@@ -106,6 +110,8 @@ class Kit:
 def normalize(record: SourceRecord, kit: Kit) -> Visit:
     """A source record in our words. Raises RecordError when it cannot be read at all."""
     visit = intake.normalize(record, kit.mapping, time_zone=kit.time_zone)
+    if TEST_DATA in record.payload and record.media_type.endswith("json") and _is_test_data(intake.record_resources(record)):
+        visit = replace(visit, findings=(*visit.findings, _test_data(visit.visit_id)))
     if not kit.ready_when:
         return visit
     waits = [_not_ready(reason, visit.visit_id) for reason in not_ready(intake.record_resources(record), kit.ready_when)]
@@ -288,6 +294,23 @@ def _history(day: TreatmentDay, kit: Kit, read: ReadHistory | None) -> PatientHi
     if found is None or (route is not None and route.allowed):
         return found
     return replace(found, accrued_cents=None)
+
+
+def _is_test_data(resources: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether the visit or its patient carries the security label of test data (contract D20)."""
+    metas = [one.get("meta") for one in resources if one.get("resourceType") in ("Encounter", "Patient")]
+    labels = [label for meta in metas if isinstance(meta, dict) for label in meta.get("security") or ()]
+    return any(isinstance(label, dict) and label.get("code") == TEST_DATA.decode() for label in labels)
+
+
+def _test_data(visit_id: str) -> Finding:
+    return Finding(
+        code="DC13",
+        severity=Severity.ERROR,
+        message="the source marks the visit or its patient as test data (security label HTEST)",
+        fix="Nothing to do: test data is never billed. A real visit needs the label taken off in the EMR.",
+        visit_id=visit_id,
+    )
 
 
 def _not_ready(reason: str, visit_id: str) -> Finding:

@@ -18,6 +18,7 @@ import msgspec
 
 from ptbridge.delivery import DeliveryReport, Pace, RetryPolicy, SystemClock, deliver
 from ptbridge.errors import LedgerError, PeerError, PeerRefused, PtbridgeError, RecordError
+from ptbridge.intake import is_stale
 from ptbridge.jobs import settle
 from ptbridge.jobs.agreement import agreement_after
 from ptbridge.jobs.answers import take_answers
@@ -222,6 +223,10 @@ class Run:
             self.ledger.visits.seen_again(known)
             return
         record_id = self.ledger.visits.store(record, digest)
+        newest = self.ledger.visits.latest(record.clinic, record.source, record.record_key) if known else None
+        if known and newest is not None and is_stale(record, newest):
+            self.ledger.visits.stale(known)
+            return
         self._read(record, digest, record_id, known, kit)
 
     def _read(self, record: SourceRecord, digest: bytes, record_id: int, known: KnownVisit | None, kit: Kit) -> None:

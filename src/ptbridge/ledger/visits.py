@@ -71,6 +71,13 @@ class Visits:
         """The same bytes came again: no new work, but the run counts it."""
         self._connection.execute("UPDATE visit SET seen_run = ? WHERE id = ?", (self._history.run_id, visit.id))
 
+    def stale(self, visit: KnownVisit) -> None:
+        """An earlier state came after a later one: it is kept and recorded, and changes nothing (contract D18)."""
+        self.seen_again(visit)
+        row = self._connection.execute("SELECT clinic FROM visit WHERE id = ?", (visit.id,)).fetchone()
+        assert row is not None
+        self._history.add(str(row[0]), "visit", visit.id, "stale", "an earlier state than the one that is known")
+
     def store(self, record: SourceRecord, digest: bytes) -> int:
         """Keep the payload exactly as received; returns its row id."""
         self._connection.execute(
