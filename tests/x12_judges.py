@@ -12,8 +12,6 @@ import pyx12.params
 import pyx12.x12n_document
 from x12sdk.io import X12ModelReader
 
-ENVELOPE = "ISA*00*          *00*          *ZZ*{:<15}*ZZ*{:<15}*261102*1405*^*00501*{:09d}*0*T*:~"
-
 
 def complaints(raw: bytes) -> list[str]:
     """What is wrong with an 837P file, by all three judges. Empty: right."""

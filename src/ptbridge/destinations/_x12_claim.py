@@ -33,7 +33,7 @@ from ptbridge.destinations._x12_text import COMPONENT, ELEMENT, SEGMENT, amount,
 from ptbridge.model import Charge, Finding, Frequency, PricedDay, Visit
 from ptbridge.specs.clinic import BillingProviderSpec, ClaimsSpec
 
-_OURS = re.compile(r"pt-([0-9a-f]{24})")
+_OURS = re.compile(r"pt-([0-9a-f]{15,24})")  # whole, or as short as CLM01 gives it back
 _LONGEST_LINE_CONTROL = 30
 _DAY_PART = 15  # characters of CLM01 that name the day
 

@@ -91,7 +91,8 @@ class Sent:
         day, claim, claims = found
         ours = [place.entry for place in self._places[1].get(day, ()) if place.clinic == self._clinic]
         if not ours:
-            return Named(reference=f"pt-{day.lower()}", claim=claim, claims=claims)
+            whole = next((match[1] for line in lines if (match := _REFERENCE.fullmatch(line.lower()))), f"pt-{day.lower()}")
+            return Named(reference=whole, claim=claim, claims=claims)
         exact = self.of_batch(batch)
         chosen = next((entry for entry in ours if exact and entry.key == exact.key), None)
         if chosen is None:
@@ -112,9 +113,11 @@ def _names(control: str, lines: Sequence[str]) -> tuple[str, int, int] | None:
 def line_place(control: str, named: Named) -> int | None:
     """The place of the line in the day that a line control number of ours names; None for another's."""
     match = _LINE.fullmatch(control)
-    if match is None or match[1].lower() not in (named.reference.lower(), day_name(named.reference).lower()):
+    if match is None:
         return None
-    return int(match[2])
+    day = day_name(named.reference)
+    ours = match[1].lower() == named.reference.lower() or day in (match[1].upper(), day_name(match[1].lower()))
+    return int(match[2]) if ours else None
 
 
 def _named(entry: Entry) -> Named:

@@ -57,11 +57,13 @@ class Problem(Exception):
 
 def spelled(text: str, most: int, least: int = 0) -> str:
     """A text in X12's characters, spaces folded. Raises Problem for what it cannot carry, and for a text too long or short."""
-    plain = unicodedata.normalize("NFKD", text.translate(_TABLE))
-    plain = "".join(one for one in plain if not unicodedata.combining(one))
+    plain = text
+    if not text.isascii() or "`" in text:
+        plain = unicodedata.normalize("NFKD", text.translate(_TABLE))
+        plain = "".join(one for one in plain if not unicodedata.combining(one))
     plain = " ".join(plain.split()).upper()
-    strange = sorted(set(plain) - _CARRIED)
-    if strange:
+    if not _CARRIED.issuperset(plain):
+        strange = sorted(set(plain) - _CARRIED)
         names = ", ".join(f"U+{ord(one):04X}" for one in strange[:3])
         raise Problem(f"has characters that X12 cannot carry ({names})")
     if len(plain) > most:

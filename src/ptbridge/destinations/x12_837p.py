@@ -171,6 +171,7 @@ class X12Claims:
         self._answer_files: AnswerFiles | None = LocalAnswers(folder.path / answers) if answers else None
         self._clinic, self._parties, self._billing, self._claims = clinic, parties, billing, claims
         self._original_only, self._zone, self._clock = original_only, zone, clock
+        self._last: tuple[PricedDay, DayClaims] | None = None
 
     def over_sftp(self, server: SftpServer, ours: Path) -> None:
         """The files go to this server, and answers come from it. `ours` is a folder of all clinics that send from here."""
@@ -195,14 +196,20 @@ class X12Claims:
 
     def lacks(self, priced: PricedDay) -> list[Finding]:
         """Findings SB03: what 837P demands and the day or the clinic file does not have, or cannot be written."""
-        return DayClaims(priced, self._billing, self._claims).lacks()
+        return self._claims_of(priced).lacks()
+
+    def _claims_of(self, priced: PricedDay) -> DayClaims:
+        """The day's claims; the last day's are kept, because a day is asked what it lacks and then written."""
+        if self._last is None or self._last[0] is not priced:
+            self._last = (priced, DayClaims(priced, self._billing, self._claims))
+        return self._last[1]
 
     def encode(self, priced: PricedDay, *, reference: str, frequency: str, original_id: str | None) -> tuple[bytes, str]:
         """The day's loops from 2000A on, without envelope. What must not leave says so in the media type.
 
         `original_id` is the payer's claim number, or one for each claim of the day in order, with spaces between.
         """
-        day = DayClaims(priced, self._billing, self._claims)
+        day = self._claims_of(priced)
         numbers = _numbers(original_id) if frequency != Frequency.ORIGINAL else []
         fits = len(numbers) == day.count
         body = day.written(reference=reference, frequency=frequency, payer_numbers=numbers if fits else ())

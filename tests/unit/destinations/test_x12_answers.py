@@ -248,6 +248,10 @@ def test_claims_that_are_not_ours_are_told_as_nobodys(made, tmp_path):
     assert "ACCOUNT-77" in answers[0].text and "ACCOUNT-77" not in repr(answers[0])
     forgotten = read(tmp_path, remittance("CLP*FEDCBA987654321AA*1*90*90**MB*ICN9", paid="90"))
     assert forgotten[0].reference == "pt-fedcba987654321", "without a receipt the name itself still says which day"
+    whole = "pt-fedcba9876543210fedcba98"
+    lines = ("SVC*HC:97110:GP*90*90", f"REF*6R*{whole.upper()}-4")
+    known = read(tmp_path, remittance("CLP*FEDCBA987654321AA*1*90*90**MB*ICN9", *lines, paid="90"))
+    assert [(one.reference, one.line) for one in known] == [(whole, None), (whole, 4)], "and its lines the whole name"
 
 
 def test_a_claim_whose_control_number_was_changed_is_known_by_its_lines(made, tmp_path):

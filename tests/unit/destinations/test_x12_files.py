@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -90,6 +92,18 @@ def test_control_numbers_of_two_writers_differ(tmp_path):
 
     numbers = asyncio.run(run())
     assert len(numbers) == len(set(numbers)) == 80
+
+
+def test_a_number_is_not_given_while_another_writer_has_the_file(tmp_path):
+    first = next_control_number(tmp_path, NOW)
+    with (tmp_path / "control-number").open("rb") as held, ThreadPoolExecutor(1) as other:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting = other.submit(next_control_number, tmp_path, NOW)
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.2)
+        (tmp_path / "control-number").write_bytes(b"%09d\n" % (first + 5))
+        fcntl.flock(held, fcntl.LOCK_UN)
+        assert waiting.result() == first + 6
 
 
 def test_no_number_is_given_when_the_clock_is_past_all_of_them(tmp_path):
