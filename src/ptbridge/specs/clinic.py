@@ -48,7 +48,7 @@ class DestinationSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, 
     folder: str = ""
     auth: AuthSpec = AuthSpec()
     in_flight: int = 16
-    requests_per_second: float = 0  # 0: unlimited
+    requests_per_second: float = 0  # 0: the platform's published limit, where it has one
     options: dict[str, str] = {}
     webhook: WebhookSpec | None = None  # how the biller signs the webhooks that wake `ptbridge answers --serve`
 
