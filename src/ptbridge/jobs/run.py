@@ -30,7 +30,7 @@ from ptbridge.jobs.peers import open_destination, open_source, origin_of
 from ptbridge.jobs.report_data import RunReport
 from ptbridge.jobs.restored import settle_restored
 from ptbridge.jobs.worklist import reopen
-from ptbridge.ledger import DayRow, KnownVisit, Ledger, Verdict, Whose, patient_key_of
+from ptbridge.ledger import REFUSED, DayRow, KnownVisit, Ledger, Verdict, Whose, patient_key_of
 from ptbridge.model import SourceRecord, TreatmentDay
 from ptbridge.pipeline import Kit, day_key, judge, normalize, unjudged
 from ptbridge.plan import reference_of
@@ -331,7 +331,7 @@ class Run:
                 unreadable=ledger.visits.unreadable_of_day(row.id),
                 live=ledger.days.live(row),
                 history=partial(self._history, row, kit),
-                refused=ledger.answers.refusal(row.id),
+                refused=ledger.answers.refusal(row.id) if row.standing in REFUSED else None,
                 elsewhere=ledger.days.still_billed(row),
             )
         except LedgerError:

@@ -28,7 +28,7 @@ CREATE TABLE answer (
     UNIQUE (clinic, destination, answer_key)
 );
 CREATE INDEX answer_by_submission ON answer (submission_id);
-CREATE INDEX answer_of_nothing ON answer (clinic) WHERE submission_id IS NULL;
+CREATE INDEX answer_of_nothing ON answer (clinic, destination, destination_id) WHERE submission_id IS NULL;
 CREATE TRIGGER answer_is_kept BEFORE UPDATE ON answer BEGIN SELECT RAISE(ABORT, 'answer is append-only'); END;
 CREATE TRIGGER answer_stays BEFORE DELETE ON answer BEGIN SELECT RAISE(ABORT, 'answer is append-only'); END;
 

@@ -5,13 +5,14 @@ from ptbridge.ledger.authorizations import COUNTS, Opening, Use, shares
 from ptbridge.ledger.database import patient_key, patient_key_of
 from ptbridge.ledger.days import UNDONE, BilledLine, DayRow, Decision, LiveCharge, Verdict, shown_lines
 from ptbridge.ledger.ledger import Ledger
-from ptbridge.ledger.news import Refusal, RefusedDay, RefusedPart
+from ptbridge.ledger.news import REFUSED, Refusal, RefusedDay, RefusedPart
 from ptbridge.ledger.patients import OtherDay, Whose
 from ptbridge.ledger.verify import Checked
 from ptbridge.ledger.visits import KnownVisit, StoredVisit
 
 __all__ = [
     "COUNTS",
+    "REFUSED",
     "UNDONE",
     "Answers",
     "BilledLine",

@@ -41,8 +41,10 @@ ON CONFLICT (clinic, destination, answer_key) DO NOTHING
 """
 # Ours by its key, else by the platform's id or our reference, which some platforms cut short. What is live comes first.
 _SUBMISSION = """
-SELECT s.id, s.day_id, s.reference FROM submission s
-WHERE s.clinic = ?1 AND s.destination = ?2 AND (s.destination_id = ?3 OR (s.reference >= ?4 AND s.reference < ?5))
+SELECT s.id, s.day_id FROM submission s
+WHERE s.destination = ?2 AND s.id IN (
+    SELECT id FROM submission WHERE clinic = ?1 AND destination = ?2 AND destination_id = ?3
+    UNION ALL SELECT id FROM submission WHERE clinic = ?1 AND reference >= ?4 AND reference < ?5)
 ORDER BY s.key IS ?6 DESC, (s.destination_id = ?3) IS TRUE DESC, s.state = 'accepted' DESC, s.id DESC LIMIT 1
 """
 _AMBIGUOUS = "SELECT count(DISTINCT reference) > 1 FROM submission WHERE clinic = ?1 AND reference >= ?2 AND reference < ?3"
@@ -242,8 +244,9 @@ class Answers:
     def _news(self, submission_id: int) -> list[News]:
         """Every answer about a submission, in the order of arrival, with those that came before it was known here."""
         orphans = self._connection.execute(
-            "SELECT json_group_array(a.id) FROM submission s JOIN answer a ON a.clinic = s.clinic AND a.submission_id IS NULL"
-            " AND a.destination = s.destination AND a.destination_id = s.destination_id WHERE s.id = ?",
+            "SELECT json_group_array(a.id) FROM submission s CROSS JOIN answer a INDEXED BY answer_of_nothing"
+            " ON a.clinic = s.clinic AND a.destination = s.destination AND a.destination_id = s.destination_id"
+            " AND a.submission_id IS NULL WHERE s.id = ?",
             (submission_id,),
         ).get
         rows = self._connection.execute(_NEWS, (submission_id, orphans or "[]"))
