@@ -167,7 +167,7 @@ class X12Claims:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.folder, self._control_numbers, self._answers = folder, folder.shared, answers
-        self._folders = [folder.path]
+        self._all_ours: Path | None = None  # over SFTP: the folder of all clinics' folders
         self._answer_files: AnswerFiles | None = LocalAnswers(folder.path / answers) if answers else None
         self._clinic, self._parties, self._billing, self._claims = clinic, parties, billing, claims
         self._original_only, self._zone, self._clock = original_only, zone, clock
@@ -178,7 +178,7 @@ class X12Claims:
         from ptbridge.destinations._x12_remote import RemoteAnswers  # loads the SSH library
 
         self._control_numbers = ours
-        self._folders = [path for path in sorted(ours.iterdir()) if path.is_dir()] if ours.is_dir() else []
+        self._all_ours = ours
         self._answer_files = RemoteAnswers(server, self._answers) if self._answers else None
 
     @property
@@ -270,8 +270,14 @@ class X12Claims:
     async def answers(self, cursor: Mapping[str, str]) -> AsyncIterator[AnswerPage]:
         """What the files in the folder `answers` say that `cursor` does not cover. Raises PeerError when it cannot be read."""
         if self._answer_files is not None:
-            async for page in news(self._answer_files, Sent(self._folders, self._clinic), cursor):
+            async for page in news(self._answer_files, Sent(self._folders(), self._clinic), cursor):
                 yield page
+
+    def _folders(self) -> list[Path]:
+        """Where receipts are: ours, and those of other clinics that send to the same place."""
+        if self._all_ours is None:
+            return [self.folder.path]
+        return [path for path in sorted(self._all_ours.iterdir()) if path.is_dir()] if self._all_ours.is_dir() else []
 
     async def check(self) -> list[str]:
         """Can we write there, can we read the answers. Raises PeerError when not."""

@@ -301,6 +301,20 @@ def test_over_sftp_a_line_cut_at_any_point_charges_once(cut, tmp_path):
     assert [answer.standing for answer in told if answer.line is None][-1] is Standing.PAID
 
 
+def test_over_sftp_news_of_what_was_just_sent_is_linked(tmp_path):
+    async def scene():
+        async with SftpSandbox(tmp_path / "server") as sandbox:
+            house = Clearinghouse(tmp_path / "server" / "claims", tmp_path / "server" / "answers")
+            made = remote(sandbox, tmp_path)
+            assert (await news(made))[0] == [], "before the first file"
+            await made.submit_batch([sent_to(made, 1 << 60)])
+            house.work()
+            assert any("answer files there: 3" in one for one in await made.check())
+            return (await news(made))[0]
+
+    assert {answer.submission_key for answer in asyncio.run(scene())} == {f"pt-{1 << 60:024x}-r1"}
+
+
 def test_over_sftp_two_clinics_share_the_control_numbers(tmp_path):
     async def scene():
         async with SftpSandbox(tmp_path / "server") as sandbox:
