@@ -47,7 +47,7 @@ def test_the_stages_of_a_charge_are_taken_in_with_the_next_run_and_only_once(wor
     world.sync()
     assert counts(world) == {("claim-made", "accepted"): 56}
     assert world.biller.news.adjudicate() == {"rejected": 0, "denied": 0, "paid": 56}
-    world.sync()
+    assert world.sync().answers["remittance/paid"] == 56
     assert counts(world) == {("remittance", "paid"): 56}
     with Ledger.open(world.folder / "state", write=False) as ledger:
         ((rows,),) = ledger._connection.execute("SELECT count(*) FROM answer")

@@ -26,6 +26,9 @@ def show_run(run: Mapping[str, Any]) -> None:
         screen.say(f"  {screen.count(len(run['would_send']), 'submission')} would go. Nothing was sent, nothing was kept.")
     else:
         screen.say(f"  {screen.count(run['units_sent'], 'unit')}, {dollars(run['amount_cents_sent'])} sent to the biller.")
+    if run.get("answers"):
+        words = ", ".join(f"{count:,} {screen.clean(what)}" for what, count in sorted(run["answers"].items()))
+        screen.say(screen.wrapped(f"News of what was sent before: {words}.", indent="  ", then="    "))
     if run.get("waiting"):
         screen.say(f"  {screen.count(len(run['waiting']), 'submission')} still waiting for the biller; the next sync goes on.")
     for error in run.get("errors") or ():

@@ -36,6 +36,7 @@ class RunReport:
     would_send: list[dict[str, Any]] = field(default_factory=list)
     delivery: dict[str, Any] = field(default_factory=dict)
     biller: dict[str, Any] | None = None  # what `reconcile` says about the service dates of this run
+    answers: dict[str, int] = field(default_factory=dict)  # news taken in by this run, by `stage/standing`
     errors: list[str] = field(default_factory=list)
     refused_since: str = ""  # our credential is refused since the run that started then; what is queued waits
     report_path: str = ""

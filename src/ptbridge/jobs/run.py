@@ -38,7 +38,7 @@ from ptbridge.plugins import connector
 from ptbridge.policy import Policy
 from ptbridge.policy.history import PatientHistory
 from ptbridge.ports import Destination, Pulled
-from ptbridge.specs.clinic import DestinationSpec
+from ptbridge.specs.clinic import ClinicSpec, DestinationSpec
 from ptbridge.specs.config import Config
 
 log = logging.getLogger(__name__)
@@ -104,13 +104,14 @@ class Run:
     dry_run: bool = False
     pull: bool = True
     errors: list[str] = field(default_factory=list)
+    news: dict[str, int] = field(default_factory=dict)  # taken in by this run, by `stage/standing`
     refusals: list[str] = field(default_factory=list)  # of our credential, by the EMR or the biller
     paces: dict[tuple[str, str], Pace] = field(default_factory=dict)  # by platform and where it is
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     def clinic(self, name: str) -> RunReport:
         """Run one clinic. What another system does wrong becomes an error of the report, never an exception."""
-        self.errors, self.refusals, self.stop = [], [], asyncio.Event()
+        self.errors, self.refusals, self.news, self.stop = [], [], {}, asyncio.Event()
         rehearsal = self.ledger.rehearsal() if self.dry_run else nullcontext()
         with rehearsal:
             run_id = self.ledger.begin_run(name)
@@ -120,7 +121,7 @@ class Run:
                 delivered, report.biller = asyncio.run(self._run(name, run_id))
             except PeerError as error:
                 self._note(error)
-            report.stopped = self.stop.is_set()
+            report.stopped, report.answers = self.stop.is_set(), self.news
             settle.settle(self.config, self.ledger, report, delivered, self.errors, self.refusals)
             self.ledger.end_run(run_id, msgspec.json.encode(settle.summary(report)).decode())
             seq, digest = self.ledger.history.head()
@@ -144,7 +145,7 @@ class Run:
             outbox = self.ledger.outbox(name, spec.destination.platform)
             outbox.recover()
             if not self.dry_run:  # a rehearsal asks for no news: its cursor would not stay
-                await self._asked(take_answers(self.ledger, destination, spec.clinic, spec.destination.platform))
+                await self._asked(self._take_news(destination, spec))
             self._read_again(kit, fingerprint(self.config, today))
             if self.pull:
                 await self._asked(self._pull(kit))
@@ -174,6 +175,10 @@ class Run:
             return None
         finally:
             stopped.cancel()
+
+    async def _take_news(self, destination: Destination, spec: ClinicSpec) -> None:
+        found = await take_answers(self.ledger, destination, spec.clinic, spec.destination.platform)
+        self.news = found.new if found else {}
 
     # ------------------------------------------------------------ pull, normalize
 
