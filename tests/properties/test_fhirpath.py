@@ -1,4 +1,4 @@
-"""On the compiled subset, our closures and the full FHIRPath engine give the same answer for any path and any record."""
+"""On the compiled subset, our functions and the full FHIRPath engine give the same answer for any path and any record."""
 
 import copy
 

@@ -5,12 +5,11 @@
     def first(n0, index):
         if n0.__class__ is dict:
             v1 = n0.get('participant')
-            for n1 in v1 if v1.__class__ is list else (v1,):
-                if n1.__class__ is dict:
-                    if first_1(n1, index) is not None:
-                        v2 = n1.get('individual')
+            for n2 in v1 if v1.__class__ is list else (v1,):
+                if n2 is not None:
+                    if first_1(n2, index) is not None:
                         ...
-                                return n2
+                                    return n4
 
 with `first_1` for the condition, and `every`, which gathers where `first` returns. Only parsed steps are written: names that
 the parser took as names, and texts and numbers as their `repr`; so nothing of a mapping file can stand there as code.

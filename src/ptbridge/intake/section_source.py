@@ -6,7 +6,9 @@ Procedure, `source` writes
     def read(item, index, reading):
         extensions = index.extensions(item)
         # interventions.sequence
-        r = value(extensions.get('…/sequence'))
+        r = extensions.get('…/sequence')
+        if r is not None:
+            r = value(r)
         if r.__class__ is list:
             r = first_0_0(item, index)
         v0 = None
