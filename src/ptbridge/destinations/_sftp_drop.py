@@ -6,7 +6,8 @@ here as uploaded, then renamed. So after any cut of the line or of the power:
     not noted                        it is uploaded again, over what a broken upload left; its name was never visible
     noted, temporary name there      it only lacks its name, and gets it
     noted, its own name there        it arrived
-    noted, neither there             it arrived and was taken away, or somebody cleaned up: in doubt, and a person asks
+    noted, neither there             it arrived and was taken away, or somebody cleaned up: in doubt; a person asks, unless
+                                     an answer speaks of it
 
 Nothing is accepted before its file has its name on the server.
 """
@@ -45,6 +46,14 @@ class OnServer(Protocol):
 
     def over_sftp(self, server: SftpServer, ours: Path) -> None:
         """Told once, before the first call. `ours` is a folder of all clinics that send from here."""
+
+
+@runtime_checkable
+class Proving(Protocol):
+    """A platform whose answers can show that a file arrived."""
+
+    async def arrived(self, submission: Submission) -> bool:
+        """Whether any answer speaks of this very submission, for better or worse. Raises PeerError."""
 
 
 def over_sftp(inner: Destination, server: SftpServer, remote: str, outbound: Path) -> Destination:
@@ -108,6 +117,8 @@ class SftpDrop:
         if self._waiting():
             await self._finish()
         if found.destination_id and self._note(found.destination_id, _VANISHED).exists():
+            if isinstance(self.inner, Proving) and await self.inner.arrived(submission):
+                return found
             text = f"{found.destination_id} was uploaded and is not on the server. Ask the biller whether it arrived."
             return Acknowledgement(disposition=Disposition.IN_DOUBT, native_code="uploaded-and-gone", native_text=text)
         return found

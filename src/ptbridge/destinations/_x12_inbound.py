@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -113,3 +114,13 @@ async def _news_of(file: AnswerFile, files: AnswerFiles, sent: Sent, now: dict[s
             return []
         now[name] = f"{file.stamp}:unreadable"
         return [unreadable(file.name, content or file.stamp.encode(), problem)]
+
+
+async def speaks_of(key: str, files: AnswerFiles, sent: Sent) -> bool:
+    """Whether any file in the folder says anything of the submission with this key. Raises PeerError."""
+    for file in await files.files():
+        with suppress(RecordError):
+            content = await files.read(file.name)
+            if content and any(answer.submission_key == key for answer in answers_in(content, sent, {})):
+                return True
+    return False

@@ -20,7 +20,7 @@ from ptbridge.destinations._drop_folder import DropFolder, FileDrop, plain
 from ptbridge.destinations._x12_claim import DayClaims, claims_in, filing_in, voided
 from ptbridge.destinations._x12_facts import FILING
 from ptbridge.destinations._x12_file import Parties, file_bytes, next_control_number
-from ptbridge.destinations._x12_inbound import AnswerFiles, LocalAnswers, news
+from ptbridge.destinations._x12_inbound import AnswerFiles, LocalAnswers, news, speaks_of
 from ptbridge.destinations._x12_sent import Sent
 from ptbridge.destinations._x12_text import Problem, spelled
 from ptbridge.errors import ConfigError, PeerUnavailable
@@ -272,6 +272,12 @@ class X12Claims:
         if self._answer_files is not None:
             async for page in news(self._answer_files, Sent(self._folders(), self._clinic), cursor):
                 yield page
+
+    async def arrived(self, submission: Submission) -> bool:
+        """Whether an answer speaks of this very submission: then the file was received. Raises PeerError."""
+        if self._answer_files is None:
+            return False
+        return await speaks_of(submission.key, self._answer_files, Sent(self._folders(), self._clinic))
 
     def _folders(self) -> list[Path]:
         """Where receipts are: ours, and those of other clinics that send to the same place."""

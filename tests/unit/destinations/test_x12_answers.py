@@ -423,3 +423,13 @@ def test_a_file_that_goes_away_meanwhile_or_is_too_large_stops_nothing(made, hou
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(PeerUnavailable, match="Permission denied"):
         asyncio.run(news(made))
+
+
+def test_an_answer_shows_that_a_file_arrived_and_silence_shows_nothing(made, house, tmp_path):
+    one = sent_to(made, 1 << 60)
+    (tmp_path / "answers" / "000-damaged.x12").write_bytes(b"ISA*")
+    assert asyncio.run(made.arrived(one)) is False
+    house.work()
+    assert asyncio.run(made.arrived(one)) is True
+    assert asyncio.run(made.arrived(sent_to(made, 3 << 60))) is False
+    assert asyncio.run(destination(tmp_path / "drop", answers="").arrived(one)) is False
