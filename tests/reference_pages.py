@@ -73,6 +73,7 @@ def clinic_pages() -> Pages:
         ("`auth` of either", clinic.AuthSpec),
         ("`destination.webhook`", clinic.WebhookSpec),
         ("An entry of `payers`", clinic.PayerRouteSpec),
+        ("`changes`", clinic.ChangesSpec),
         ("`claims`", clinic.ClaimsSpec),
         ("An entry of `claims.payers`", clinic.ClaimPayerSpec),
         ("`billing_provider.address`", clinic.AddressSpec),
