@@ -1,0 +1,61 @@
+"""`ptbridge changes`, `confirm`, `done`, `undo` and `held --dead` as a person types them, against real servers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ptbridge import cli
+from tests.contract.test_changes import VISIT, edit_minutes, policy, sent
+from tests.world import World, running
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with running(tmp_path / "config") as one:
+        yield one
+
+
+def test_a_change_is_shown_confirmed_and_sent(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    def say(*words: str) -> tuple[int, str]:
+        code = cli.main([*words, "--config", str(world.folder)])
+        caught = capsys.readouterr()
+        return code, caught.out + caught.err
+
+    policy(world, "{confirm: [replacement]}")
+    world.sync()
+    assert say("changes") == (0, "Nothing that was sent has changed, and nothing waits in a hold window.\n")
+    edit_minutes(world)
+    world.sync()
+    code, shown = say("changes")
+    for words in (VISIT, "before", "after", "differs +", "source enc-0002: line 97112: minutes", "to act: clinic", "SB05"):
+        assert words in shown, shown
+    assert code == 0 and json.loads(say("changes", "--json")[1])[0]["confirm"] == ["replacement"]
+    assert say("changes", "done", VISIT, "--reason", "on the phone")[0] == 6
+    code, shown = say("changes", "confirm", VISIT, "--reason", "seen")
+    assert code == 0 and "Confirmed enc-0002" in shown
+    world.sync()
+    assert sent(world)[-1] == ("7", "accepted")
+    code, shown = say("undo", VISIT, "--reason", "too late")
+    assert code == 6 and "ptbridge exclude" in shown
+
+
+def test_what_delivery_gave_up_is_listed_with_who_must_act(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    def say(*words: str) -> tuple[int, str]:
+        code = cli.main([*words, "--config", str(world.folder)])
+        return code, capsys.readouterr().out
+
+    world.biller.faults.refuse = lambda document: document["lines"][0]["procedure"] == "97150"
+    world.sync()
+    code, shown = say("held", "--dead")
+    assert code == 3 and shown.count("to act: clinic") == 3 and shown.count("ptbridge retry pt-") == 3
+    rows = json.loads(say("held", "--dead", "--json")[1])
+    assert [row["native_code"] for row in rows] == ["not-billable"] * 3
+    world.biller.faults.refuse = 0.0
+    for row in rows:
+        assert say("retry", row["id"], "--reason", "mended")[0] in (0, 3)
+    assert say("held", "--dead") == (0, "Delivery gave nothing up.\n")
+    world.agrees()
