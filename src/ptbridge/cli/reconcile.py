@@ -13,7 +13,8 @@ from ptbridge.cli import exit_codes, screen
 from ptbridge.cli.options import clinic_option, config_option, date_of, json_option
 from ptbridge.model import dollars
 
-_GAPS_SHOWN = 40
+_GAPS_SHOWN, _NAMES_SHOWN = 40, 6
+_ORDER = ("scheduled", "should bill", "signed", "charged", "sent", "accepted")
 
 
 @click.command()
@@ -22,7 +23,7 @@ _GAPS_SHOWN = 40
 @click.option("--since", metavar="DATE", callback=date_of, help="Only service dates from this day on.")
 @click.option("--until", metavar="DATE", callback=date_of, help="Only service dates up to this day.")
 @click.option("--no-schedule", is_flag=True, help="Do not ask the EMR for its appointments.")
-@click.option("--all", "everything", is_flag=True, help=f"Show every gap, not only the {_GAPS_SHOWN} oldest.")
+@click.option("--all", "everything", is_flag=True, help="Show every gap with all its visits.")
 @json_option
 def reconcile(
     config_folder: Path,
@@ -48,7 +49,7 @@ def reconcile(
         screen.put_json(answer)
     else:
         for name, compared in answer.items():
-            show_reconciled(name, compared, _GAPS_SHOWN if not everything else len(compared["gaps"]))
+            show_reconciled(name, compared, _GAPS_SHOWN if not everything else len(compared["gaps"]) + _GAPS_SHOWN + 1)
     return _exit_code(answer.values())
 
 
@@ -91,22 +92,38 @@ def _show_gaps(gaps: Sequence[Mapping[str, Any]], compared: Mapping[str, Any], s
     )
     screen.say(f"\n  {screen.count(len(gaps), 'gap')} by age: {aged.replace('at no date days', 'without a date')}")
     screen.say(f"  by who must act: {owners}")
-    for gap in gaps[:shown]:
-        visits = " ".join(screen.clean(visit) for visit in gap["visits"]) or screen.clean(gap["reference"])
-        facts = [
-            gap["service_date"],
-            f"not {gap['to']}",
-            f"{gap['units']:+,} units",
-            dollars(gap["amount_cents"]),
-            gap["owner"],
-        ]
-        screen.say(f"\n  {visits}", bold=True, nl=False)
-        screen.say("".join(f"  {screen.clean(fact)}" for fact in facts if fact))
-        codes = " ".join(screen.clean(code) for code in gap["codes"])
-        screen.say(screen.wrapped(f"{codes}: {gap['reason']}", indent="    ", then="      "))
-        screen.say(screen.wrapped(gap["do"], indent="      -> ", then="         "))
-    if len(gaps) > shown:
-        screen.say(f"\n  {len(gaps) - shown:,} more: ptbridge reconcile --all")
+    alike = _alike(gaps)
+    for some in alike[:shown]:
+        _show_alike(some, shown)
+    if len(alike) > shown:
+        screen.say(f"\n  {len(alike) - shown:,} more reasons: ptbridge reconcile --all")
+
+
+def _alike(gaps: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Gaps with the same step, reason and owner as one, from the first column on; the oldest first in each."""
+    found: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for gap in gaps:
+        found.setdefault((gap["from"], gap["reason"], gap["do"], gap["owner"]), []).append(gap)
+    return sorted(found.values(), key=lambda some: _ORDER.index(some[0]["from"]))
+
+
+def _show_alike(some: Sequence[Mapping[str, Any]], shown: int) -> None:
+    first = some[0]
+    units, cents = sum(gap["units"] for gap in some), sum(gap["amount_cents"] for gap in some)
+    dates = sorted({gap["service_date"] for gap in some if gap["service_date"]})
+    when = " to ".join(dict.fromkeys((dates[0], dates[-1]))) if dates else ""
+    many = f"{screen.count(len(some), 'treatment day')}, " if len(some) > 1 else ""
+    screen.say(f"\n  {many}not {first['to']}", bold=True, nl=False)
+    screen.say(
+        "".join(f"  {screen.clean(fact)}" for fact in (when, f"{units:+,} units", dollars(cents), first["owner"]) if fact)
+    )
+    codes = " ".join(screen.clean(code) for code in first["codes"])
+    screen.say(screen.wrapped(f"{codes}: {first['reason']}", indent="    ", then="      "))
+    screen.say(screen.wrapped(first["do"], indent="      -> ", then="         "))
+    names = [" ".join(gap["visits"]) or str(gap["reference"]) for gap in some]
+    limit = _NAMES_SHOWN if shown == _GAPS_SHOWN else len(names)
+    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
+    screen.say(screen.wrapped(f"{', '.join(names[:limit])}{more}", indent="      ", then="      "), dim=True)
 
 
 def _show_biller(compared: Mapping[str, Any]) -> None:

@@ -27,6 +27,7 @@ SCHEDULED = "scheduled"  # before them, where the EMR's schedule can be asked
 EVERY_DAY = ("", "9999")
 BUCKETS = ("0-2", "3-7", "8-30", ">30", "no date")
 
+DAYS_TO_A_CLAIM = 2  # after the service date: until then a missing claim is no reason to ask the biller
 # Findings that say the visit is not documented to the end: nothing can be judged before its author is done with it.
 UNSIGNED = frozenset({"DC01", "DC03", "DC07", "DC10", "DC12", "MP90"})
 # Findings about what stands at the biller: the charge itself passed every edit.
@@ -254,13 +255,12 @@ def _no_claim(day: DayFacts, findings: list[dict[str, Any]], today: date) -> Why
         return Why(
             codes=("rejected",), reason="rejected before adjudication", owner="biller", do="See ptbridge explain and denials."
         )
-    age = _age(day.service_date, today)
-    since = f", {age} days after the visit" if age is not None else ""
+    fresh = (_age(day.service_date, today) or 0) <= DAYS_TO_A_CLAIM
     return Why(
         codes=("no-claim",),
-        reason=f"accepted, and no claim was made of it yet{since}",
+        reason="accepted, and no claim was made of it yet",
         owner="biller",
-        do="Ask the biller why; ptbridge answers asks its feed again.",
+        do="Nothing yet: billers take a day or two; ptbridge answers asks again." if fresh else "Ask the biller why.",
     )
 
 
