@@ -172,3 +172,22 @@ def test_nothing_that_a_line_shows_differs_is_said_in_words() -> None:
     other = LiveCharge(body=b"", lines=live.lines, payer="ACME")
     found = plan(a_row(stage="payer", standing=Standing.ACCEPTED.value), a_day(3), Biller(FULL), "test", other)  # type: ignore[arg-type]
     assert found.change.payer_changed and "another primary payer" in str(found.change)  # type: ignore[union-attr]
+
+
+class Correcting(Biller):
+    """A destination that needs to see what it was sent to correct it."""
+
+    def encode_replacement(self, priced: object, live: bytes, *, reference: str, original_id: str | None) -> tuple[bytes, str]:
+        return b"credit " + live, "text/plain"
+
+    async def submit(self, submission: object) -> None: ...
+    async def find(self, submission: object) -> None: ...
+    async def list_references(self, dates: object) -> None: ...
+    async def check(self) -> None: ...
+    async def close(self) -> None: ...
+
+
+def test_a_platform_that_needs_to_see_what_it_was_sent_does() -> None:
+    live = LiveCharge(body=b"live")
+    found = plan(a_row(), a_day(3), Correcting(FULL), "test", live)  # type: ignore[arg-type]
+    assert found.submission is not None and found.submission.body == b"credit live"
