@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from ptbridge.ledger import DayRow, LiveCharge
 from ptbridge.model import (
@@ -20,33 +19,19 @@ from ptbridge.model import (
     PricedDay,
     Severity,
     ShownLine,
-    Stage,
     Standing,
     Submission,
     dollars,
     line_changes,
 )
 from ptbridge.ports import Capabilities, CorrectingDestination, Destination
+from ptbridge.routes import Route, is_gone, is_open, route_of
 
 SB01 = "SB01"  # changed after sending, and only a person at the biller can change it there
 SB02 = "SB02"  # nothing left to bill after sending, and only a person at the biller can take it back
 SB04 = "SB04"  # the correction must name the payer's claim number, which is not known yet
 SB05 = "SB05"  # a correction that the clinic wants a person to confirm
 SB06 = "SB06"  # a visit of this day is still billed with the day that it left
-
-
-class Route(StrEnum):
-    """How a change reaches the biller."""
-
-    UPDATE = "update"  # the platform overwrites its own copy
-    CANCEL = "cancel"  # the platform takes back its own copy
-    REPLACEMENT = "replacement"  # a claim of frequency 7
-    VOID = "void"  # a claim of frequency 8
-    VOID_AND_NEW = "void-and-new"  # taken back first; the new original has a reference of its own
-    AGAIN = "original-again"  # it was rejected before adjudication: nobody has it
-    FORGET = "forget"  # rejected before adjudication, and nothing is left to bill
-    WAIT = "wait-for-payer-number"
-    TASK = "task"  # a person at the biller
 
 
 _ACTIONS = {
@@ -158,7 +143,7 @@ def plan(
     content = None
     if billing is not None:
         content, _, _ = _original(billing, destination, reference_now(day))
-        if day.live_sha256 == content and not _is_gone(day, destination.capabilities):
+        if day.live_sha256 == content and not is_gone(day, destination.capabilities):
             return Plan(state="sent", action="unchanged: the biller has exactly this")
     return _correct(_Case(day, billing, content, destination, platform, live), say)
 
@@ -176,56 +161,6 @@ def _original(billing: PricedDay, destination: Destination, reference: str) -> t
     """What names the content, the bytes of the day as an original, and their media type."""
     body, media_type = destination.encode(billing, reference=reference, frequency=Frequency.ORIGINAL, original_id=None)
     return hashlib.sha256(body).digest(), body, media_type
-
-
-# ---------------------------------------------------------------- which way a correction goes
-
-
-def route_of(day: DayRow, capabilities: Capabilities, *, withdraw: bool, payer_changed: bool = False) -> Route:
-    """The way a correction of what is live goes, from what the platform can do and how far the charge has come. Pure."""
-    if _is_gone(day, capabilities):
-        return Route.FORGET if withdraw else Route.AGAIN
-    if capabilities.task_after is not None and _stage(day).place > capabilities.task_after.place:
-        return Route.TASK
-    if _is_open(day, capabilities):
-        return _open_route(capabilities, withdraw=withdraw)
-    return _claim_route(day, capabilities, withdraw=withdraw, payer_changed=payer_changed)
-
-
-def _open_route(capabilities: Capabilities, *, withdraw: bool) -> Route:
-    """The platform still has it to itself: its own update, its own cancel, or the one after the other."""
-    if not withdraw and capabilities.replace:
-        return Route.UPDATE
-    if not capabilities.void:
-        return Route.TASK
-    return Route.CANCEL if withdraw else Route.VOID_AND_NEW
-
-
-def _claim_route(day: DayRow, capabilities: Capabilities, *, withdraw: bool, payer_changed: bool) -> Route:
-    """Beyond that, a correction is a claim: 7 or 8 to the payer that has it; another payer never had one to replace."""
-    if withdraw:
-        route = Route.VOID if capabilities.void else Route.TASK
-    elif capabilities.replace and not payer_changed:
-        route = Route.REPLACEMENT
-    else:
-        route = Route.VOID_AND_NEW if capabilities.void else Route.TASK
-    if route is Route.TASK or not capabilities.payer_number or day.payer_claim_number is not None:
-        return route
-    return Route.TASK if day.standing == Standing.REJECTED else Route.WAIT  # what was rejected never gets a number
-
-
-def _stage(day: DayRow) -> Stage:
-    return Stage(day.stage) if day.stage else Stage.RECEIVED
-
-
-def _is_open(day: DayRow, capabilities: Capabilities) -> bool:
-    return capabilities.open_until is not None and _stage(day).place <= capabilities.open_until.place
-
-
-def _is_gone(day: DayRow, capabilities: Capabilities) -> bool:
-    """Rejected before adjudication: nobody has it. A rejected correction leaves what it was to correct with the payer."""
-    rejected = day.standing == Standing.REJECTED and day.live_frequency in (None, Frequency.ORIGINAL)
-    return capabilities.rejected_is_gone and rejected and not _is_open(day, capabilities)
 
 
 # ---------------------------------------------------------------- the correction
@@ -304,7 +239,7 @@ def _sends(case: _Case, change: Change) -> Plan:
 
 def _named(day: DayRow, capabilities: Capabilities) -> str | None:
     """How a correction names what it corrects: the payer's claim number for a claim of its own, else the platform's id."""
-    by_payer = capabilities.payer_number and not _is_open(day, capabilities)
+    by_payer = capabilities.payer_number and not is_open(day, capabilities)
     return day.payer_claim_number if by_payer else day.live_id
 
 

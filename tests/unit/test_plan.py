@@ -6,8 +6,9 @@ import pytest
 
 from ptbridge.ledger import DayRow, LiveCharge
 from ptbridge.model import Frequency, LineChange, ShownLine, Stage, Standing, line_changes
-from ptbridge.plan import SAID_NOTHING, Route, Say, plan, reference_now, route_of
+from ptbridge.plan import SAID_NOTHING, Say, plan, reference_now
 from ptbridge.ports import Capabilities
+from ptbridge.routes import Route, route_of
 from tests.rigs import a_day
 
 FULL = Capabilities(replace=True, void=True)

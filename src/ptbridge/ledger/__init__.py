@@ -3,7 +3,8 @@
 from ptbridge.ledger.answers import Answers, Recorded
 from ptbridge.ledger.authorizations import COUNTS, Opening, Use, shares
 from ptbridge.ledger.database import patient_key, patient_key_of
-from ptbridge.ledger.days import UNDONE, BilledLine, DayRow, Decision, LiveCharge, Verdict, shown_lines
+from ptbridge.ledger.day_rows import BilledLine, DayRow, Decision, LiveCharge, Verdict, shown_lines
+from ptbridge.ledger.days import UNDONE
 from ptbridge.ledger.ledger import Ledger
 from ptbridge.ledger.news import REFUSED, Refusal, RefusedDay, RefusedPart
 from ptbridge.ledger.patients import OtherDay, Whose

@@ -12,7 +12,7 @@ import msgspec
 
 from ptbridge.ledger.authorizations import Authorizations, Opening, Use, spread
 from ptbridge.ledger.database import unpack
-from ptbridge.ledger.days import BilledLine
+from ptbridge.ledger.day_rows import BilledLine
 from ptbridge.model import Patient
 from ptbridge.policy.codes import CodeTable
 from ptbridge.policy.history import Authorization, OtherLine, PatientHistory
