@@ -77,6 +77,7 @@ def open_file(path: Path, key: bytes | None, *, write: bool) -> apsw.Connection:
         connection.set_busy_timeout(3_000)  # other writers only add a file's messages at a time
         if key is not None:
             connection.execute(at_rest.pragmas(key)).fetchall()
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)  # or it plans statements anew for each value
         # fetchall: apsw stops at a statement's first row, and those after it would never run
         connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY").fetchall()
         connection.execute("PRAGMA wal_autocheckpoint=4000; PRAGMA trusted_schema=OFF").fetchall()
