@@ -75,7 +75,8 @@ procedures = resource(
 )
 encounters = resource("Encounter", "status", "period", "serviceType", "type", "participant", "location", "appointment")
 patients = resource("Patient", "identifier", "name", "gender", "birthDate", "address", "telecom", "link")
-coverages = resource("Coverage", "order", "status", "payor", "period", "class", "subscriberId", "relationship")
+coverages = resource("Coverage", "order", "status", "payor", "period", "class", "subscriberId", "relationship", "subscriber")
+people = resource("RelatedPerson", "name", "gender", "birthDate", "address")
 
 
 def sections(compiled):
@@ -114,15 +115,29 @@ def test_a_written_section_reads_what_its_fields_read(name, encounter, item):
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(patient=patients, coverage=coverages, lines=st.lists(procedures, max_size=2), encounter=encounters)
-def test_a_visit_is_the_same_read_either_way(patient, coverage, lines, encounter):
+@given(patient=patients, coverage=coverages, person=people, lines=st.lists(procedures, max_size=2), encounter=encounters)
+@example(
+    patient={"resourceType": "Patient"},
+    coverage={"resourceType": "Coverage", "status": "active"},
+    person={
+        "resourceType": "RelatedPerson",
+        "name": [{"family": "A", "given": [" B "]}],
+        "gender": "female",
+        "birthDate": "1950-01-02",
+        "address": {"line": ["1 Street"], "city": "C"},
+    },
+    lines=[],
+    encounter={"resourceType": "Encounter"},
+)
+def test_a_visit_is_the_same_read_either_way(patient, coverage, person, lines, encounter):
+    coverage = {"subscriber": {"reference": "RelatedPerson/r1"}, **coverage}
     encounter = {**encounter, "id": "v1", "subject": {"reference": "Patient/p1"}}
     record = SourceRecord(
         clinic="c",
         source="s",
         record_key="v1",
         media_type="application/fhir+json",
-        payload=orjson.dumps([encounter, {**patient, "id": "p1"}, coverage, *lines]),
+        payload=orjson.dumps([encounter, {**patient, "id": "p1"}, coverage, {**person, "id": "r1"}, *lines]),
         received_at=datetime.now(UTC),
     )
     quick = normalize(record, compile_mapping(load_mapping("emrs/sandbox_emr")), time_zone=CHICAGO)

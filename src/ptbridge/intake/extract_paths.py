@@ -72,7 +72,7 @@ def _values(mapping: Mapping, section: str, name: str, columns: tuple[str, ...])
     def cells(row: Resource) -> list[str]:
         return [cell for column in columns if (cell := row.get(column))]
 
-    if (section, name) == ("patient", "address"):
+    if (section, name) in (("patient", "address"), ("coverages", "subscriber_address")):
         return lambda row: _address([row.get(column) or "" for column in columns])
     systems = mapping.spec.code_systems
     if (section, name) == ("interventions", "code"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from ptbridge.intake.fhirpath import Path
 from ptbridge.intake.fields import Field, Reading, codings, compile_field, compile_take, nodes, words
 from ptbridge.intake.record_index import RecordIndex
 from ptbridge.intake.section_source import Section, Slot
-from ptbridge.model import Coverage, Diagnosis, Patient, Provider, Severity
+from ptbridge.model import Coverage, Diagnosis, Patient, Provider, Severity, Subscriber
 from ptbridge.specs.mapping import Mapping, texts
 
 Item = tuple[Any, str]  # a node and its resource type ('' inside a resource)
@@ -173,6 +174,7 @@ def compile_coverages(mapping: Mapping) -> Callable[[Reading, date | None], tupl
         *(Slot(compile_field(mapping, "coverages", name, day)) for name in ("period_start", "period_end")),
         *(Slot(compile_field(mapping, "coverages", name, text, grave=False)) for name in names),
     )
+    subscriber = compile_subscriber(mapping)
     memory = Memory(section)
 
     def one(item: Any, kind: str, reading: Reading) -> Coverage:
@@ -193,8 +195,15 @@ def compile_coverages(mapping: Mapping) -> Callable[[Reading, date | None], tupl
             period_end=end,
         )
 
+    def whole(item: Any, kind: str, reading: Reading) -> Coverage:
+        coverage: Coverage = memory.make(item, kind, reading, one)
+        if coverage.relationship == "self":
+            return coverage
+        other = subscriber(item, kind, reading)  # outside of the memory: it is read from another resource
+        return coverage if other is None else replace(coverage, subscriber=other)
+
     def read(reading: Reading, on: date | None) -> tuple[Coverage, ...]:
-        found = [memory.make(item, kind, reading, one) for item, kind in group.items(reading)]
+        found = [whole(item, kind, reading) for item, kind in group.items(reading)]
         valid = [coverage for coverage in found if _in_force(coverage, on)]
         if len(valid) < len(found):
             reading.report("MP14", f"{len(found) - len(valid)} of {len(found)} coverages are not in force on {on}")
@@ -204,6 +213,32 @@ def compile_coverages(mapping: Mapping) -> Callable[[Reading, date | None], tupl
         return tuple(valid)
 
     return read
+
+
+def compile_subscriber(mapping: Mapping) -> Callable[[Any, str, Reading], Subscriber | None]:
+    """The other person whose coverage an item is; None when the source says nothing of anybody."""
+    names = ("subscriber_family", "subscriber_given", "subscriber_sex")
+    section = Section(
+        *(Slot(compile_field(mapping, "coverages", name, text, grave=False)) for name in names),
+        Slot(_own(mapping, "subscriber_birth_date", values.birth_date)),
+        Slot(_own(mapping, "subscriber_address", values.address)),
+    )
+
+    def read(item: Any, kind: str, reading: Reading) -> Subscriber | None:
+        found = section.read(item, kind, reading)
+        if found == _NOBODY:
+            return None
+        family, given, sex, birth_date, address = found
+        return Subscriber(family=family, given=given, birth_date=birth_date, sex=sex, address=address)
+
+    return read
+
+
+_NOBODY = (None,) * 5
+
+
+def _own(mapping: Mapping, name: str, convert: Callable[[Any], Any]) -> Field:
+    return compile_field(mapping, "coverages", name, lambda raw, _reading: convert(raw), grave=False)
 
 
 def _in_force(coverage: Coverage, on: date | None) -> bool:

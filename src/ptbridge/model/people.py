@@ -36,8 +36,23 @@ class Patient:
 
 @made_fast
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Subscriber:
+    """Whose insurance it is, where that is another person than the patient (X12 2010BA, HL7 v2 IN1-16)."""
+
+    family: str | None = field(default=None, repr=False)
+    given: str | None = field(default=None, repr=False)
+    birth_date: date | None = field(default=None, repr=False)
+    sex: str | None = field(default=None, repr=False)  # as Patient.sex
+    address: Address | None = field(default=None, repr=False)
+
+
+@made_fast
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """One insurance of the patient. `order` 1 is primary; None when the source does not say."""
+    """One insurance of the patient. `order` 1 is primary; None when the source does not say.
+
+    `subscriber` is None when the patient is the subscriber, and when the source says nothing of the subscriber.
+    """
 
     id: str = field(default="", repr=False)
     order: int | None = None
@@ -50,6 +65,7 @@ class Coverage:
     relationship: str | None = None  # patient to subscriber: self, spouse, child, other
     period_start: date | None = None
     period_end: date | None = None
+    subscriber: Subscriber | None = field(default=None, repr=False)
 
 
 @made_fast

@@ -115,7 +115,7 @@ class PatientSpec(_Written, frozen=True):
 
 
 class CoverageSpec(_Written, frozen=True):
-    """The patient's insurances."""
+    """The patient's insurances. `subscriber_…` is read only where `relationship` is not `self`."""
 
     each: Texts = ()
     when: When = {}
@@ -130,6 +130,11 @@ class CoverageSpec(_Written, frozen=True):
     relationship: FieldSpec | None = None
     period_start: FieldSpec | None = None
     period_end: FieldSpec | None = None
+    subscriber_family: FieldSpec | None = None
+    subscriber_given: FieldSpec | None = None
+    subscriber_birth_date: FieldSpec | None = None
+    subscriber_sex: FieldSpec | None = None
+    subscriber_address: FieldSpec | None = None
 
 
 class ProviderSpec(_Written, frozen=True):

@@ -12,7 +12,7 @@ from ptbridge.intake.fields import Reading
 from ptbridge.intake.hl7 import values as hl7
 from ptbridge.intake.hl7.fields import Field, compile_take, remember
 from ptbridge.intake.hl7.record import LENGTH, LineScope, Scope, SegmentScope, VisitRecord
-from ptbridge.model import Address, Coverage, Diagnosis, Patient, Provider, Severity
+from ptbridge.model import Address, Coverage, Diagnosis, Patient, Provider, Severity, Subscriber
 from ptbridge.specs.mapping import Mapping, texts
 from ptbridge.wire.hl7_paths import SegmentPath
 from ptbridge.wire.hl7v2 import Segment
@@ -96,7 +96,7 @@ class PatientReader:
             given=self.given.read(record, reading),
             birth_date=self.birth_date.read(record, reading),
             sex=self.sex.read(record, reading),
-            address=self._address(record),
+            address=_address(self.address, record),
             phone=self.phone.read(record, reading),
             replaced_by=replaced_by,
         )
@@ -117,15 +117,16 @@ class PatientReader:
                 identity, mrn = left, _first(self.mrn.paths, seen.message.segments("PID"))
         return identity, mrn, replaced_by
 
-    def _address(self, record: VisitRecord) -> Address | None:
-        """XAD: street, other designation, city, state, postal code (HL7 v2.8.2 ch. 2A.3.88)."""
-        for path in self.address.paths:
-            for segments in record.segments(path.segment):
-                for repetition in segments[0].repetitions(path.field)[:1]:
-                    street, other, city, state, postal = (segments[0].leaf(repetition, number) for number in range(1, 6))
-                    lines = tuple(line for line in (street, other) if line)
-                    return Address(lines=lines, city=city, state=state, postal_code=postal)
-        return None
+
+def _address(field: Field, scope: Scope) -> Address | None:
+    """XAD: street, other designation, city, state, postal code (HL7 v2.8.2 ch. 2A.3.88)."""
+    for path in field.paths:
+        for segments in scope.segments(path.segment):
+            for repetition in segments[0].repetitions(path.field)[:1]:
+                street, other, city, state, postal = (segments[0].leaf(repetition, number) for number in range(1, 6))
+                lines = tuple(line for line in (street, other) if line)
+                return Address(lines=lines, city=city, state=state, postal_code=postal)
+    return None
 
 
 def _identifiers(segment: Segment) -> list[str]:
@@ -146,7 +147,9 @@ class CoverageReader:
         self.id = Field(mapping, "coverages", "id", text, grave=False)
         self.order = Field(mapping, "coverages", "order", count)
         self.start, self.end = (Field(mapping, "coverages", name, day) for name in ("period_start", "period_end"))
-        self._memory = Memory(*self.texts.values(), self.id, self.order, self.start, self.end, names=self.each)
+        self._subscriber = SubscriberReader(mapping)
+        fields = (*self.texts.values(), self.id, self.order, self.start, self.end, *self._subscriber.fields)
+        self._memory = Memory(*fields, names=self.each)
 
     def read(self, record: VisitRecord, reading: Reading, on: date | None) -> tuple[Coverage, ...]:
         """The coverages in force on the service date, in their order."""
@@ -182,8 +185,27 @@ class CoverageReader:
             order=self.order.read(scope, reading),
             period_start=self.start.read(scope, reading),
             period_end=self.end.read(scope, reading),
+            subscriber=self._subscriber.read(scope, reading) if read["relationship"] != "self" else None,
             **read,
         )
+
+
+class SubscriberReader:
+    """Compiled `coverages.subscriber_…`: the insured of an IN1, where that is not the patient."""
+
+    def __init__(self, mapping: Mapping) -> None:
+        self._texts = _texts(mapping, "coverages", "subscriber_family", "subscriber_given", "subscriber_sex")
+        self._birth_date = Field(mapping, "coverages", "subscriber_birth_date", day, grave=False)
+        self._address = Field(mapping, "coverages", "subscriber_address", text, grave=False)
+        self.fields = (*self._texts, self._birth_date, self._address)
+
+    def read(self, scope: Scope, reading: Reading) -> Subscriber | None:
+        """None when the segment says nothing of anybody."""
+        family, given, sex = (field.read(scope, reading) for field in self._texts)
+        birth_date, address = self._birth_date.read(scope, reading), _address(self._address, scope)
+        if not any((family, given, sex, birth_date, address)):
+            return None
+        return Subscriber(family=family, given=given, birth_date=birth_date, sex=sex, address=address)
 
 
 def _outside(coverage: Coverage, on: date) -> bool:
