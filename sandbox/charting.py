@@ -1,17 +1,17 @@
 """From a visit plan to the FHIR R4 resources that the sandbox EMR would hold for it. Builders only; no state, no chance.
 
 Every id is derived: `enc-0007` has the Procedures `enc-0007-p1…`, the Conditions `enc-0007-c1…`, the note `enc-0007-note`
-and the Appointment `enc-0007-apt`.
+and the Appointment `enc-0007-apt`; the plan of care and the order behind it are the patient's, one of each discipline.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from .people import Person
-from .plan import Line, VisitPlan, emr_units
+from .plan import Care, Line, VisitPlan, emr_units
 
 SYSTEM = "https://sandbox.ptbridge.dev/fhir"
 CPT = "http://www.ama-assn.org/go/cpt"
@@ -23,6 +23,10 @@ PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 LOCATION_ID = "loc-main"
 ORGANIZATION_ID = "org-clinic"
+
+SNOMED = "http://snomed.info/sct"
+PLAN_CATEGORIES = {"PT": "773513001", "OT": "736055001", "SLP": "736055001"}
+"""SNOMED CT: the physiotherapy care plan; for the others, which have none of their own here, the rehabilitation care plan."""
 
 NOTE_TYPES = {"PT": "28579-1", "OT": "28578-3", "SLP": "28571-8"}
 """LOINC: the physical, occupational and speech therapy visit notes."""
@@ -88,6 +92,8 @@ def encounter(plan: VisitPlan) -> Resource:
             {"condition": {"reference": f"Condition/{plan.conditions_of}-c{rank}"}, "rank": rank}
             for rank in range(1, len(plan.diagnoses) + 1)
         ]
+    if plan.care is not None:
+        resource["basedOn"] = [{"reference": f"ServiceRequest/{order_id(plan)}"}]
     extensions = _encounter_extensions(plan)
     if extensions:
         resource["extension"] = extensions
@@ -230,6 +236,57 @@ def appointment(plan: VisitPlan) -> Resource:
             {"actor": {"reference": f"Location/{LOCATION_ID}"}, "status": "accepted"},
         ],
     }
+
+
+def order_id(plan: VisitPlan) -> str:
+    """The id of the order behind the visit: one of each patient and discipline."""
+    return f"order-{plan.patient_id}-{plan.discipline.lower()}"
+
+
+def papers(plan: VisitPlan) -> Iterator[Resource]:
+    """The physician's order and the plan of care that carries it out; nothing where the EMR has none."""
+    if plan.care is not None:
+        yield _order(plan, plan.care)
+        yield _care_plan(plan, plan.care)
+
+
+def _order(plan: VisitPlan, care: Care) -> Resource:
+    return {
+        "resourceType": "ServiceRequest",
+        "id": order_id(plan),
+        "meta": meta(_noon(care.ordered_on)),
+        "status": "active",
+        "intent": "order",
+        "subject": {"reference": f"Patient/{plan.patient_id}"},
+        "authoredOn": care.ordered_on.isoformat(),
+        "requester": {"reference": f"Practitioner/{plan.referring}"},
+    }
+
+
+def _care_plan(plan: VisitPlan, care: Care) -> Resource:
+    """FHIR has no place for the certification: this EMR has an extension of its own."""
+    resource: Resource = {
+        "resourceType": "CarePlan",
+        "id": f"plan-{plan.patient_id}-{plan.discipline.lower()}",
+        "meta": meta(_noon(care.certified_on or care.start)),
+        "status": "active",
+        "intent": "plan",
+        "category": [
+            coding("http://hl7.org/fhir/us/core/CodeSystem/careplan-category", "assess-plan"),
+            coding(SNOMED, PLAN_CATEGORIES[plan.discipline]),
+        ],
+        "subject": {"reference": f"Patient/{plan.patient_id}"},
+        "period": {"start": care.start.isoformat(), "end": care.end.isoformat()},
+        "author": {"reference": f"Practitioner/{plan.clinician}"},
+        "activity": [{"reference": {"reference": f"ServiceRequest/{order_id(plan)}"}}],
+    }
+    if care.certified_on is not None:
+        resource["extension"] = [{"url": f"{SYSTEM}/certified-on", "valueDate": care.certified_on.isoformat()}]
+    return resource
+
+
+def _noon(day: date) -> datetime:
+    return datetime.combine(day, time(12), tzinfo=UTC)
 
 
 def patient(patient_id: str, who: Person, written: datetime) -> Resource:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from .people import broken_npi, npi
-from .plan import VisitPlan, lines
+from .plan import Care, VisitPlan, lines
 
 BILLING_NPI = npi(100)
 """The clinic's own NPI (X12 loop 2010AA)."""
@@ -98,7 +98,8 @@ DAY = (
     Row("10:10", "pr-pt3", "DN", "ACME", "97110=8 97112=8 97140=8"),
     Row("10:50", "pr-pt3", "DN", "MCR-B", "97112=7 97110=7 97140=7"),
     Row("11:25", "pr-pt3", "DN", "ACME", "97110=14 97140=23"),
-    Row("13:00", "pr-pt3", "DN", "MCR-B", "97110=40 97530=13"),
+    # A plan of care that nobody certified in its first 40 days: sent, with a warning.
+    Row("13:00", "pr-pt3", "DN", "MCR-B", "97110=40 97530=13", "plan-not-certified"),
     Row("14:00", "pr-pt3", "DN", "BLUE8", "97110=15 97112=23"),
     Row("14:50", "pr-pt3", "DN", "ACME", "97140=16 97110=24"),
     Row("19:15", "pr-pt3", "DN", "BLUE8", "97110=25 97112=20", "after-midnight-utc"),
@@ -127,7 +128,8 @@ DAY = (
     # One patient twice on one day, one discipline: the minutes are one pool (20 + 18 = 38 -> 3 units, not 1 + 1).
     Row("12:15", "pr-pt2", "DN", "MCR-B", "97110=20", "same-day-first"),
     Row("17:40", "pr-pt2", "DN", "MCR-B", "97112=18", "same-day-second"),
-    Row("14:50", "pr-slp1", "DN", "MCR-B", "92507=40"),
+    # A plan of care that ended four days ago: sent, with a warning.
+    Row("14:50", "pr-slp1", "DN", "MCR-B", "92507=40", "plan-expired"),
     # A line entered in error: it is not billed, the visit is.
     Row("15:40", "pr-pt3", "DN", "ACME", "97110=23 97116=15!error 97140=10", "procedure-entered-in-error"),
     # What a person must look at.
@@ -155,6 +157,9 @@ PLANTED: dict[str, str] = {row.problem: encounter_id(n) for n, row in enumerate(
 
 FATES: dict[str, str] = {encounter_id(n): row.fate for n, row in enumerate(DAY)}
 """Encounter id -> where the visit must end: sent, held or excluded. For every visit of the day."""
+
+_PLAN_AGES = {"plan-expired": 88, "plan-not-certified": 40}
+"""Days since the plan began: 84 days is what it was made for, 30 what its certification may take."""
 
 _STATUS = {
     "cancelled": ("cancelled", "cancelled"),
@@ -187,6 +192,7 @@ def plans(day: date, time_zone: ZoneInfo, random: Random) -> Iterator[VisitPlan]
             appointment=appointment,
             note=_note(row, status),
             authorization=f"AUTH-SBX-{position + 1:04d}" if row.payer == "ACME" else None,
+            care=_care(row, day, position),
             in_utc=row.problem == "after-midnight-utc",
             shows_units=not row.problem.startswith("same-day"),
         )
@@ -201,6 +207,19 @@ def _patient_id(position: int) -> str:
     if encounter_id(position) == PLANTED["same-day-second"]:
         position -= 1
     return f"pat-{position + 1:04d}"
+
+
+def _care(row: Row, day: date, position: int) -> Care:
+    """The plan of care: made at the evaluation, which is the visit itself or some weeks ago, and certified a week later."""
+    ago = 0 if row.visit_type == "IE" else _PLAN_AGES.get(row.problem, 10 + position % 4 * 7)
+    start = day - timedelta(days=ago)
+    signed = ago and row.problem != "plan-not-certified"
+    return Care(
+        ordered_on=start - timedelta(days=5),
+        start=start,
+        end=start + timedelta(days=84),
+        certified_on=start + timedelta(days=7) if signed else None,
+    )
 
 
 def _note(row: Row, status: str) -> str | None:

@@ -120,7 +120,7 @@ def write_config(bridge: Bridge, emr_port: int, tokens: Mapping[str, str]) -> No
         "--listen": "127.0.0.1:0",
         "--biller-secret": "file:secrets/second_biller_token",
     }
-    bridge.init(CLINIC, {**shared, **fhir}, PAYERS)
+    bridge.init(CLINIC, {**shared, **fhir}, PAYERS, reads=("CarePlan", "ServiceRequest"))
     bridge.init(SECOND, {**shared, **hl7}, PAYERS)
     bridge.keep_secret("biller_token", tokens[CLINIC])
     bridge.keep_secret("second_biller_token", tokens[SECOND])

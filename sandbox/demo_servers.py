@@ -67,10 +67,14 @@ class Bridge:
         # -P: a folder here that is called ptbridge, as config folders are, must not pass for the package
         return [sys.executable, "-P", "-m", "ptbridge", *words, "--config", str(self.folder)]
 
-    def init(self, clinic: str, flags: Mapping[str, str], payers: Mapping[str, str]) -> None:
-        """Write a clinic's files with the flags that a person would use, then its fees."""
+    def init(self, clinic: str, flags: Mapping[str, str], payers: Mapping[str, str], reads: Sequence[str] = ()) -> None:
+        """Write a clinic's files with the flags that a person would use, then its fees.
+
+        `reads` are resource types of a FHIR server that are read only where the clinic says so.
+        """
         words = ["--clinic", clinic, "--biller-url", _LATER]
         words += [part for flag, value in flags.items() for part in (flag, value)]
+        words += [part for resource in reads for part in ("--read", resource)]
         words += [part for payer, policy in payers.items() for part in ("--payer", f"{payer}={policy}")]
         self.run("init", *words)
         shutil.copyfile(Path(__file__).with_name("fees.csv"), self.folder / "fees" / f"{clinic}.csv")

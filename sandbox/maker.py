@@ -40,6 +40,7 @@ def clinic_day(day: date = DAY, time_zone: ZoneInfo = CHICAGO, seed: int = SEED)
             seen.add(plan.patient_id)
             yield charting.patient(plan.patient_id, person(random, over_65=plan.payer == "MCR-B"), written)
             yield from _coverages(plan, random, written)
+            yield from charting.papers(plan)
         yield from charting.chart(plan)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 TIMED = frozenset({"97110", "97112", "97116", "97140", "97530", "97535"})
 """The 15-minute codes that the maker uses (CMS Pub. 100-04, ch. 5, section 20.2); all others it uses count once."""
@@ -79,6 +79,16 @@ def emr_units(documented: tuple[Line, ...], payer: str) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Care:
+    """The plan of care that a visit is under. `certified_on` None: the physician's signature has not come back."""
+
+    ordered_on: date
+    start: date
+    end: date
+    certified_on: date | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VisitPlan:
     """One pretend visit. `start` carries the clinic's offset; `note` is a docStatus, None when nothing was written.
 
@@ -102,6 +112,7 @@ class VisitPlan:
     authorization: str | None = None
     in_utc: bool = False
     shows_units: bool = True  # the EMR shows its billing columns: units and the line's place in the order
+    care: Care | None = None  # with it, the EMR has the order and the plan of care as resources
     episode: str | None = None  # the visit whose Conditions this one refers to, where they are recorded once an episode
 
     @property

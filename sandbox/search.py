@@ -62,6 +62,8 @@ US_CORE = Profile(
         "Location": TypeSearch(("_id", "name")),
         "Organization": TypeSearch(("_id", "name", "identifier")),
         "Appointment": TypeSearch(("patient", "date", "status", "practitioner", "location", "actor")),
+        "CarePlan": TypeSearch(("patient", "category", "date", "status"), _PATIENT),
+        "ServiceRequest": TypeSearch(("_id", "patient", "category", "status"), ("_id", "patient")),
     },
 )
 """US Core's SHALLs (9.0.0), Encounter a little better, as most servers have it."""

@@ -113,7 +113,7 @@ class Way:
         self._add_coverages(visits, by_type["Coverage"])
         for identity, encounter in visits.encounters.items():
             members = visits.members[identity]
-            for key in travelling([encounter, *members.values()], BASE_URL, False):
+            for key in travelling([encounter, *members.values()], BASE_URL):
                 if key not in members and key in everything:
                     members[key] = everything[key]
         return visits

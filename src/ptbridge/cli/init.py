@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ptbridge.cli import screen
-from ptbridge.cli.init_files import SCOPES, Answers, allowed_file, medicare, text_of
+from ptbridge.cli.init_files import MORE_RESOURCES, SCOPES, Answers, allowed_file, medicare, scopes_of, text_of
 from ptbridge.cli.options import config_option, json_option
 from ptbridge.errors import ConfigError
 
@@ -45,6 +45,9 @@ class Written:
 @click.option("--client-id", metavar="ID", help="The id under which the EMR registered us.")
 @click.option("--token-url", metavar="URL", default="", help="Pin the token endpoint; discovered otherwise.")
 @click.option("--scope", "scopes", metavar="SCOPE", multiple=True, help="A scope to ask for; repeat it.")
+@click.option(
+    "--read", "reads", type=click.Choice(MORE_RESOURCES), multiple=True, help="What more to read from a FHIR server; repeat it."
+)
 @click.option("--emr-secret", metavar="REF", default="file:secrets/emr_secret", help="Reference to the client secret or token.")
 @click.option("--listen", metavar="ADDRESS", help="Where to receive an EMR's HL7 v2 messages, as 127.0.0.1:2575.")
 @click.option("--destination", metavar="NAME", help="How charges go: charge_api, csv_drop, hl7v2_dft.  [default: charge_api]")
@@ -69,7 +72,8 @@ def init(config_folder: Path, json_wanted: bool, payers: tuple[str, ...], scopes
     """
     complete = _ask(given) if sys.stdin.isatty() and not json_wanted else _require(given)
     routes = tuple(_route(text) for text in payers)
-    answers = _answers(complete, routes, scopes or SCOPES)
+    complete["reads"] = tuple(dict.fromkeys(complete["reads"]))
+    answers = _answers(complete, routes, scopes or (*SCOPES, *scopes_of(complete["reads"])))
     written = write(config_folder, answers)
     if json_wanted:
         screen.put_json(
@@ -176,8 +180,12 @@ def _answers(given: dict[str, Any], routes: tuple[tuple[str, str], ...], scopes:
     address = given.pop("listen")
     if address and connector.INFO.standard != "HL7 v2":
         raise ConfigError(f"--listen is for HL7 v2; {given['connector']} speaks {connector.INFO.standard}. Leave it out.")
+    reads = given.pop("reads")
+    if reads and not connector.INFO.standard.startswith("FHIR"):
+        raise ConfigError(f"--read is for FHIR; {given['connector']} speaks {connector.INFO.standard}. Leave it out.")
     texts: dict[str, Any] = {key: value or "" for key, value in given.items()}
-    return Answers(**texts, payers=routes, scopes=scopes, options={"address": address} if address else {})
+    options = ({"address": address} if address else {}) | ({"resources": reads} if reads else {})
+    return Answers(**texts, payers=routes, scopes=scopes, options=options)
 
 
 def _check_destination(given: dict[str, Any]) -> None:

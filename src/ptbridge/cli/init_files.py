@@ -12,6 +12,8 @@ _RESOURCES = (
     *("PractitionerRole", "Location", "Organization", "Appointment"),
 )
 SCOPES = tuple(f"system/{resource}.read" for resource in _RESOURCES)
+# Read only where the clinic says so, and asked for only then: an EMR may refuse a token for a scope that it does not grant.
+MORE_RESOURCES = ("Appointment", "CarePlan", "ServiceRequest")
 _THRESHOLD_POLICY = "medicare_part_b"
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 
@@ -46,7 +48,12 @@ class Answers:
     biller_secret: str = "file:secrets/biller_token"  # noqa: S105 - a reference
     payers: tuple[tuple[str, str], ...] = ()  # (payer id as the EMR gives it, policy)
     requests_per_second: str = ""
-    options: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
+
+
+def scopes_of(reads: tuple[str, ...]) -> tuple[str, ...]:
+    """The scopes that these resource types need beyond SCOPES."""
+    return tuple(scope for scope in (f"system/{resource}.read" for resource in reads) if scope not in SCOPES)
 
 
 def text_of(answers: Answers) -> dict[str, str]:
@@ -126,10 +133,14 @@ def _auth(answers: Answers, keys: dict[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _options(options: dict[str, str]) -> str:
+def _options(options: dict[str, str | tuple[str, ...]]) -> str:
     if not options:
         return "  # options: {}  # what this connector can be told: ptbridge connector options\n"
-    return "  options:\n" + "".join(f"    {quoted(key)}: {quoted(value)}\n" for key, value in options.items())
+    return "  options:\n" + "".join(f"    {quoted(key)}: {_value(value)}\n" for key, value in options.items())
+
+
+def _value(value: str | tuple[str, ...]) -> str:
+    return quoted(value) if isinstance(value, str) else f"[{', '.join(map(quoted, value))}]"
 
 
 def _rate(requests_per_second: str) -> str:

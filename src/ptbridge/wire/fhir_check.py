@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ptbridge.wire.fhir_plan import Child, Plan, Server, Settings
+from ptbridge.wire.fhir_plan import CARE_PLAN, Child, Plan, Server, Settings
 from ptbridge.wire.source_client import SourceClient
 
 PLURALS = {"Procedure": "procedures", "ChargeItem": "charge items", "Condition": "diagnoses", "DocumentReference": "notes"}
@@ -18,7 +18,8 @@ async def describe(client: SourceClient, plan: Plan | None = None) -> list[str]:
     plan = plan or Plan()
     settings = Settings.read(client, plan)
     server = await Server.read(client, settings)
-    return [*_server(server), *_discovery(server, settings), *_children(server, settings, plan), *_rest(server), *plan.notes]
+    children = [*_children(server, settings, plan), *_papers(server, settings)]
+    return [*_server(server), *_discovery(server, settings), *children, *_rest(server), *plan.notes]
 
 
 def _server(server: Server) -> Iterator[str]:
@@ -80,6 +81,22 @@ def _changes(server: Server, settings: Settings, child: Child) -> Iterator[str]:
     if settings.changed_children == "no" or not server.can(child.type, "_lastUpdated"):
         hours = int(settings.rescan_every.total_seconds() // 3600)
         yield f"A changed {child.type} bumps no Encounter and cannot be asked for: the re-scan finds it within {hours} hours."
+
+
+def _papers(server: Server, settings: Settings) -> Iterator[str]:
+    """Plans of care and referrals, which are read only where the clinic asks for them."""
+    for kind, things in (("CarePlan", "plans of care"), ("ServiceRequest", "referrals")):
+        if not settings.joins(kind):
+            if server.declared and server.has(kind):
+                yield f"{kind} is served and not read: name it in the option resources, and its scope, if it holds {things}."
+        elif not server.has(kind):
+            yield f"{kind} is not served: visits come without {things}."
+        elif kind == "ServiceRequest":
+            yield "ServiceRequest is read where Encounter.basedOn names it."
+        elif server.first(kind, CARE_PLAN.patient_params) is None:
+            yield "CarePlan cannot be searched by patient: only those that a visit's order names are read."
+        else:
+            yield "CarePlan is fetched by patient; a visit gets those of its order, else those near its day."
 
 
 def _rest(server: Server) -> Iterator[str]:

@@ -11,8 +11,18 @@ from typing import Any, Generic, TypeVar
 from ptbridge.model import SourceRecord
 from ptbridge.wire.fhir import Entry
 from ptbridge.wire.fhir_bundle import parse_resource
-from ptbridge.wire.fhir_join import Span, Visits, key_of, readable, source_record, travelling, unreadable_record
-from ptbridge.wire.fhir_plan import Child, Plan, Server, Settings
+from ptbridge.wire.fhir_care_plan import plans_of_visit
+from ptbridge.wire.fhir_join import (
+    LEADING_TYPES,
+    Span,
+    Visits,
+    key_of,
+    readable,
+    source_record,
+    travelling,
+    unreadable_record,
+)
+from ptbridge.wire.fhir_plan import CARE_PLAN, COVERAGE, OPT_IN, Child, Owned, Plan, Server, Settings
 from ptbridge.wire.fhir_references import Key, follow, identifier_keys, reference_key
 from ptbridge.wire.source_client import SourceClient
 
@@ -80,7 +90,7 @@ class Gatherer:
         self._refused: set[int] = set()
         # Bytes, not parsed resources: thousands of kept dicts doubled the time of a long walk, all of it in the collector.
         self._shelf: Shelf[Key, bytes] = Shelf()
-        self._coverages: Shelf[str, tuple[bytes, ...]] = Shelf()
+        self._owned: dict[str, Shelf[str, tuple[bytes, ...]]] = {owned.type: Shelf() for owned in (COVERAGE, CARE_PLAN)}
         self._gate = asyncio.Semaphore(IN_FLIGHT)
 
     # ------------------------------------------------------------ one batch
@@ -92,12 +102,13 @@ class Gatherer:
         asked = [(child, params) for child in self.children for params in self._questions(child, visits)]
         ids = {key[1] for key in visits.patients.values() if key is not None and not key[1].startswith("?")}
         work: list[Coroutine[Any, Any, Any]] = [
-            self._coverages_of(ids),
+            self._of_patients(COVERAGE, ids),
+            self._of_patients(CARE_PLAN, ids),
             *(self.ask(child.type, params) for child, params in asked),
         ]
         results = await together(work)
-        coverages: dict[str, tuple[Entry, ...]] = results[0]
-        answers: list[list[Entry]] = results[1:]
+        coverages, plans = results[:2]
+        answers: list[list[Entry]] = results[2:]
         fetched = ((child, entry) for (child, _), entries in zip(asked, answers, strict=True) for entry in entries)
         for child, entry in (*fetched, *lines):
             visits.join(child, entry)
@@ -105,6 +116,7 @@ class Gatherer:
             for entry in coverages.get(key[1], ()) if key is not None else ():
                 visits.members[identity][key_of(entry)] = entry
         await self._add_travelling(visits)
+        self._add_plans(visits, plans)
         return visits
 
     def records(self, visits: Visits, only: set[str] | None = None) -> tuple[SourceRecord, ...]:
@@ -114,11 +126,11 @@ class Gatherer:
         return tuple(source_record(self.client, identity, visits.entries(identity), received_at) for identity in wanted)
 
     async def _add_travelling(self, visits: Visits) -> None:
-        """Practitioners, locations, conditions and so on that the visits refer to; a role leads on to its practitioner."""
-        appointments = "Appointment" in self.settings.resources
+        """Practitioners, locations, conditions and so on that the visits refer to; roles and orders lead on."""
+        opted = OPT_IN & frozenset(self.settings.resources)
         frontier = {identity: [entry, *visits.members[identity].values()] for identity, entry in visits.encounters.items()}
         while frontier:
-            wanted = {identity: travelling(entries, self.base_url, appointments) for identity, entries in frontier.items()}
+            wanted = {identity: travelling(entries, self.base_url, opted) for identity, entries in frontier.items()}
             missing = {key for identity, keys in wanted.items() for key in keys if key not in visits.members[identity]}
             found = await self._resolve(missing)
             frontier = {}
@@ -126,8 +138,18 @@ class Gatherer:
                 members = visits.members[identity]
                 arrived = [entry for key in keys if key not in members and (entry := found.get(key)) is not None]
                 members.update((key_of(entry), entry) for entry in arrived)
-                if roles := [entry for entry in arrived if entry.resource["resourceType"] == "PractitionerRole"]:
-                    frontier[identity] = roles
+                if leading := [entry for entry in arrived if entry.resource["resourceType"] in LEADING_TYPES]:
+                    frontier[identity] = leading
+
+    def _add_plans(self, visits: Visits, plans: dict[str, tuple[Entry, ...]]) -> None:
+        """The CarePlans of each visit's patient that belong to it."""
+        for identity, key in visits.patients.items():
+            offered = plans.get(key[1], ()) if key is not None else ()
+            if offered:
+                members = visits.members[identity]
+                joined = [visits.encounters[identity], *members.values()]
+                chosen = plans_of_visit(joined, offered, visits.spans[identity], visits.time_zone, self.base_url)
+                members.update((key_of(entry), entry) for entry in chosen)
 
     # ------------------------------------------------------------ children
 
@@ -174,22 +196,26 @@ class Gatherer:
             return f"{prefix}{day.isoformat()}"
         return f"{prefix}{day.isoformat()}T{'00:00:00' if prefix == 'ge' else '23:59:59'}Z"
 
-    async def _coverages_of(self, patients: set[str]) -> dict[str, tuple[Entry, ...]]:
-        kept = self._coverages.find(patients)
+    async def _of_patients(self, owned: Owned, patients: set[str]) -> dict[str, tuple[Entry, ...]]:
+        """What these patients have of that type, by patient; asked for once a run."""
+        shelf = self._owned[owned.type]
+        kept = shelf.find(patients)
         found = {patient: tuple(map(parse_resource, bodies)) for patient, bodies in kept.items()}
-        by = self.server.first("Coverage", ("patient", "beneficiary"))
+        by = self.server.first(owned.type, owned.patient_params)
         missing = sorted(patients - found.keys())
-        if by is None or not missing or not self.settings.joins("Coverage"):
+        if by is None or not missing or not self.settings.joins(owned.type):
             return found
+        category = self.settings.care_plan_category if owned is CARE_PLAN else ""
+        more = [("category", category)] if category else []
         lists = list(chunks(missing, self.settings.patients_per_request))
-        answers = await together(self.ask("Coverage", [(by, patient_list(by, some))]) for some in lists)
+        answers = await together(self.ask(owned.type, [(by, patient_list(by, some)), *more]) for some in lists)
         fresh: dict[str, list[Entry]] = {patient: [] for patient in missing}
         for entry in (entry for entries in answers for entry in entries):
-            for beneficiary in follow(entry.resource, ("beneficiary",)):
-                key = reference_key(beneficiary, "Patient", self.base_url)
+            for owner in follow(entry.resource, owned.owner_path):
+                key = reference_key(owner, "Patient", self.base_url)
                 if key is not None and key[1] in fresh:
                     fresh[key[1]].append(entry)
-        self._coverages.keep({patient: tuple(entry.raw for entry in entries) for patient, entries in fresh.items()})
+        shelf.keep({patient: tuple(entry.raw for entry in entries) for patient, entries in fresh.items()})
         return found | {patient: tuple(entries) for patient, entries in fresh.items()}
 
     # ------------------------------------------------------------ asking

@@ -25,6 +25,7 @@ REFERENCES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("diagnosis", "condition", "Condition"),
         ("reasonReference", "", "Condition"),
         ("appointment", "", "Appointment"),
+        ("basedOn", "", "ServiceRequest"),
     ),
     "Procedure": (
         ("performer", "actor", "Practitioner"),
@@ -35,8 +36,10 @@ REFERENCES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "DocumentReference": (("author", "", "Practitioner"), ("authenticator", "", "Practitioner")),
     "Coverage": (("payor", "", "Organization"),),
     "PractitionerRole": (("practitioner", "", "Practitioner"),),
+    "ServiceRequest": (("basedOn", "", "CarePlan"),),
 }
 TRAVELLING_TYPES = frozenset({"Practitioner", "PractitionerRole", "Location", "Organization", "Condition"})
+LEADING_TYPES = frozenset({"PractitionerRole", "ServiceRequest"})  # what these refer to travels too
 
 
 def civil_day(value: object, time_zone: tzinfo) -> date | None:
@@ -250,9 +253,12 @@ def _leads(reference: object) -> bool:
     return isinstance(reference, dict) and ("reference" in reference or "identifier" in reference)
 
 
-def travelling(resources: Iterable[Entry], base_url: str, appointments: bool) -> list[Key]:
-    """Keys of everything that these resources refer to and that should travel with them, each once, in order."""
-    types = TRAVELLING_TYPES | {"Appointment"} if appointments else TRAVELLING_TYPES
+def travelling(resources: Iterable[Entry], base_url: str, opted: frozenset[str] = frozenset()) -> list[Key]:
+    """Keys of everything that these resources refer to and that should travel with them, each once, in order.
+
+    `opted` are the types that the clinic asked for besides those that always travel.
+    """
+    types = TRAVELLING_TYPES | opted
     keys: dict[Key | None, None] = {}
     for entry in resources:
         resource = entry.resource

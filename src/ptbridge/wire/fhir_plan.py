@@ -65,6 +65,22 @@ NOTE = Child(
 )
 STANDARD_CHILDREN = (PROCEDURE, CHARGE_ITEM, CONDITION, NOTE)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owned:
+    """One resource type of the patient, not of the encounter: all that the patient has is asked for, once a run."""
+
+    type: str
+    owner_path: Path
+    patient_params: tuple[str, ...]
+
+
+COVERAGE = Owned(type="Coverage", owner_path=("beneficiary",), patient_params=("patient", "beneficiary"))
+CARE_PLAN = Owned(type="CarePlan", owner_path=("subject",), patient_params=("patient", "subject"))
+
+# Joined only when the option `resources` names them: a token without their scope must not end the run of who did not ask.
+OPT_IN = frozenset({"Appointment", "CarePlan", "ServiceRequest"})
+
 # The US Core floor (9.0.0, 2026-04-16), taken for a server whose /metadata lists no search parameters at all.
 US_CORE_FLOOR: Mapping[str, frozenset[str]] = {
     "Encounter": frozenset({"_id", "patient", "date"}),
@@ -95,7 +111,9 @@ PARAMETERS: Mapping[str, str] = {
     "unlinked_lines": "look for lines that name no Encounter by patient, day and performer: yes (default), no",
     "sort": "how the Encounter search is sorted (default _lastUpdated where the server has it); no turns it off",
     "date_form": "how dates are written in searches: day (default) or instant",
-    "resources": "which resource types are joined (default: all that the plan names and the server has)",
+    "resources": "which resource types are joined (default: all that the plan names and the server has); Appointment, CarePlan "
+    "and ServiceRequest only when named here, and naming none but these leaves the others as they are",
+    "care_plan_category": "a category asked with every search of CarePlan, for servers that demand one: assess-plan (US Core)",
     "can_search": "search parameters that the server has and /metadata does not say, as Type: [parameters]",
     "cannot_search": "search parameters that /metadata claims and the server does not do, as Type: [parameters]",
     "patients_per_request": "patients in one comma list (default 20; 1 for servers that take no lists)",
@@ -137,6 +155,7 @@ class Settings:
     sort: str
     date_form: str
     resources: tuple[str, ...]
+    care_plan_category: str
     can_search: Mapping[str, tuple[str, ...]]
     cannot_search: Mapping[str, tuple[str, ...]]
     patients_per_request: int
@@ -163,6 +182,7 @@ class Settings:
             sort=options.text("sort", "auto"),
             date_form=options.word("date_form", "day", ("day", "instant")),
             resources=options.words("resources"),
+            care_plan_category=options.text("care_plan_category", ""),
             can_search=_merged(plan.can_search, options.table("can_search")),
             cannot_search=_merged(plan.cannot_search, options.table("cannot_search")),
             patients_per_request=options.count("patients_per_request", 20),
@@ -176,8 +196,10 @@ class Settings:
         return settings
 
     def joins(self, resource_type: str) -> bool:
-        """True when this type is wanted: all are, unless the clinic listed some."""
-        return not self.resources or resource_type in self.resources
+        """True when this type is wanted: all are, unless the clinic listed some; those of OPT_IN only when it listed them."""
+        if resource_type in OPT_IN:
+            return resource_type in self.resources
+        return OPT_IN.issuperset(self.resources) or resource_type in self.resources
 
 
 def ready_table(options: Mapping[str, OptionValue], plan: Plan | None = None) -> dict[str, tuple[str, ...]]:

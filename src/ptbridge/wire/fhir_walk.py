@@ -25,12 +25,17 @@ from ptbridge.wire.fhir import Entry, Gone
 from ptbridge.wire.fhir_discovery import BATCH_SIZE, Discovery, Window, instant, instant_text
 from ptbridge.wire.fhir_gather import ONE_DAY, Gatherer, Params, chunks, patient_list
 from ptbridge.wire.fhir_join import Visits, first_day, key_of, span_of
-from ptbridge.wire.fhir_plan import Child, Plan, Server, Settings
+from ptbridge.wire.fhir_plan import CARE_PLAN, COVERAGE, Child, Plan, Server, Settings
 from ptbridge.wire.fhir_references import Key, follow, reference_key
 from ptbridge.wire.source_client import SourceClient
 
-# Resources of the patient, not of the encounter: when one changes (a member id is filled in), recent visits are read again.
-PATIENT_TYPES: tuple[tuple[str, tuple[str, ...]], ...] = (("Coverage", ("beneficiary",)), ("Patient", ()))
+# Resources of the patient, not of the encounter: when one changes (a member id is filled in, a plan is certified), recent
+# visits are read again.
+PATIENT_TYPES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    *((owned.type, owned.owner_path) for owned in (COVERAGE, CARE_PLAN)),
+    ("ServiceRequest", ("subject",)),
+    ("Patient", ()),
+)
 NO_VISIT = (
     "it names no Encounter, and it fits no single visit of its patient, day and performer; link it to its visit in the EMR"
 )

@@ -184,6 +184,8 @@ class FhirServer:
                 str(one.get("reference", "")).rpartition("/")[2] for path in REFERENCES[name] for one in at(resource, path)
             }
             return bool(wanted & references)
+        if name == "category":
+            return value in at(resource, "category")
         days = [one[:10] for path in DATES[name] for one in at(resource, path) if len(one) >= 10]
         return bool(days) and (days[0] >= value[2:12] if value.startswith("ge") else days[0] <= value[2:12])
 

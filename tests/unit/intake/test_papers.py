@@ -109,12 +109,38 @@ def test_papers_of_one_value(name: str, extension: Resource, field: str, expecte
     assert bool(found.findings) is (expected is None)
 
 
+def therapy_plan(identity: str, *, category: str = "773513001", status: str = "active", **period: str) -> Resource:
+    codings = [[{"code": "assess-plan"}], [{"system": "http://snomed.info/sct", "code": category}]]
+    categories = [{"coding": coding} for coding in codings]
+    return {"resourceType": "CarePlan", "id": identity, "status": status, "category": categories, "period": period}
+
+
+def test_a_finished_plan_counts_beside_the_one_that_follows_it() -> None:
+    finished = therapy_plan("old", status="completed", start="2026-01-02", end="2026-03-05")
+    following = therapy_plan("new", start="2026-03-06")
+    found = visit(others=(finished, following), mapping=STANDARD, serviceType={"text": "PT"})
+    assert found.plan_of_care == PlanOfCare(start=date(2026, 1, 2), end=date(2026, 3, 5))
+
+
+def test_a_care_plan_for_something_else_is_no_plan_of_care() -> None:
+    asthma = therapy_plan("other", category="736056000", start="2026-02-02")
+    assert visit(others=(asthma,), mapping=STANDARD, serviceType={"text": "PT"}).plan_of_care is None
+
+
+def test_the_sandbox_emr_says_in_an_extension_when_a_plan_was_certified() -> None:
+    plan = therapy_plan("cp", start="2026-02-02", end="2026-04-27")
+    plan["extension"] = [{"url": f"{S}/certified-on", "valueDate": "2026-02-09"}]
+    expected = PlanOfCare(start=date(2026, 2, 2), end=date(2026, 4, 27), certified_on=date(2026, 2, 9))
+    assert visit(others=(plan, {**plan, "id": "no", "status": "revoked"})).plan_of_care == expected
+
+
 def test_what_the_standard_itself_says() -> None:
-    plan = {"resourceType": "CarePlan", "id": "cp", "status": "active", "period": {"start": "2026-02-02", "end": "2026-05-02"}}
+    plan = therapy_plan("cp", start="2026-02-02", end="2026-05-02")
     draft = {**plan, "id": "draft", "status": "draft", "period": {"start": "2026-03-01"}}
+    diabetes = therapy_plan("other", category="698360006", start="2026-03-01")
     order = {"resourceType": "ServiceRequest", "id": "sr", "authoredOn": "2026-02-01T04:30:00Z"}
     found = visit(
-        others=(plan, draft, order),
+        others=(plan, draft, diabetes, order),
         mapping=STANDARD,
         basedOn=[{"reference": "ServiceRequest/sr"}],
         episodeOfCare=[{"reference": "EpisodeOfCare/ep-9"}],
