@@ -28,6 +28,7 @@ SCENARIOS: dict[str, Callable[[Ground], None]] = {
         machine.the_clock_jumps,
         machine.several_at_once,
         machine.an_old_backup_restored,
+        machine.an_older_ledger_is_brought_up,
         network.answers_lost_on_the_way,
         network.storms,
         network.a_biller_that_forgets,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import resource
 import shutil
@@ -12,8 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ptbridge_sandbox.biller_faults import Faults
+from ptbridge_sandbox.maker import clinic_day
 
 from tests.chaos.ground import BUSY, Ground, Skipped
+from tests.chaos.kills import traced
+from tests.world import DAY
+
+FIRST_SCHEMA = Path(__file__).parents[1] / "contract" / "ledger_v1.sqlite.gz"
 
 _FAKETIME = ("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1")
 
@@ -94,6 +100,29 @@ def an_old_backup_restored(ground: Ground) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert ground.run("restore", str(backup)) == 0, ground.said()
     ground.edit(2)
+
+
+def an_older_ledger_is_brought_up(ground: Ground) -> None:
+    """A state folder of the first schema, with items queued and items being sent, upgraded by runs that are killed (D28)."""
+    store = ground.world.store
+    for made in clinic_day(DAY):
+        if store.get(made["resourceType"], made["id"]) is None:
+            store.add(made)
+    state = ground.world.folder / "state"
+    state.mkdir(mode=0o700, exist_ok=True)
+    (state / "ledger.sqlite").write_bytes(gzip.decompress(FIRST_SCHEMA.read_bytes()))
+    for _ in range(4):
+        if shutil.which("strace") and ground.dice.random() < 0.8:
+            call = ground.dice.choice(("fdatasync", "pwrite64"))
+            number = ground.dice.randint(1, 12 if call == "fdatasync" else 120)
+            code = ground.run("sync", before=traced(call, f"signal=KILL:when={number}"))
+            ground.note(f"killed at {call} number {number}: {code}")
+        else:
+            with ground.start("sync") as process:
+                seconds = ground.dice.uniform(0.6, 1.4)
+                time.sleep(seconds)
+                process.kill()
+            ground.note(f"killed after {seconds:.2f} s")
 
 
 # ---------------------------------------------------------------- disks
