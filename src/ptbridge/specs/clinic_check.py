@@ -21,6 +21,7 @@ WEBHOOK_SCHEMES = ("standard", "timestamped", "body")  # wire/webhooks.py
 AUTH_METHODS: dict[str, tuple[str, ...]] = {
     "none": (),
     "bearer": ("secret",),
+    "api_key": ("secret",),
     "client_secret_basic": ("client_id", "secret"),
     "client_secret_post": ("client_id", "secret"),
     "client_secret_json": ("client_id", "secret"),

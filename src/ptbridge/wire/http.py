@@ -78,6 +78,7 @@ class HttpClient:
         self.clock = clock or Clock()
         self.limiter = limiter or RateLimiter(requests_per_second, self.clock)
         self._authorizer = authorizer
+        self._max_connections = max_connections
         self._timeouts = timeouts or Timeouts()
         self._limits = limits or Limits()
         self._retry = retry or RetryPolicy()
@@ -92,6 +93,25 @@ class HttpClient:
     def form_fields(self) -> dict[str, str]:
         """What the credential adds to every form, for platforms that take their key there; send it to this client only."""
         return self._authorizer.form_fields() if isinstance(self._authorizer, FormCredential) else {}
+
+    def sibling(self, base_url: str) -> HttpClient:
+        """A client of another address of the same platform, with the same credential, rate and bounds; this one where it is
+        this address. `base_url` is one that a person wrote or a destination names, never one out of an answer.
+
+        Raises ConfigError for a base URL that cannot be read. Either closes the credential, so close them together.
+        """
+        if base_url.rstrip("/") == self.base_url:
+            return self
+        return HttpClient(
+            base_url,
+            authorizer=self._authorizer,
+            limiter=self.limiter,
+            max_connections=self._max_connections,
+            timeouts=self._timeouts,
+            limits=self._limits,
+            retry=self._retry,
+            clock=self.clock,
+        )
 
     async def __aenter__(self) -> Self:
         return self

@@ -29,6 +29,7 @@ from ptbridge.wire.pacing import Clock, RateLimiter, http_date_seconds
 from ptbridge.wire.token_endpoint import TokenEndpoint, json_object
 
 __all__ = [
+    "ApiKey",
     "AuthSettings",
     "ClientSecret",
     "FormKey",
@@ -53,6 +54,7 @@ _PASSING_ERRORS = frozenset({"temporarily_unavailable", "server_error", "slow_do
 _METHODS = (
     "none",
     "bearer",
+    "api_key",
     "form_key",
     "client_secret_basic",
     "client_secret_post",
@@ -92,6 +94,16 @@ class StaticBearer(NoAuth):
     async def headers(self, method: str, url: str) -> dict[str, str]:
         """The token, as it was given."""
         return {"authorization": f"Bearer {self._token}"}
+
+
+class ApiKey(StaticBearer):
+    """A key that is the whole `Authorization` header, no scheme before it (Stedi). Raises ConfigError as a token does."""
+
+    credential = "the API key of the clinic file"
+
+    async def headers(self, method: str, url: str) -> dict[str, str]:
+        """The key, as it was given."""
+        return {"authorization": self._token}
 
 
 class FormKey(NoAuth):
@@ -345,6 +357,8 @@ def authorizer_from(
         return NoAuth()
     if auth.method == "bearer":
         return StaticBearer(_needed(secret, "secret", auth.method))
+    if auth.method == "api_key":
+        return ApiKey(_needed(secret, "secret", auth.method))
     if auth.method == "form_key":
         return FormKey(_needed(secret, "secret", auth.method))
     if auth.method not in _METHODS:
