@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ptbridge.destinations._claim_facts import Gathered, Zip, missing, person_name
-from ptbridge.model import Accident, Address, Charge, Finding, Provider
+from ptbridge.destinations._claim_facts import Gathered, Zip, missing, person_name, whole_address
+from ptbridge.model import Accident, Address, Charge, Finding, Patient, Provider, Subscriber
 from ptbridge.specs.clinic import AddressSpec
 
 Document = dict[str, Any]
@@ -24,7 +24,6 @@ _GENDERS = frozenset({"male", "female", "other", "unknown"})
 _FILINGS = "09 11 12 13 14 15 16 17 AM BL CH CI DS FI HM LM MA MB MC OF TV VA WC ZZ"  # SBR09, as Candid has it
 _FILING = frozenset(_FILINGS.split())
 _CAUSES = {"employment": "EM", "auto": "AA", "other": "OA"}  # X12 CLM11
-_SELF = "18"  # X12 element 1069
 _LINE_ID = re.compile(r"(?P<reference>.+)-(?P<line>[1-9]\d?)(?:-r\d+)?")
 
 # What we fill where we know it. A correction names each of them, null where it is not known (any more), so that nothing
@@ -40,6 +39,7 @@ _OPTIONAL: Document = {
     "rendering_provider": {"first_name": None, "last_name": None, "taxonomy_code": None},
     "patient": {"address": {"address2": None, "zip_plus_four_code": None}},
     "subscriber_primary": {
+        "date_of_birth": None,
         "address": {"address2": None, "zip_plus_four_code": None},
         "insurance_card": {"group_number": None, "plan_name": None},
     },
@@ -62,6 +62,12 @@ def candid_lacks(facts: Gathered) -> list[Finding]:
     found = []
     if facts.patient.sex is not None and facts.patient.sex not in _GENDERS:
         found.append(missing("the patient's sex as male, female, other or unknown", "Mend the mapping.", "patient.sex"))
+    if facts.is_dependent and facts.coverage is not None:
+        other = facts.coverage.subscriber
+        if other is None or other.sex not in _GENDERS:
+            advice = "Complete the coverage's subscriber in the EMR, or mend the mapping."
+            what = "the subscriber's sex as male, female, other or unknown"
+            found.append(missing(what, advice, "coverage.subscriber.sex"))
     if facts.payer is not None and facts.payer.filing not in _FILING:
         advice = f"Use one of {_FILINGS}."
         found.append(missing("a claim filing indicator that Candid knows", advice, "claims.payers.filing"))
@@ -113,7 +119,9 @@ def _filled(data: Mapping[str, Any], optional: Mapping[str, Any]) -> Document:
     for name, below in optional.items():
         if below is None:
             whole.setdefault(name, None)
-        elif isinstance(whole.get(name), dict):
+        elif whole.get(name) is None:
+            whole[name] = None
+        elif isinstance(whole[name], dict):
             whole[name] = _filled(whole[name], below)
     return whole
 
@@ -170,28 +178,28 @@ def _provider(person: Provider | None) -> Document | None:
 
 def _patient(facts: Gathered) -> Document:
     patient = facts.patient
-    return {**_person(facts), "external_id": patient.id}
-
-
-def _person(facts: Gathered) -> Document:
-    patient = facts.patient
     assert patient.birth_date is not None and patient.address is not None
+    return {**_person(patient), "external_id": patient.id}
+
+
+def _person(person: Patient | Subscriber) -> Document:
+    """A subscriber's birth date and address where they are known, an address only when whole; `lacks` demands a patient's."""
+    address = whole_address(person.address)
     return {
-        "first_name": patient.given,
-        "last_name": patient.family,
-        "gender": patient.sex,
-        "date_of_birth": patient.birth_date.isoformat(),
-        "address": _address(patient.address, provider=False),
+        "first_name": person.given,
+        "last_name": person.family,
+        "gender": person.sex,
+        "date_of_birth": person.birth_date.isoformat() if person.birth_date else None,
+        "address": _address(address, provider=False) if address else None,
     }
 
 
 def _subscriber(facts: Gathered) -> Document:
-    """The patient, who is the subscriber: `lacks` holds every other day."""
     coverage, payer = facts.coverage, facts.payer
     assert coverage is not None and payer is not None
     return {
-        **_person(facts),
-        "patient_relationship_to_subscriber_code": _SELF,
+        **_person(facts.subscriber),
+        "patient_relationship_to_subscriber_code": facts.relationship_code,
         "insurance_card": {
             "member_id": coverage.member_id,
             "payer_name": payer.name,

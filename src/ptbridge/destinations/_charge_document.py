@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ptbridge.model import Charge, Coverage, Patient, PricedDay, Provider, TreatmentDay, Visit
+from ptbridge.model import Address, Charge, Coverage, Patient, PricedDay, Provider, Subscriber, TreatmentDay, Visit
 from ptbridge.specs.clinic import BillingProviderSpec
 
 Document = dict[str, Any]
@@ -98,7 +98,6 @@ def agreed(day: TreatmentDay, fact: Callable[[Visit], Any]) -> Any:
 
 
 def _patient(patient: Patient) -> Document:
-    address = patient.address
     return present(
         id=patient.id,
         mrn=patient.mrn,
@@ -107,9 +106,27 @@ def _patient(patient: Patient) -> Document:
         birth_date=patient.birth_date.isoformat() if patient.birth_date else None,
         sex=patient.sex,
         phone=patient.phone,
-        address=address
-        and present(lines=list(address.lines), city=address.city, state=address.state, postal_code=address.postal_code),
+        address=_address(patient.address),
     )
+
+
+def _subscriber(other: Subscriber | None) -> Document:
+    """Whose insurance it is; empty where that is the patient, and where nobody else is known."""
+    if other is None:
+        return {}
+    return present(
+        family=other.family,
+        given=other.given,
+        birth_date=other.birth_date.isoformat() if other.birth_date else None,
+        sex=other.sex,
+        address=_address(other.address),
+    )
+
+
+def _address(address: Address | None) -> Document | None:
+    if address is None:
+        return None
+    return present(lines=list(address.lines), city=address.city, state=address.state, postal_code=address.postal_code)
 
 
 def insurances(day: TreatmentDay) -> list[Document]:
@@ -133,4 +150,5 @@ def _coverage(coverage: Coverage | None) -> Document:
         member_id=coverage.member_id,
         group_number=coverage.group_number,
         relationship=coverage.relationship,
+        subscriber=_subscriber(coverage.subscriber),
     )

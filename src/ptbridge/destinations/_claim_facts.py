@@ -22,6 +22,7 @@ from ptbridge.model import (
     PricedDay,
     Provider,
     Severity,
+    Subscriber,
     TreatmentDay,
     Visit,
 )
@@ -38,8 +39,13 @@ _STATES = (
     "NM NV NY OH OK OR PA PR PW RI SC SD TN TX UT VA VI VT WA WI WV WY"
 )
 STATES = frozenset(_STATES.split())
+# X12 element 1069 by our words and FHIR's, as 005010X222A1 has them in SBR02 (18) and PAT01. A common-law spouse and an injured
+# person are none of them as they stand: a mapping says which they are.
+RELATIONSHIPS = {"self": "18", "spouse": "01", "child": "19", "parent": "G8", "other": "G8"}
+
 _CLINIC = "Add it to the clinic file."
 _EMR = "Complete it in the EMR; the day is judged again when it changes."
+_SUBSCRIBER = "Complete the coverage's subscriber in the EMR, and let ptbridge read it there."
 _T = TypeVar("_T")
 
 
@@ -80,6 +86,24 @@ class Gathered:
         """The civil day at the clinic; `lacks` has said when there is none."""
         assert self.day.service_date is not None
         return self.day.service_date
+
+    @property
+    def is_dependent(self) -> bool:
+        """True when the coverage is another person's."""
+        return self.coverage is not None and self.coverage.relationship not in (None, "self")
+
+    @property
+    def subscriber(self) -> Patient | Subscriber:
+        """Whose coverage it is; `lacks` has said when that is not known."""
+        other = self.coverage.subscriber if self.is_dependent and self.coverage is not None else self.patient
+        assert other is not None
+        return other
+
+    @property
+    def relationship_code(self) -> str:
+        """The patient's relationship to the subscriber as X12 writes it."""
+        assert self.coverage is not None and self.coverage.relationship is not None
+        return RELATIONSHIPS[self.coverage.relationship]
 
     @property
     def diagnoses(self) -> tuple[str, ...]:
@@ -218,13 +242,30 @@ def _coverage_lacks(facts: Gathered) -> list[Finding]:
         ),
         _EMR,
     )
-    if coverage.relationship and coverage.relationship != "self":
-        advice = "Send this day another way; ptbridge knows no subscriber but the patient."
-        found.append(missing("the subscriber's own name, birth date and sex", advice, "coverage.relationship"))
+    if facts.is_dependent:
+        found += _subscriber_lacks(coverage)
     if facts.payer is None:
         advice = "Add the payer, by the id or name that the EMR gives, under `claims.payers` of the clinic file."
         found.append(missing("the payer's id on the platform", advice, "claims.payers"))
     return found
+
+
+def _subscriber_lacks(coverage: Coverage) -> list[Finding]:
+    """A claim names the subscriber; birth date, sex and address are the patient's alone (005010X222A1, 2010BA and 2010CA)."""
+    found = []
+    if coverage.relationship not in RELATIONSHIPS:
+        words = ", ".join(RELATIONSHIPS)
+        advice = f"Have the mapping say one of {words}."
+        found.append(missing("a relationship to the subscriber that X12 has a code for", advice, "coverage.relationship"))
+    other = coverage.subscriber or Subscriber()
+    name = (bool(other.family and other.given), "the subscriber's first and last name", "coverage.subscriber.name")
+    return [*found, *_each([name], _SUBSCRIBER)]
+
+
+def whole_address(address: Address | None) -> Address | None:
+    """An address that a claim can carry; None for one that lacks a part, where a claim may do without."""
+    usable = address is not None and address.lines and address.city and address.state in STATES
+    return address if usable and address is not None and Zip.read(address.postal_code) is not None else None
 
 
 def _visit_lacks(facts: Gathered) -> list[Finding]:

@@ -17,14 +17,13 @@ from typing import Any
 
 import orjson
 
-from ptbridge.destinations._claim_facts import Gathered, Zip, missing, person_name
-from ptbridge.model import Charge, Finding, Frequency, Provider
+from ptbridge.destinations._claim_facts import Gathered, Zip, missing, person_name, whole_address
+from ptbridge.model import Charge, Finding, Frequency, Patient, Provider, Subscriber
 
 Document = dict[str, Any]
 
 _EMR = "Complete it in the EMR; the day is judged again when it changes."
 _SEX = {"male": "M", "female": "F", "unknown": "U", "other": "U"}  # X12 element 1068
-_SELF = "18"
 _EIN, _SSN = re.compile(r"\d\d-\d{7}"), re.compile(r"\d{3}-\d\d-\d{4}")
 _ACCIDENTS = {"employment": "employment_related", "auto": "auto_accident", "other": "other_accident"}
 _REMOTE = re.compile(r"(?P<reference>.+)-(?P<frequency>[178])(?P<content>[0-9a-f]{7})")
@@ -84,6 +83,10 @@ def claim_md_lacks(facts: Gathered, options: Mapping[str, str]) -> list[Finding]
             found.append(missing(f"the {role} provider's first and last name", _EMR, f"visit.{role}.name"))
     if facts.patient.sex and facts.patient.sex not in _SEX:
         found.append(missing("the patient's sex as male, female, other or unknown", "Mend the mapping.", "patient.sex"))
+    other = facts.coverage.subscriber if facts.is_dependent and facts.coverage is not None else None
+    if other is not None and other.sex and other.sex not in _SEX:
+        what = "the subscriber's sex as male, female, other or unknown"
+        found.append(missing(what, "Mend the mapping.", "coverage.subscriber.sex"))
     accident = facts.accident
     if accident is not None:
         if accident.kind not in _ACCIDENTS:
@@ -107,7 +110,8 @@ def claim_document(
             "icn_dcn_1": original_id,
             "pcn": control_number(reference),
             **_payer(facts),
-            **_patient(facts),
+            **_insured("ins", facts.subscriber),
+            **_insured("pat", facts.patient),
             **_billing(facts),
             **_person("prov", facts.rendering, taxonomy=True),
             **_person("ref", facts.referring),
@@ -149,27 +153,27 @@ def _payer(facts: Gathered) -> Document:
         "payer_name": payer.name,
         "ins_number": coverage.member_id,
         "ins_group": coverage.group_number,
-        "pat_rel": _SELF,
+        "pat_rel": facts.relationship_code,
     }
 
 
-def _patient(facts: Gathered) -> Document:
-    """The patient, who is the insured: `lacks` holds every other day."""
-    patient = facts.patient
-    assert patient.birth_date is not None and patient.address is not None and patient.sex is not None
-    address = patient.address
+def _insured(who: str, person: Patient | Subscriber) -> Document:
+    """A subscriber's birth date, sex and address where they are known, an address only when whole; `lacks` demands a
+    patient's."""
+    address = whole_address(person.address)
+    street = address.lines if address else ()
     facts_of_person = {
-        "name_f": patient.given,
-        "name_l": patient.family,
-        "dob": patient.birth_date.isoformat(),
-        "sex": _SEX[patient.sex],
-        "addr_1": address.lines[0],
-        "addr_2": ", ".join(address.lines[1:]) or None,
-        "city": address.city,
-        "state": address.state,
-        "zip": _zip(address.postal_code),
+        "name_f": person.given,
+        "name_l": person.family,
+        "dob": person.birth_date.isoformat() if person.birth_date else None,
+        "sex": _SEX[person.sex] if person.sex else None,
+        "addr_1": street[0] if street else None,
+        "addr_2": ", ".join(street[1:]) or None,
+        "city": address.city if address else None,
+        "state": address.state if address else None,
+        "zip": _zip(address.postal_code) if address else None,
     }
-    return {f"{who}_{name}": value for who in ("ins", "pat") for name, value in facts_of_person.items()}
+    return {f"{who}_{name}": value for name, value in facts_of_person.items()}
 
 
 def _billing(facts: Gathered) -> Document:

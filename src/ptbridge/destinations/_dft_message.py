@@ -301,17 +301,32 @@ class DayWriter:
         parts, text = self._er7.components, self._er7.text
         payer = coverage.get("payer_id") or coverage.get("payer_name")
         relationship = coverage.get("relationship")
-        subscriber = self._patient() if relationship == "self" else {}
+        insured = self._insured(coverage)
         return {
             2: parts(payer, coverage.get("plan_name")),
             3: text(payer),
             4: text(coverage.get("payer_name")),
             8: text(coverage.get("group_number")),
-            16: subscriber.get(5, ""),
+            16: insured.get(5, ""),
             17: text(_RELATIONSHIP.get(relationship or "")),
-            18: subscriber.get(7, ""),
+            18: insured.get(7, ""),
+            19: insured.get(11, ""),
             22: text(coverage.get("order")),
             36: text(coverage.get("member_id")),
+            43: insured.get(8, ""),
+        }
+
+    def _insured(self, coverage: Document) -> dict[int, str]:
+        """Name, birth date, sex and address as PID numbers them. Of the patient, whom PID tells whole, the first two."""
+        if coverage.get("relationship") == "self":
+            patient = self._patient()
+            return {place: patient[place] for place in (5, 7)}
+        other = coverage.get("subscriber", {})
+        return {
+            5: self._er7.components(other.get("family"), other.get("given")),
+            7: str(other.get("birth_date", "")).replace("-", ""),
+            8: _SEX.get(other.get("sex", ""), ""),
+            11: self._address(other.get("address", {})),
         }
 
     def _of_accident(self) -> Iterator[dict[int, str]]:

@@ -15,11 +15,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ptbridge.destinations._x12_facts import agreed_authorization, agreed_place, day_facts, people, place_code, text
+from ptbridge.destinations._x12_facts import (
+    agreed_authorization,
+    agreed_place,
+    day_facts,
+    is_dependent,
+    people,
+    place_code,
+    text,
+)
 from ptbridge.destinations._x12_rows import missing, segments
 from ptbridge.destinations._x12_tables import (
     CLAIM,
     DAY,
+    DAY_OF_DEPENDENT,
     FACTS,
     LINE,
     MOST_CLAIMS,
@@ -98,6 +107,7 @@ class DayClaims:
     def __init__(self, priced: PricedDay, billing: BillingProviderSpec, claims: ClaimsSpec) -> None:
         day, self._charges = priced.day, priced.charges
         self._facts = facts = day_facts(day, billing, claims)
+        self._of_day = DAY_OF_DEPENDENT if is_dependent(day) else DAY
         self._codes = [facts.read("diagnoses", one.code, diagnosis) for one in priced.coded.diagnoses]
         visits = [_visit_of(charge, day.visits) for charge in priced.charges]
         distinct = {visit.visit_id: people(day, visit, facts) for visit in visits}
@@ -124,7 +134,7 @@ class DayClaims:
             self._check_line(charge)
         self._check_room()
         of_claims = {"place": all(self._places), "diagnoses": bool(self._codes)}
-        absent = [name for table in (TRANSACTION, DAY, CLAIM, LINE) for name in missing(table, facts.values)]
+        absent = [name for table in (TRANSACTION, self._of_day, CLAIM, LINE) for name in missing(table, facts.values)]
         for name in dict.fromkeys(absent):
             if name in FACTS and name not in facts.faulty and not of_claims.get(name):
                 facts.refuse(name, "is missing")
@@ -156,7 +166,7 @@ class DayClaims:
     def written(self, *, reference: str, frequency: str, payer_numbers: Sequence[str]) -> bytes:
         """The segments; `payer_numbers` one for each claim, or none. `lacks` must have found nothing."""
         assert not self._facts.problems, "a day that lacks facts is not written"
-        parts = [segments(DAY, self._facts.values)]
+        parts = [segments(self._of_day, self._facts.values)]
         for number, claim in enumerate(self._claims, start=1):
             own = {
                 **self._facts.values,

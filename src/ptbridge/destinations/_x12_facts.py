@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from ptbridge.destinations._claim_facts import RELATIONSHIPS
 from ptbridge.destinations._x12_tables import FACTS
 from ptbridge.destinations._x12_text import Problem, digits, is_post_box, npi, person, spelled, street, tax_id
-from ptbridge.model import Accident, Coverage, Finding, Patient, Provider, Severity, TreatmentDay, Visit
+from ptbridge.model import Accident, Coverage, Finding, Patient, Provider, Severity, Subscriber, TreatmentDay, Visit
 from ptbridge.specs.clinic import AddressSpec, BillingProviderSpec, ClaimPayerSpec, ClaimsSpec
 
 SB03 = "SB03"
@@ -75,6 +76,12 @@ def _one_of(*allowed: str) -> Callable[[str], str]:
         return given
 
     return read
+
+
+def is_dependent(day: TreatmentDay) -> bool:
+    """True when the primary coverage is another person's than the patient's."""
+    coverage = day.primary_coverage
+    return coverage is not None and coverage.relationship not in (None, "self")
 
 
 def day_facts(day: TreatmentDay, billing: BillingProviderSpec, claims: ClaimsSpec) -> Facts:
@@ -163,15 +170,30 @@ def _coverage(facts: Facts, coverage: Coverage | None, claims: ClaimsSpec) -> No
         return
     facts.put("member_id", coverage.member_id, text(80, 2))
     facts.put("group_number", coverage.group_number, text(50))
-    if coverage.relationship != "self":
-        who = "does not say whose it is" if coverage.relationship is None else "is another person's"
-        facts.refuse("member_id", f"{who}: 837P needs the subscriber's name and birth date, which the record does not have")
+    _subscriber(facts, coverage)
     payer = claim_payer(coverage, claims)
     if payer is None:
         return
     facts.put("payer_name", payer.name, text(60))
     facts.put("payer_id", payer.id, text(80, 2))
     facts.put("filing", payer.filing, _filing)
+
+
+def _subscriber(facts: Facts, coverage: Coverage) -> None:
+    """Where the coverage is another person's: who that is. Without a relationship it is not known whose it is."""
+    if coverage.relationship is None:
+        facts.refuse("member_id", "does not say whose it is: the coverage names no relationship to the subscriber")
+    elif coverage.relationship != "self":
+        facts.put("patient_relationship", coverage.relationship, _relationship)
+        other = coverage.subscriber or Subscriber()
+        facts.put("subscriber_family", other.family, text(60))
+        facts.put("subscriber_given", other.given, text(35))
+
+
+def _relationship(given: str) -> str:
+    if given not in RELATIONSHIPS:
+        raise Problem(f"is {given!r}, and must be one of {', '.join(RELATIONSHIPS)}")
+    return RELATIONSHIPS[given]
 
 
 def _filing(given: str) -> str:

@@ -1,7 +1,8 @@
 """005010X222A1 (837P) as far as outpatient therapy uses it: loops and segments in the guide's order.
 
 Source: X12 005010X222A1; order and usage as in the map `837.5010.X222.A1.xml` of pyx12, which judges what is written in the
-tests. One transaction set holds one treatment day: billing provider, subscriber, then its claims.
+tests. One transaction set holds one treatment day: billing provider, subscriber, the patient where that is another person,
+then its claims.
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ HEADER  R  BHT*0019*00*{batch}*{date}*{time}*CH
 1000B   R  NM1*40*2*{receiver_name}*****46*{receiver_id}
 """)
 
-DAY = table("""
+_BILLING = table("""
 2000A   R  HL*1**20*1
 2000A   S  PRV*BI*PXC*{billing_taxonomy}
 2010AA  R  NM1*85*2*{billing_name}*****XX*{billing_npi}
 2010AA  R  N3*{billing_street}*{billing_street_2?}
 2010AA  R  N4*{billing_city}*{billing_state}*{billing_zip}
 2010AA  R  REF*{tax_kind}*{tax_id}
+""")
+
+# The patient is the subscriber: birth date, sex and address stand with the subscriber.
+DAY = _BILLING + table("""
 2000B   R  HL*2*1*22*0
 2000B   R  SBR*P*18*{group_number?}******{filing}
 2010BA  R  NM1*IL*1*{family}*{given?}****MI*{member_id}
@@ -31,6 +36,21 @@ DAY = table("""
 2010BA  R  DMG*D8*{birth_date}*{sex}
 2010BA  S  REF*Y4*{property_claim_number}
 2010BB  R  NM1*PR*2*{payer_name}*****PI*{payer_id}
+""")
+
+# The patient is another person: the guide wants of the subscriber a name, and the patient's facts in a loop of its own.
+DAY_OF_DEPENDENT = _BILLING + table("""
+2000B   R  HL*2*1*22*1
+2000B   R  SBR*P**{group_number?}******{filing}
+2010BA  R  NM1*IL*1*{subscriber_family}*{subscriber_given?}****MI*{member_id}
+2010BB  R  NM1*PR*2*{payer_name}*****PI*{payer_id}
+2000C   R  HL*3*2*23*0
+2000C   R  PAT*{patient_relationship}
+2010CA  R  NM1*QC*1*{family}*{given?}
+2010CA  R  N3*{patient_street}*{patient_street_2?}
+2010CA  R  N4*{patient_city}*{patient_state}*{patient_zip}
+2010CA  R  DMG*D8*{birth_date}*{sex}
+2010CA  S  REF*Y4*{property_claim_number}
 """)
 
 CLAIM = table("""
@@ -85,6 +105,9 @@ FACTS = {
     "payer_id": ("the payer's id", "claims.payers of the clinic file"),
     "group_number": ("the group number", "the coverage in the EMR"),
     "member_id": ("the member id", "the coverage in the EMR"),
+    "subscriber_family": ("the subscriber's family name", "the coverage's subscriber in the EMR"),
+    "subscriber_given": ("the subscriber's given name", "the coverage's subscriber in the EMR"),
+    "patient_relationship": ("the patient's relationship to the subscriber", "the coverage in the EMR, or the mapping"),
     "family": ("the patient's family name", "the patient in the EMR"),
     "given": ("the patient's given name", "the patient in the EMR"),
     "birth_date": ("the patient's birth date", "the patient in the EMR"),

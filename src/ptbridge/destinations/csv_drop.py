@@ -81,6 +81,8 @@ COLUMNS = (
     "diagnosis_pointers",
     "unit_price",
     "amount",
+    *(f"subscriber_{part}" for part in ("family", "given", "birth_date", "sex")),
+    *(f"subscriber_{part}" for part in ("address", "city", "state", "postal_code")),
 )
 
 
@@ -122,7 +124,7 @@ class CsvDrop:
 
     def encode_void(self, live: bytes, *, reference: str, original_id: str | None) -> tuple[bytes, str]:
         """The rows of what is taken back, repeated with frequency 8, as X12 does."""
-        rows = csv.DictReader(StringIO(live.decode(), newline=""), fieldnames=COLUMNS)
+        rows = csv.DictReader(StringIO(live.decode(), newline=""), fieldnames=COLUMNS, restval="")
         marks = {"frequency": Frequency.VOID.value, "original_id": original_id or "", "reference": reference}
         return b"".join(_row({**row, **marks}) for row in rows), _MEDIA_TYPE
 
@@ -214,6 +216,17 @@ def _day_cells(document: Document) -> dict[str, str]:
         "patient_address": ", ".join(address.get("lines", ())),
         **_picked(coverage, "", "payer_id", "payer_name", "plan_name", "member_id", "group_number", "relationship"),
         **_numbered("diagnosis", document["diagnoses"], _MAX_DIAGNOSES),
+        **_subscriber_cells(coverage.get("subscriber", {})),
+    }
+
+
+def _subscriber_cells(subscriber: Document) -> dict[str, str]:
+    """Whose insurance it is; empty where that is the patient."""
+    address = subscriber.get("address", {})
+    return {
+        **_picked(subscriber, "subscriber_", "family", "given", "birth_date", "sex"),
+        **_picked(address, "subscriber_", "city", "state", "postal_code"),
+        "subscriber_address": ", ".join(address.get("lines", ())),
     }
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from ptbridge.destinations._claim_facts import Zip, agreed, gather, lacks, person_name
-from ptbridge.model import Address, Provider
+from ptbridge.model import Address, Provider, Subscriber
 from tests.rigs import BILLING, CLAIMS, a_day
 from tests.unit.destinations.claim_days import full_day, of_coverage, of_patient, of_visit, with_lines
 
@@ -36,7 +36,9 @@ def test_a_whole_day_lacks_nothing():
         (of_patient(a_day(), address=replace(ADDRESS, postal_code="4321")), "patient.address.postal_code"),
         (of_coverage(a_day(), member_id=None), "coverage.member_id"),
         (of_coverage(a_day(), relationship=None), "coverage.relationship"),
-        (of_coverage(a_day(), relationship="child"), "coverage.relationship"),
+        (of_coverage(a_day(), relationship="child"), "coverage.subscriber.name"),
+        (of_coverage(a_day(), relationship="child", subscriber=Subscriber(family="F")), "coverage.subscriber.name"),
+        (of_coverage(a_day(), relationship="common", subscriber=Subscriber(family="F", given="G")), "coverage.relationship"),
         (of_coverage(a_day(), payer_id="OTHER", payer_name="Other"), "claims.payers"),
         (of_visit(a_day(), coverages=()), "coverage"),
         (of_visit(a_day(), place_of_service=None), "visit.place_of_service"),
