@@ -26,10 +26,6 @@ class Fee:
     source: str = ""
     where: str = ""
 
-    def covers(self, on: date) -> bool:
-        """Whether the fee holds on that service date."""
-        return self.from_ <= on and (self.to is None or on <= self.to)
-
 
 class FeeSchedule:
     """Prices by procedure. Of several that fit, the one that names the most of the line's modifiers wins."""
@@ -48,8 +44,9 @@ class FeeSchedule:
     def price(self, procedure: str, modifiers: tuple[str, ...], on: date) -> int | None:
         """Cents for one unit, or None when no row fits; an absent price is never another code's price."""
         for fee in self._fees.get(procedure, ()):
-            # As `covers` says, without the call.
-            if fee.from_ <= on and (fee.to is None or on <= fee.to) and (not fee.modifiers or fee.modifiers.issubset(modifiers)):
+            if fee.from_ > on or (fee.to is not None and fee.to < on):
+                continue
+            if not fee.modifiers or fee.modifiers.issubset(modifiers):
                 return fee.amount_cents
         return None
 
