@@ -85,9 +85,9 @@ class Hl7Biller:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
-        for writer in self._writers:
+        for writer in list(self._writers):
             writer.close()
-        await asyncio.sleep(0)
+        await asyncio.gather(*(writer.wait_closed() for writer in list(self._writers)), return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

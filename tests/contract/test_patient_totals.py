@@ -30,8 +30,8 @@ def world(tmp_path: Path) -> Iterator[World]:
     with running(tmp_path / "config") as one:
         (one.folder / "fees" / "allowed.csv").write_text(ALLOWED)
         text = one.clinic_file.read_text()
-        assert "ids: [MCR-B]" in text
-        one.clinic_file.write_text(text.replace("ids: [MCR-B]", "ids: [MCR-B], allowed: fees/allowed.csv"))
+        assert "ids: [MCR-B]\n" in text
+        one.clinic_file.write_text(text.replace("ids: [MCR-B]\n", "ids: [MCR-B]\n    allowed: fees/allowed.csv\n"))
         yield one
 
 

@@ -52,7 +52,7 @@ def test_every_shipped_profile_is_a_starting_point_until_a_biller_confirms_it():
         ("transaction_code: procedure", "transaction_code: charge_codes", "charge_codes: transaction_code asks for it"),
         ("  procedure_field: FT1-25", "  charge_codes: {'97110': X}\n  procedure_field: FT1-25", "is not used while"),
         ("diagnoses: codes", "diagnoses: pointers\n  extra: x", "unknown key 'extra'"),
-        ("segments: [PR1, DG1,", "segments: [PR1, DG2,", "is not one of DG1, GT1, IN1, PR1"),
+        ("segments: [PR1, DG1,", "segments: [PR1, DG2,", "is not one of ACC, DG1, GT1, IN1, PR1"),
         ("z_segments: []", "z_segments: [{segment: FT1, follows: line, fields: {'1': minutes}}]", "is not a Z segment"),
         ("z_segments: []", "z_segments: [{segment: ZPT, follows: line, fields: {'1': mood}}]", "'mood' is not known here"),
         ("z_segments: []", "z_segments: [{segment: ZPT, follows: patient, fields: {'1': minutes}}]", "not known here"),
