@@ -1,4 +1,4 @@
-"""The main job against the platforms that make claims: real EMR, real ledger, a pretend Candid and a pretend Claim.MD.
+"""The main job against the platforms that make claims: real EMR, real ledger, a pretend Candid, Claim.MD and Stedi.
 
 What is sent, corrected, taken back, told later and reconciled, counted by the platform for itself and held beside the ledger.
 """
@@ -16,6 +16,8 @@ from ptbridge_sandbox.biller_faults import Faults
 from ptbridge_sandbox.candid import SandboxCandid
 from ptbridge_sandbox.claim_md import SandboxClaimMd
 from ptbridge_sandbox.faulty_server import FaultyServer
+from ptbridge_sandbox.stedi import SandboxStedi
+from ptbridge_sandbox.stedi_words import denied as denied_line
 
 from ptbridge import jobs
 from tests.world import World, running
@@ -24,6 +26,7 @@ PAYERS = """claims:
   accepts_assignment: A
   benefits_assigned: Y
   release_of_information: Y
+  signature_on_file: Y
   payers:
     MCR-B: {id: "15202", name: MEDICARE PART B, filing: MB}
     ACME: {id: "60054", name: ACME, filing: CI}
@@ -33,6 +36,7 @@ PROVIDER = """billing_provider:
   npi: "1900001003"
   name: Riverside
   tax_id: 12-3456789
+  contact: Billing Office
   phone: "6145550100"
   address: {lines: [100 Oak Street], city: Austin, state: TX, postal_code: "787011234"}
 """
@@ -55,11 +59,19 @@ def claim_md() -> tuple[FaultyServer, str]:
     return SandboxClaimMd(key=KEY), destination
 
 
+def stedi() -> tuple[FaultyServer, str]:
+    auth = "  auth: {method: api_key, secret: 'file:secrets/platform'}\n  requests_per_second: 500\n"
+    options = "  options: {usage: T, core_url: URL, find_lag_seconds: '0', news_from: '2020-01-01'}\n"
+    return SandboxStedi(key=KEY), f"destination:\n  platform: stedi\n  base_url: URL\n{auth}{options}"
+
+
 PLATFORMS: dict[str, Any] = {
     "candid": lambda: candid("charge_captures"),
     "candid-encounters": lambda: candid("encounters"),
     "claim_md": claim_md,
+    "stedi": stedi,
 }
+NUMBERED = ("claim_md", "stedi")  # a correction is a claim of its own and names the payer's claim number
 
 
 @contextmanager
@@ -70,7 +82,7 @@ def at(platform: str, folder: Path) -> Iterator[tuple[World, Any]]:
         there = lambda work: asyncio.run_coroutine_threadsafe(work, world.loop).result(timeout=30)  # noqa: E731
         there(server.start())
         secret = world.folder / "secrets" / "platform"
-        secret.write_text(KEY if platform == "claim_md" else CLIENT[1], "utf-8")
+        secret.write_text(KEY if platform in NUMBERED else CLIENT[1], "utf-8")
         secret.chmod(0o600)
         text = world.clinic_file.read_text("utf-8")
         head, _, rest = text.partition("billing_provider:")
@@ -136,7 +148,7 @@ def status(world: World, word: str) -> None:
 def payer_accepts(platform: str, world: World, server: Any) -> None:
     """The claim is at the payer and has its number."""
     name = str(day(world)["reference"])
-    if platform == "claim_md":
+    if platform in NUMBERED:
         world.in_servers(lambda: server.payer_accepts(name))
 
 
@@ -163,13 +175,14 @@ def test_a_note_edited_after_sending_is_corrected_and_a_visit_in_error_taken_bac
         assert {name: again[name] for name in TOTALS} == {name: corrected[name] for name in TOTALS}
 
 
-def test_a_correction_at_claim_md_waits_for_the_payers_number(tmp_path: Path) -> None:
-    with at("claim_md", tmp_path / "config") as (world, server):
+@pytest.mark.parametrize("platform", NUMBERED)
+def test_a_correction_at_a_clearinghouse_waits_for_the_payers_number(platform: str, tmp_path: Path) -> None:
+    with at(platform, tmp_path / "config") as (world, server):
         world.sync()
         world.store.edit_visit(VISIT, {"97112": 40})
         world.sync()
         assert sent(world) == [("1", "accepted")], "without the number there is nothing to name"
-        payer_accepts("claim_md", world, server)
+        payer_accepts(platform, world, server)
         world.sync()
         assert sent(world) == [("1", "accepted"), ("7", "accepted")]
         agrees(world, server)
@@ -208,6 +221,11 @@ def test_a_denial_is_told_in_the_payers_words(platform: str, tmp_path: Path) -> 
                 lines = server.live_claim(name).body["charge"]
                 cut = [{"paid": "0.00", "adjustment": {"group": "CO", "code": "97", "amount": row["charge"]}} for row in lines]
                 server.pay(name, cut, status_code="4")
+                return
+            if platform == "stedi":
+                server.payer_accepts(name)
+                lines = server.live_claim(name).information["serviceLines"]
+                server.pay(name, [denied_line(line) for line in lines], status_code="4")
                 return
             if platform == "candid":
                 server.books.make_claim(name)

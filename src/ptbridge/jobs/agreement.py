@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -13,6 +15,7 @@ from ptbridge.jobs.peers import open_destination
 from ptbridge.jobs.schedule import Unseen, unseen_appointments
 from ptbridge.jobs.standing import clinic_names
 from ptbridge.ledger import Ledger
+from ptbridge.ledger.news import SHORTEST_REFERENCE
 from ptbridge.ports import Destination
 from ptbridge.specs.clinic import ClinicSpec
 from ptbridge.specs.config import Config
@@ -93,7 +96,21 @@ async def agreement(ledger: Ledger, destination: Destination, clinic: str, dates
     waiting = {str(row["reference"]) for row in ledger.accounts.waiting(clinic)}
     if destination.capabilities.rejected_is_gone:
         waiting |= ledger.accounts.turned_away(clinic)  # a folder's receipts still list what the payer never got
-    return compare(ledger.accounts.live(clinic, dates), theirs, waiting)
+    ours = ledger.accounts.live(clinic, dates)
+    return compare(ours, whole_names(theirs, ours.keys() | waiting), waiting)
+
+
+def whole_names(theirs: Live | None, known: Set[str]) -> Live | None:
+    """With the whole reference where a platform keeps only its beginning, and one of ours begins so."""
+    if theirs is None or theirs.keys() <= known:
+        return theirs
+    ordered = sorted(known)
+    found: Live = {}
+    for name, totals in theirs.items():
+        at = bisect_left(ordered, name)
+        fits = [one for one in ordered[at : at + 2] if one.startswith(name)]
+        found[fits[0] if len(fits) == 1 and len(name) >= SHORTEST_REFERENCE else name] = totals
+    return found
 
 
 def compare(ours: Live, theirs: Live | None, waiting: set[str]) -> dict[str, Any]:

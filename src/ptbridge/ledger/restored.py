@@ -19,6 +19,9 @@ from ptbridge.ledger.history import History
 HELD_REASON = "restored"
 WINDOW_DAYS = 366  # timely filing (42 CFR 424.44): nothing older is billed for the first time
 _OPEN = "('queued', 'in-doubt')"
+_CUT = (
+    17  # some platforms keep only this much of a reference: `pt-` and 14 hexadecimal digits (destinations/_stedi_document.py)
+)
 # A person let the day go after it was held for this; told by the order of the history, so that no clock matters.
 _DECIDED = """EXISTS (SELECT 1 FROM history r WHERE r.entity = 'day' AND r.entity_id = {day} AND r.event IN ('release', 'retry')
   AND r.seq > (SELECT min(h.seq) FROM history h WHERE h.entity = 'day' AND h.entity_id = {day} AND h.event = 'held'
@@ -26,8 +29,9 @@ _DECIDED = """EXISTS (SELECT 1 FROM history r WHERE r.entity = 'day' AND r.entit
                                                       AND m.event = 'restored')))"""
 # CROSS JOIN: from what the biller had, which is empty but after a restore, never from all that was ever sent.
 _SUSPECTS = f"""
-SELECT s.day_id, s.id, b.reference, b.units, b.amount_cents FROM biller_had b INDEXED BY biller_had_unsettled
-CROSS JOIN submission s ON s.clinic = b.clinic AND s.reference = b.reference
+SELECT s.day_id, s.id, s.reference, b.units, b.amount_cents FROM biller_had b INDEXED BY biller_had_unsettled
+CROSS JOIN submission s ON s.clinic = b.clinic
+AND s.reference BETWEEN b.reference AND b.reference || iif(length(b.reference) = {_CUT} AND b.reference GLOB 'pt-*', 'g', '')
 WHERE b.clinic = ? AND b.settled = 0 AND s.state IN {_OPEN} AND s.frequency = '1' AND NOT {_DECIDED.format(day="s.day_id")}
 """  # noqa: S608
 _UNASKED = f"""
@@ -108,9 +112,10 @@ class Restored:
                 [(clinic, reference, units, cents) for reference, (units, cents) in (theirs or {}).items()],
             )
             self._connection.execute(
-                "UPDATE biller_had SET settled = 1 WHERE clinic = ?1 AND reference IN"
-                " (SELECT live_reference FROM treatment_day WHERE clinic = ?1 AND live_sha256 IS NOT NULL)",
-                (clinic,),
+                "WITH live AS (SELECT live_reference FROM treatment_day WHERE clinic = ?1 AND live_sha256 IS NOT NULL)"
+                " UPDATE biller_had SET settled = 1 WHERE clinic = ?1 AND (reference IN live"
+                " OR reference IN (SELECT substr(live_reference, 1, ?2) FROM live))",
+                (clinic, _CUT),
             )
             self._connection.execute(
                 "UPDATE submission SET state = 'in-doubt' WHERE clinic = ? AND state = 'queued' AND frequency <> '1'", (clinic,)
@@ -192,7 +197,8 @@ class Restored:
 
     def _settled(self, clinic: str, suspect: Suspect) -> None:
         self._connection.execute(
-            "UPDATE biller_had SET settled = 1 WHERE clinic = ? AND reference = ?", (clinic, suspect.reference)
+            "UPDATE biller_had SET settled = 1 WHERE clinic = ? AND reference IN (?, ?)",
+            (clinic, suspect.reference, suspect.reference[:_CUT]),
         )
 
 
