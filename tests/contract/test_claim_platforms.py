@@ -20,6 +20,8 @@ from ptbridge_sandbox.stedi import SandboxStedi
 from ptbridge_sandbox.stedi_words import denied as denied_line
 
 from ptbridge import jobs
+from ptbridge.jobs import backup
+from ptbridge.ledger import Ledger
 from tests.world import World, running
 
 PAYERS = """claims:
@@ -237,3 +239,23 @@ def test_a_denial_is_told_in_the_payers_words(platform: str, tmp_path: Path) -> 
         world.sync()
         denied = jobs.denials(world.config)
         assert "CO-97" in str(denied), denied
+
+
+def test_a_restored_ledger_knows_its_days_at_stedi_by_the_beginning_of_their_names(tmp_path: Path) -> None:
+    """The ledger forgot everything, and the keys are too old to help: nothing goes as an original a second time."""
+    with at("stedi", tmp_path / "config") as (world, server):
+        with Ledger.open(world.folder / "state"):
+            pass
+        file = tmp_path / "empty.backup"
+        backup.backup(world.config, file)
+        world.sync()
+        payer_accepts("stedi", world, server)
+        world.store.edit_visit(VISIT, {"97112": 40})
+        world.sync()
+        before, asked = server.summary(), len(server.seen)
+        backup.restore(world.config, file, replace=True, actor="test")
+        server.forget()
+        world.sync()
+        after = server.summary()
+        assert len(server.seen) == asked and {name: after[name] for name in TOTALS} == {name: before[name] for name in TOTALS}
+        agrees(world, server)
