@@ -39,7 +39,7 @@ from tests.mutants import Mutant, mutants_of, mutated
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "ptbridge"
 REASONS = Path(__file__).with_name("mutation_survivors.json")
-TESTS = (
+_RULES = (
     "tests/unit/coding",
     "tests/unit/policy",
     "tests/unit/reference",
@@ -47,11 +47,21 @@ TESTS = (
     "tests/properties/test_units.py",
     "tests/contract/test_edits.py",
 )
+_DELIVERY = ("tests/unit/delivery", "tests/unit/test_plan.py")
+TESTS = {  # quick ones only: a mutant takes seconds
+    "coding": _RULES,
+    "policy": _RULES,
+    "delivery": _DELIVERY,
+    "plan.py": _DELIVERY,
+    "routes.py": _DELIVERY,
+    "ledger": ("tests/unit/ledger",),
+}
 LEFT_OUT = (
     "generated_pages",
     "left_over_page",
 )  # they compare whole pages of the docs and would hide what a rule's own test misses
 MOST_SECONDS = 60  # of CPU, for one mutant: what runs longer counts as noticed, however busy the machine is
+LEAST_SECONDS = 10  # of CPU, and five times what its tests took: what never ends is not waited for longer
 MOST_WAITED = 900  # seconds on the clock: for one that sleeps
 MOST_BYTES = 3 << 30
 _QUIET = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
@@ -70,7 +80,7 @@ def main() -> int:
         print(*(f"{_at(one)}  {one.name}" for one in mutants), sep="\n")
         return 0
     began = time.monotonic()
-    survivors, asked_in = run(mutants, asked.jobs, asked.log)
+    survivors, asked_in = run(mutants, asked.jobs, asked.log, tests_of(asked.packages))
     whole = not (asked.sample or asked.only or asked.again)
     code = _report(mutants, survivors, asked.packages if whole else ())
     print(
@@ -92,6 +102,14 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def tests_of(packages: Iterable[str]) -> tuple[str, ...]:
+    """The tests that these folders and files are put to. SystemExit for one that has none here."""
+    parts = [package.split("/")[0] for package in packages]
+    if unknown := sorted(set(parts) - TESTS.keys()):
+        raise SystemExit(f"no tests are named for {', '.join(unknown)}; add them to TESTS in tests/mutate.py")
+    return tuple(dict.fromkeys(test for part in parts for test in TESTS[part]))
+
+
 def _listed(packages: Sequence[str], only: str) -> Iterator[Mutant]:
     for package in packages:
         place = SOURCE / package
@@ -109,7 +127,7 @@ def _report(mutants: Sequence[Mutant], survivors: Sequence[Mutant], whole: Seque
         print(f"{_at(one)}  {one.name}\n    {reasons.get(one.name, 'NO REASON: write a test, or say why none can fail')}")
     unexplained = [one for one in survivors if one.name not in reasons]
     left = {one.name for one in survivors}
-    stale = [name for name in reasons if name.split("/")[0] in whole and name not in left]
+    stale = [name for name in reasons if name not in left and any(_is_of(name, package) for package in whole)]
     for name in stale:
         print(f"no survivor any more, take its reason out: {name}")
     noticed = len(mutants) - len(survivors)
@@ -117,16 +135,21 @@ def _report(mutants: Sequence[Mutant], survivors: Sequence[Mutant], whole: Seque
     return 1 if unexplained or stale else 0
 
 
+def _is_of(name: str, package: str) -> bool:
+    """Whether the mutant of this name lies in this folder or file."""
+    return name.split(" ")[0] == package or name.startswith(f"{package}/")
+
+
 # ---------------------------------------------------------------- running
 
 
-def run(mutants: Sequence[Mutant], jobs: int, log: Path | None = None) -> tuple[list[Mutant], Counter[str]]:
-    """The survivors, and how many mutants were asked in each way."""
+def run(mutants: Sequence[Mutant], jobs: int, log: Path | None, tests: Sequence[str]) -> tuple[list[Mutant], Counter[str]]:
+    """The survivors of these tests, and how many mutants were asked in each way."""
     with tempfile.TemporaryDirectory(prefix="ptbridge-mutate-") as folder:
         answers = Path(folder) / "answers.json"
         pid = os.fork()
         if not pid:
-            _silently(lambda: _warm(mutants, jobs, Path(folder), answers, log))
+            _silently(lambda: _warm(mutants, jobs, Path(folder), answers, log, tests))
         if os.waitpid(pid, 0)[1]:
             raise SystemExit("the tests do not pass as they are, or the collecting process ended early; run them first")
         survived, cold, others = json.loads(answers.read_text())
@@ -135,7 +158,7 @@ def run(mutants: Sequence[Mutant], jobs: int, log: Path | None = None) -> tuple[
                 importlib.import_module(name)
         found = [mutants[place] for place in survived]
 
-        for place, noticed in _in_forks(cold, jobs, lambda place: _cold(mutants[place], Path(folder))):
+        for place, noticed in _in_forks(cold, jobs, lambda place: _cold(mutants[place], Path(folder), tests)):
             _log(log, mutants[place], noticed)
             if not noticed:
                 found.append(mutants[place])
@@ -185,12 +208,12 @@ def _in_forks(places: Iterable[int], jobs: int, ask: Callable[[int], str]) -> It
 # ---------------------------------------------------------------- one collected session, a fork for each mutant
 
 
-def _warm(mutants: Sequence[Mutant], jobs: int, folder: Path, answers: Path, log: Path | None) -> int:
+def _warm(mutants: Sequence[Mutant], jobs: int, folder: Path, answers: Path, log: Path | None, tests: Sequence[str]) -> int:
     hypothesis.settings.register_profile("mutate", database=None, derandomize=True, deadline=None)
     hypothesis.settings.load_profile("mutate")
     session = _Session(mutants, jobs, answers, log)
     session.lines.start()
-    code = pytest.main([*_QUIET, f"--basetemp={folder / 'tests'}", *TESTS], plugins=[session])
+    code = pytest.main([*_QUIET, f"--basetemp={folder / 'tests'}", *tests], plugins=[session])
     return 0 if session.done and code in (0, 5) else 1
 
 
@@ -232,6 +255,8 @@ class _Session:
 
         def ask(place: int) -> str:
             mutant = self.mutants[place]
+            seconds = LEAST_SECONDS + 5 * sum(self.seconds[name] for name in tests[place])
+            signal.setitimer(signal.ITIMER_PROF, min(seconds, MOST_SECONDS))
             best = [name for name, _ in killers[mutant.path, mutant.function].most_common(8) if name in set(tests[place])]
             _swap(mutant, functions[mutant.path, mutant.function])
             return self._first_failure([by_item[name] for name in dict.fromkeys((*best, *tests[place]))])
@@ -376,13 +401,13 @@ class _LeftOut:
         items[:] = [item for item in items if not any(word in item.name for word in LEFT_OUT)]
 
 
-def _cold(mutant: Mutant, folder: Path) -> str:
+def _cold(mutant: Mutant, folder: Path, tests: Sequence[str]) -> str:
     assert not any(name == "ptbridge" or name.startswith("ptbridge.") for name in sys.modules)
     hypothesis.settings.register_profile("mutate", database=None, derandomize=True, deadline=None)
     hypothesis.settings.load_profile("mutate")
     sys.meta_path.insert(0, _Finder(mutant))
     temporary = folder / f"cold-{os.getpid()}"
-    code = pytest.main([*_QUIET, "-x", f"--basetemp={temporary}", *TESTS], plugins=[_LeftOut()])
+    code = pytest.main([*_QUIET, "-x", f"--basetemp={temporary}", *tests], plugins=[_LeftOut()])
     shutil.rmtree(temporary, ignore_errors=True)
     return "a test" if code else ""
 

@@ -37,7 +37,7 @@ def check(connection: apsw.Connection, path: Path, lock: WriterLock, found_as: s
 
 def leave_note(path: Path, lock: WriterLock, checked_at: float) -> None:
     """Call after the file was closed in order."""
-    lock.leave(f"{state_of(path)} {checked_at:.0f}")
+    lock.leave(f"{state_of(path)} {int(checked_at)}")  # rounded up it would lie in the future
 
 
 def state_of(path: Path) -> str:
