@@ -42,6 +42,29 @@ def _command(path: str, command: click.Command) -> Iterator[str]:
                 yield from _command(f"{path} {name}", inner)
 
 
+_OVERRIDE = (
+    "## A payer's contract",
+    "",
+    "What differs from a shipped policy stands in a file of the config folder, such as `payers/commercial_midpoint.yaml`:",
+    "",
+    "```yaml",
+    "payer: commercial_midpoint",
+    "title: Commercial plan, checked against the contract of 2025-12-01",
+    "standing: complete",
+    "extends: commercial_midpoint",
+    "settings:",
+    "  counting_rule:",
+    '    - {use: midpoint_each_code, from: 2000-01-01, to: 2026-05-31, source: "contract of 2025-12-01, section 4"}',
+    '    - {use: eight_minute_total, from: 2026-06-01, source: "amendment 1"}',
+    "```",
+    "",
+    "A setting that the file writes takes the place of the shipped one with all its entries; the others stay as shipped.",
+    "`ptbridge payer diff` shows what the config folder changes, with both sources. Two entries of a setting that hold on",
+    "one service date are refused with the lines of both, and so are an unknown setting, two files for one payer and an",
+    "`extends` that leads nowhere.",
+)
+
+
 def setting_pages() -> Pages:
     """What a payer policy can set."""
     out = [
@@ -59,7 +82,7 @@ def setting_pages() -> Pages:
     for name, meaning in SETTINGS.items():
         choices = ", ".join(f"`{choice}`" for choice in sorted(CHOICES.get(name, ())))
         out.append(f"| `{name}` | {meaning} | {choices} |")
-    return {"payer-settings.md": "\n".join(out) + "\n"}
+    return {"payer-settings.md": "\n".join([*out, "", *_OVERRIDE]) + "\n"}
 
 
 def clinic_pages() -> Pages:
@@ -81,6 +104,7 @@ def clinic_pages() -> Pages:
         notes = dict(re.findall(r"^    (\w+):.*?#\s*(.+)$", inspect.getsource(spec), re.MULTILINE))
         out += [f"## {title}", "", f"{inspect.getdoc(spec)}", "", "| Key | Required | |", "|---|---|---|"]
         for field in msgspec.structs.fields(spec):
-            out.append(f"| `{field.encode_name}` | {'yes' if field.required else ''} | {notes.get(field.name, '').replace('|', 'or')} |")
+            note = notes.get(field.name, "").replace("|", "or")
+            out.append(f"| `{field.encode_name}` | {'yes' if field.required else ''} | {note} |")
         out.append("")
     return {"clinic-file.md": "\n".join(out).rstrip() + "\n"}

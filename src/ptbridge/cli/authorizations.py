@@ -63,8 +63,11 @@ def import_file(file: Path, config_folder: Path, clinic: str | None, json_wanted
     if json_wanted:
         screen.put_json(done)
         return
-    found, openings = screen.count(done["authorizations"], "authorization"), screen.count(done["kx_openings"], "opening amount")
-    screen.say(f"Imported {found} and {openings}. Held visits of these patients are judged again at the next sync.")
+    kinds = (("authorizations", "authorization"), ("kx_openings", "opening amount"))
+    if found := [screen.count(done[key], noun) for key, noun in kinds if done[key]]:
+        screen.say(f"Imported {' and '.join(found)}. Held visits of these patients are judged again at the next sync.")
+    else:
+        screen.say("Nothing was imported: no row and no answer to a preauthorization in this file gives an authorization.")
     for reason in done["left_out"]:
         screen.say(screen.wrapped(f"left out: {reason}", indent="  "))
 

@@ -41,7 +41,7 @@ def _documented(day: Mapping[str, Any]) -> None:
             for who, key in (("therapist", "therapist_minutes"), ("assistant", "assistant_minutes"))
             if line[key]
         ]
-        units = "" if line["units"] is None else f"{line['units']} units in the EMR"
+        units = "" if line["units"] is None else f"{screen.count(line['units'], 'unit')} in the EMR"
         notes = [*by, units, "not done" if line["not_done"] else "", " ".join(line["modifiers"])]
         rows.append((line["line_key"], code, minutes, "; ".join(note for note in notes if note)))
     screen.say(screen.table(rows, right=(2,), indent="    "))

@@ -14,7 +14,7 @@ from ptbridge.cli.payer_policies import policies_for
 
 if TYPE_CHECKING:
     from ptbridge.policy import Policy
-    from ptbridge.specs.payer import SettingEntry
+    from ptbridge.specs.payer import PayerSpec, SettingEntry
 
 
 @click.group()
@@ -68,29 +68,46 @@ def show(name: str, config_folder: Path, json_wanted: bool) -> None:
 
 
 @payer.command("diff")
-@click.argument("name")
+@click.argument("name", required=False)
 @config_option
 @json_option
-def diff(name: str, config_folder: Path, json_wanted: bool) -> None:
-    """Show what the config folder's own file changes in a payer: values, dates and sources."""
+def diff(name: str | None, config_folder: Path, json_wanted: bool) -> None:
+    """Show what the config folder's own file changes in a payer: values, dates and sources.
+
+    Without NAME: in every payer that has a file there.
+    """
+    policies = policies_for(config_folder)
+    if name is not None:
+        _named(policies, name)
+    found = [_difference(config_folder, policies, one) for one in ([name] if name is not None else _own(config_folder))]
+    if json_wanted:
+        screen.put_json(found[0] if name is not None else found)
+        return
+    if not found:
+        screen.say("Every payer is as shipped: the config folder has no file of its own in payers/.")
+    for difference in found:
+        _say_difference(**difference)
+
+
+def _difference(config_folder: Path, policies: dict[str, Policy], name: str) -> dict[str, Any]:
     from ptbridge.policy import shipped_payers
 
-    policies, shipped = policies_for(config_folder), shipped_payers()
-    policy = _named(policies, name)
-    base_name = _base(config_folder, name)
-    base = shipped.get(base_name) or policies.get(base_name)
+    policy, base_name = policies[name], _base(config_folder, name)
+    base = shipped_payers().get(base_name) or policies.get(base_name)
     changed = _changed(base.settings if base and base is not policy else {}, policy.settings)
-    if json_wanted:
-        screen.put_json({"payer": name, "against": base_name, "changed": changed})
-    elif not changed:
-        screen.say(f"{screen.clean(name)} is as shipped.")
-    else:
-        screen.say(f"{screen.clean(name)} against {screen.clean(base_name)}", bold=True)
-        for row in changed:
-            screen.say(f"{screen.clean(row['setting'])}:")
-            for sign, side in (("-", "base"), ("+", "own")):
-                for entry in row[side]:
-                    screen.say(screen.wrapped(f"{_dated(entry)}  ({entry['source']})", indent=f"  {sign} ", then="      "))
+    return {"payer": name, "against": base_name, "changed": changed}
+
+
+def _say_difference(payer: str, against: str, changed: list[dict[str, Any]]) -> None:
+    if not changed:
+        screen.say(f"{screen.clean(payer)} is as shipped.")
+        return
+    screen.say(f"{screen.clean(payer)} against {screen.clean(against)}", bold=True)
+    for row in changed:
+        screen.say(f"{screen.clean(row['setting'])}:")
+        for sign, side in (("-", "base"), ("+", "own")):
+            for entry in row[side]:
+                screen.say(screen.wrapped(f"{_dated(entry)}  ({entry['source']})", indent=f"  {sign} ", then="      "))
 
 
 def _named(policies: dict[str, Policy], name: str) -> Policy:
@@ -106,15 +123,22 @@ def _origin(policy: Policy, shipped: dict[str, Policy]) -> str:
     return "shipped" if same else "shipped, changed by the config folder"
 
 
-def _base(config_folder: Path, name: str) -> str:
-    """What the config folder's file of that payer extends, else the shipped policy of the same name."""
+def _specs(config_folder: Path) -> dict[str, PayerSpec]:
+    """The config folder's own payer files, by the payer's name."""
     from ptbridge.specs.files import load_payer
 
-    for path in sorted((config_folder / "payers").glob("*.yaml")):
-        spec = load_payer(path)
-        if spec.payer == name:
-            return spec.extends or name
-    return name
+    found = (load_payer(path) for path in sorted((config_folder / "payers").glob("*.yaml")))
+    return {spec.payer: spec for spec in found}
+
+
+def _own(config_folder: Path) -> list[str]:
+    return sorted(_specs(config_folder))
+
+
+def _base(config_folder: Path, name: str) -> str:
+    """What the config folder's file of that payer extends, else the shipped policy of the same name."""
+    spec = _specs(config_folder).get(name)
+    return spec.extends or name if spec is not None else name
 
 
 def _changed(base: Any, own: Any) -> list[dict[str, Any]]:
