@@ -310,6 +310,22 @@ def patient(patient_id: str, who: Person, written: datetime) -> Resource:
     }
 
 
+def related_person(patient_id: str, who: Person, relationship: str, written: datetime) -> Resource:
+    """The person whose insurance a patient has, by v3-RoleCode: SPS is a spouse."""
+    return {
+        "resourceType": "RelatedPerson",
+        "id": f"rel-{patient_id}",
+        "meta": meta(written),
+        "active": True,
+        "patient": {"reference": f"Patient/{patient_id}"},
+        "relationship": [coding("http://terminology.hl7.org/CodeSystem/v3-RoleCode", relationship)],
+        "name": [{"use": "official", "family": who.family, "given": [who.given]}],
+        "gender": who.gender,
+        "birthDate": who.birth_date,
+        "address": [{"line": [who.street], "city": "Sandbox City", "state": "IL", "postalCode": who.postal_code}],
+    }
+
+
 def coverage(
     patient_id: str, payer: str, written: datetime, *, member_id: str | None, order: int = 1, relationship: str = "self"
 ) -> Resource:
@@ -327,6 +343,8 @@ def coverage(
         ],
         "period": {"start": f"{written.year - 1}-01-01"},
     }
+    subscriber = f"Patient/{patient_id}" if relationship == "self" else f"RelatedPerson/rel-{patient_id}"
+    resource["subscriber"] = {"reference": subscriber}
     if member_id is not None:
         resource["subscriberId"] = member_id
     if payer != "MCR-B":

@@ -58,6 +58,10 @@ def _coverages(plan: VisitPlan, random: Random, written: datetime) -> Iterator[R
     member_id = f"{plan.payer[:3]}X{random.randint(0, 9_999_999):07d}"
     missing = plan.id == PLANTED_ENCOUNTERS["missing-member-id"]
     relationship = random.choice(("self", "self", "spouse")) if plan.payer != "MCR-B" else "self"
+    if relationship == "spouse":
+        # Drawn apart, so that the clinic's day stays the same for a seed.
+        spouse = person(Random(f"{plan.patient_id} spouse"), over_65=False)
+        yield charting.related_person(plan.patient_id, spouse, "SPS", written)
     yield charting.coverage(
         plan.patient_id, plan.payer, written, member_id=None if missing else member_id, relationship=relationship
     )

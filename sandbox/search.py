@@ -58,6 +58,7 @@ US_CORE = Profile(
         "DocumentReference": TypeSearch(("_id", "patient", "type", "date", "status"), ("_id", "patient")),
         "Coverage": TypeSearch(("patient",), _PATIENT),
         "Patient": TypeSearch(("_id", "identifier", "family")),
+        "RelatedPerson": TypeSearch(("_id", "patient"), ("_id", "patient")),
         "Practitioner": TypeSearch(("_id", "identifier", "family")),
         "Location": TypeSearch(("_id", "name")),
         "Organization": TypeSearch(("_id", "name", "identifier")),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import yaml
 from ptbridge_sandbox.clearinghouse import Clearinghouse
@@ -16,6 +17,7 @@ from tests.rigs.x12_837p import OPTIONS
 from tests.world import World, running
 from tests.x12_judges import complaints
 
+SPOUSES = 10  # days of the pretend clinic whose patient is on a spouse's insurance; an eleventh has no member id
 ADDRESS = {"lines": ["100 Oak Street"], "city": "Columbus", "state": "OH", "postal_code": "43215-1234"}
 
 
@@ -80,7 +82,23 @@ def test_a_days_charges_become_claims_that_the_payer_has_to_the_cent(billed):
     billed.night()
     assert billed.house.taken == 1, "nothing new, no file"
     held = [reason for row in jobs.held(billed.world.config) for reason in row["reasons"] if reason["code"] == "SB03"]
-    assert held and all("another person's" in one["message"] or "check digit" in one["message"] for one in held)
+    assert held and all("check digit" in one["message"] or "member id is missing" in one["message"] for one in held)
+
+
+def test_a_spouses_day_is_billed_in_the_subscribers_name(billed):
+    billed.world.sync()
+    (file,) = billed.house.inbound.glob("*.837")
+    assert complaints(file.read_bytes()) == []
+    store = billed.world.store
+    people = [orjson.loads(store.body(entry)) for entry in store.shelf("RelatedPerson").by_id.values()]
+    names = {f"{one['name'][0]['family']}*{one['name'][0]['given'][0]}".upper() for one in people}
+    days = file.read_text("ascii").split("~ST*837*")[1:]
+    of_spouses = [day for day in days if "~PAT*01~NM1*QC*1*" in day]
+    assert len(of_spouses) == SPOUSES and len(days) == SPOUSES + sum("~SBR*P*18*" in day for day in days)
+    insured = [day.partition("~NM1*IL*1*")[2].partition("****MI*")[0] for day in of_spouses]
+    assert set(insured) <= names and len(set(insured)) > 1
+    treated = [day.partition("~NM1*QC*1*")[2].partition("~")[0] for day in of_spouses]
+    assert all(one != other for one, other in zip(insured, treated, strict=True))
 
 
 def test_what_the_payer_decides_comes_home_to_the_line(billed):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 # What the FHIR connectors join to an Encounter; a connector option can leave one out where the EMR grants less.
 _RESOURCES = (
     *("Encounter", "Patient", "Procedure", "ChargeItem", "Condition", "Coverage", "DocumentReference", "Practitioner"),
-    *("PractitionerRole", "Location", "Organization", "Appointment"),
+    *("PractitionerRole", "Location", "Organization", "Appointment", "RelatedPerson"),
 )
 SCOPES = tuple(f"system/{resource}.read" for resource in _RESOURCES)
 # Read only where the clinic says so, and asked for only then: an EMR may refuse a token for a scope that it does not grant.

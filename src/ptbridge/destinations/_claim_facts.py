@@ -45,7 +45,9 @@ RELATIONSHIPS = {"self": "18", "spouse": "01", "child": "19", "parent": "G8", "o
 
 _CLINIC = "Add it to the clinic file."
 _EMR = "Complete it in the EMR; the day is judged again when it changes."
-_SUBSCRIBER = "Complete the coverage's subscriber in the EMR, and let ptbridge read it there."
+_SUBSCRIBER = (
+    "Complete the coverage's subscriber in the EMR; over FHIR, the scope system/RelatedPerson.read lets ptbridge read it."
+)
 _T = TypeVar("_T")
 
 

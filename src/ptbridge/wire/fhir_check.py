@@ -102,6 +102,8 @@ def _papers(server: Server, settings: Settings) -> Iterator[str]:
 def _rest(server: Server) -> Iterator[str]:
     if server.first("Coverage", ("patient", "beneficiary")) is None:
         yield "Coverage cannot be searched by patient: visits come without insurance and will be held."
+    if not server.has("RelatedPerson"):
+        yield "RelatedPerson is not served: a subscriber who is no patient here is known only where Coverage contains one."
     if not server.can("Encounter", "patient"):
         yield "Encounter cannot be searched by patient: a line that names no visit is only tried on those of its run."
     for kind in ("Practitioner", "Location"):

@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from typing import Any, Generic, TypeVar
 
+from ptbridge.errors import PeerRefused
 from ptbridge.model import SourceRecord
 from ptbridge.wire.fhir import Entry
 from ptbridge.wire.fhir_bundle import parse_resource
@@ -19,6 +20,7 @@ from ptbridge.wire.fhir_join import (
     key_of,
     readable,
     source_record,
+    subscribers,
     travelling,
     unreadable_record,
 )
@@ -91,6 +93,7 @@ class Gatherer:
         # Bytes, not parsed resources: thousands of kept dicts doubled the time of a long walk, all of it in the collector.
         self._shelf: Shelf[Key, bytes] = Shelf()
         self._owned: dict[str, Shelf[str, tuple[bytes, ...]]] = {owned.type: Shelf() for owned in (COVERAGE, CARE_PLAN)}
+        self._without_related = False  # True once the server has refused RelatedPerson
         self._gate = asyncio.Semaphore(IN_FLIGHT)
 
     # ------------------------------------------------------------ one batch
@@ -116,6 +119,7 @@ class Gatherer:
             for entry in coverages.get(key[1], ()) if key is not None else ():
                 visits.members[identity][key_of(entry)] = entry
         await self._add_travelling(visits)
+        await self._add_subscribers(visits)
         self._add_plans(visits, plans)
         return visits
 
@@ -140,6 +144,29 @@ class Gatherer:
                 members.update((key_of(entry), entry) for entry in arrived)
                 if leading := [entry for entry in arrived if entry.resource["resourceType"] in LEADING_TYPES]:
                     frontier[identity] = leading
+
+    async def _add_subscribers(self, visits: Visits) -> None:
+        """Whose coverages these are, where that is not the patient; absent where the server does not let us read them."""
+        wanted = {
+            identity: keys
+            for identity, key in visits.patients.items()
+            if (keys := subscribers(visits.members[identity].values(), self.base_url, key))
+        }
+        found = await self._resolve({key for keys in wanted.values() for key in keys if key[0] == "Patient"})
+        found |= await self._related({key for keys in wanted.values() for key in keys if key[0] == "RelatedPerson"})
+        for identity, keys in wanted.items():
+            people = [entry for key in keys if (entry := found.get(key)) is not None]
+            visits.members[identity].update((key_of(entry), entry) for entry in people)
+
+    async def _related(self, keys: set[Key]) -> dict[Key, Entry | None]:
+        """These RelatedPersons. A token that lacks their scope must not end the run: only a claim needs them, and says so."""
+        if not keys or self._without_related or not self.settings.joins("RelatedPerson"):
+            return {}
+        try:
+            return await self._resolve(keys)
+        except PeerRefused:
+            self._without_related = True
+            return {}
 
     def _add_plans(self, visits: Visits, plans: dict[str, tuple[Entry, ...]]) -> None:
         """The CarePlans of each visit's patient that belong to it."""

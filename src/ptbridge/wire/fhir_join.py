@@ -276,6 +276,20 @@ def travelling(resources: Iterable[Entry], base_url: str, opted: frozenset[str] 
     return [key for key in keys if key is not None and key[0] in types]
 
 
+SUBSCRIBER_TYPES = frozenset({"Patient", "RelatedPerson"})
+
+
+def subscribers(resources: Iterable[Entry], base_url: str, patient: Key | None) -> list[Key]:
+    """Keys of the people, other than this patient, whose coverages stand among these resources."""
+    found = []
+    for entry in resources:
+        if entry.resource["resourceType"] == "Coverage" and (reference := entry.resource.get("subscriber")) is not None:
+            key = reference_key(reference, "Patient", base_url)
+            if key is not None and key != patient and key[0] in SUBSCRIBER_TYPES:
+                found.append(key)
+    return found
+
+
 def not_ready(document: Iterable[object], ready_when: Mapping[str, str | tuple[str, ...]]) -> list[str]:
     """Why a visit is not ready to bill, by a clinic's `ready_when` table; empty when it is.
 
