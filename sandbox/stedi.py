@@ -30,7 +30,7 @@ from .faulty_server import JSON, FaultyServer, Refused
 from .stedi_words import Document, denied, remittance, report_277, wrong_with
 
 REFUSAL = ("33", "Refused by a sandbox fault. Please Correct and Resubmit")
-_EPOCH = datetime(2026, 11, 2, 8, tzinfo=UTC)
+_EPOCH = datetime(2027, 1, 4, 8, tzinfo=UTC)  # after every service date of the sandbox's EMR
 
 
 @dataclass(slots=True)

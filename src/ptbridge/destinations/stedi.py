@@ -163,7 +163,8 @@ class Stedi:
 
         A reference is whole where this run knows it, else as long as the control number tells it.
         """
-        wanted = {"direction": "INBOUND", "transactionSetIdentifier": "277", "from": f"{service_dates[0]}T00:00:00Z"}
+        since = date.fromisoformat(service_dates[0]) - _OVERLAP  # a clinic's day may begin before UTC's
+        wanted = {"direction": "INBOUND", "transactionSetIdentifier": "277", "from": f"{since}T00:00:00Z"}
         words = [
             word
             async for page in self._api.listed(wanted)

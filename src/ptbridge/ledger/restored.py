@@ -19,9 +19,7 @@ from ptbridge.ledger.history import History
 HELD_REASON = "restored"
 WINDOW_DAYS = 366  # timely filing (42 CFR 424.44): nothing older is billed for the first time
 _OPEN = "('queued', 'in-doubt')"
-_CUT = (
-    17  # some platforms keep only this much of a reference: `pt-` and 14 hexadecimal digits (destinations/_stedi_document.py)
-)
+_CUT = 17  # what Stedi keeps of a reference: `pt-` and 14 hexadecimal digits
 # A person let the day go after it was held for this; told by the order of the history, so that no clock matters.
 _DECIDED = """EXISTS (SELECT 1 FROM history r WHERE r.entity = 'day' AND r.entity_id = {day} AND r.event IN ('release', 'retry')
   AND r.seq > (SELECT min(h.seq) FROM history h WHERE h.entity = 'day' AND h.entity_id = {day} AND h.event = 'held'
