@@ -42,6 +42,7 @@ _COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "backup": ("ptbridge.cli.ledger:backup", "Write ledger and inbox into one file, while they are in use."),
         "restore": ("ptbridge.cli.ledger:restore", "Put a backup in the place of ledger and inbox."),
         "encrypt": ("ptbridge.cli.ledger:encrypt", "Encrypt ledger and inbox under the key that ptbridge.yaml names."),
+        "purge": ("ptbridge.cli.purge:purge", "Remove payloads, bodies and texts of days settled long ago."),
         "rotate-key": ("ptbridge.cli.ledger:rotate_key", "Change the keys of an encrypted state folder."),
     },
     "Ask": {

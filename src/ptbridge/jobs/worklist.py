@@ -63,6 +63,10 @@ def exclude(config: Config, name: str, reason: str, actor: str | None = None) ->
     """
     with Ledger.open(config.state) as ledger:
         day = the_day(ledger, name, ("held", "queued", "sent"), "held or sent")
+        if day.live_sha256 is not None and ledger.purge.is_purged(day.id):
+            raise ConfigError(
+                f"{name}: what was sent of it was purged, so that no void can be made from it. Have the biller take it back."
+            )
         return _decide(ledger, day, "exclude", _holding(ledger, day), reason, actor)
 
 

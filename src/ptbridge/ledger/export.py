@@ -14,7 +14,7 @@ from ptbridge.ledger.database import unpack
 
 _VISITS = """
 SELECT v.clinic, v.source, v.visit_id, v.state, v.reason, v.excluded_rule, v.first_seen_at, v.day_id, w.body,
-       hex(v.content_sha256)
+       hex(v.content_sha256), w.purged_at
 FROM visit v LEFT JOIN visit_version w ON w.id = v.version_id WHERE ?1 IS NULL OR v.clinic = ?1 ORDER BY v.day_id, v.id
 """
 _DAY = """
@@ -97,7 +97,7 @@ class Export:
 
     def rows(self, clinic: str | None) -> Iterator[dict[str, Any]]:
         """One dict for each documented line, by treatment day; a record that cannot be read is one row without a line."""
-        for name, source, visit_id, state, reason, rule, seen, day_id, body, sha256 in self._connection.execute(
+        for name, source, visit_id, state, reason, rule, seen, day_id, body, sha256, purged_at in self._connection.execute(
             _VISITS, (clinic,)
         ):
             visit = _visit(unpack(body)) if body is not None else None
@@ -108,7 +108,7 @@ class Export:
                 "line_key": None,
                 "version": str(sha256)[:16].lower(),
             }
-            row |= {"source_version": visit.version if visit else None, "first_seen_at": seen}
+            row |= {"source_version": visit.version if visit else None, "first_seen_at": seen, "purged_at": purged_at}
             if state == "quarantined" or visit is None:
                 yield {**row, **_row(state=str(state), reason=reason)}
                 continue

@@ -23,10 +23,19 @@ _SHOWN = 20  # problems that one check names; the rest is counted
 
 # Table, bytes, and the SHA-256 that must be theirs. A submission's is its content's, which for an original are its bytes.
 _DIGESTS = (
-    ("source_record", "payload", "sha256", "1"),
-    ("visit_version", "body", "content_sha256", "1"),
-    ("submission", "body", "content_sha256", "frequency = '1'"),
+    ("source_record", "payload", "sha256", "purged_at IS NULL"),
+    ("visit_version", "body", "content_sha256", "purged_at IS NULL"),
+    ("submission", "body", "content_sha256", "frequency = '1' AND purged_at IS NULL"),
 )
+# A row that says it was purged belongs to a treatment day whose purge is in the history.
+_PURGED = {
+    "source_record": "SELECT r.id, v.day_id FROM source_record r JOIN visit v ON v.clinic = r.clinic AND v.source = r.source"
+    " AND v.visit_id = r.record_key WHERE r.purged_at IS NOT NULL",
+    "visit_version": "SELECT w.id, v.day_id FROM visit_version w JOIN visit v ON v.id = w.visit WHERE w.purged_at IS NOT NULL",
+    "day_version": "SELECT id, day_id FROM day_version WHERE purged_at IS NOT NULL",
+    "submission": "SELECT id, day_id FROM submission WHERE purged_at IS NOT NULL",
+    "treatment_day": "SELECT id, id FROM treatment_day WHERE purged_at IS NOT NULL",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +62,7 @@ class Verifier:
             "schema": self._schema,
             "history": lambda: self._history(noted),
             "bytes": self._bytes,
+            "purged": self._purged,
             "keys": self._keys,
             "one live charge a day": self._live,
             "sums": self._sums,
@@ -135,6 +145,15 @@ class Verifier:
             for id_, packed, sha256 in self._read(f"SELECT id, {body}, {digest} FROM {table} WHERE {where}"):  # noqa: S608
                 if _digest_of(packed) != sha256:
                     yield f"{table} {id_}: its bytes are not those that were stored"
+
+    def _purged(self) -> Iterator[str]:
+        """What was purged is counted here; a row that was emptied by anybody else is found."""
+        query = "SELECT DISTINCT entity_id FROM history WHERE entity = 'day' AND event = 'purged'"
+        known = {row[0] for row in self._connection.execute(query)}
+        for table, rows in _PURGED.items():
+            for id_, day in self._read(rows):
+                if day not in known:
+                    yield f"{table} {id_}: it says that it was purged, and the history does not"
 
     def _keys(self) -> Iterator[str]:
         query = "SELECT id, destination, reference, revision, frequency, content_sha256, key FROM submission"

@@ -173,10 +173,10 @@ class Visits:
         return self._connection.last_insert_rowid()
 
     def of_day(self, day_id: int) -> list[StoredVisit]:
-        """The day's current visits, in the order in which they were first seen."""
+        """The day's current visits, in the order in which they were first seen; those that were purged are not among them."""
         rows = self._connection.execute(
             "SELECT v.id, w.content_sha256, w.body FROM visit v JOIN visit_version w ON w.id = v.version_id"
-            " WHERE v.day_id = ? AND v.state = 'read' ORDER BY v.id",
+            " WHERE v.day_id = ? AND v.state = 'read' AND w.purged_at IS NULL ORDER BY v.id",
             (day_id,),
         )
         return [StoredVisit(id_, sha256, _decode_visit.decode(unpack(body))) for id_, sha256, body in rows]
@@ -218,10 +218,10 @@ class Visits:
         return tuple(str(row[0]) for row in rows)
 
     def latest(self, clinic: str, source: str, visit_id: str) -> SourceRecord | None:
-        """The newest record of a visit as it was received; None when it was never seen or the source deleted it."""
+        """The newest record of a visit as received; None when it was never seen, was deleted at the source, or is purged."""
         row = self._connection.execute(
             "SELECT r.media_type, r.version, r.received_at, r.payload FROM visit v JOIN source_record r ON r.id = v.record_id"
-            " WHERE v.clinic = ? AND v.source = ? AND v.visit_id = ? AND v.state <> 'gone'",
+            " WHERE v.clinic = ? AND v.source = ? AND v.visit_id = ? AND v.state <> 'gone' AND r.purged_at IS NULL",
             (clinic, source, visit_id),
         ).fetchone()
         if row is None:
@@ -246,8 +246,15 @@ class Visits:
         return datetime.fromtimestamp(row[0], UTC) if row and row[0] is not None else None
 
     def unreadable_of_day(self, day_id: int) -> list[str]:
-        """Reasons of this day's visits whose newest record cannot be read: their last readable content must not bill."""
-        rows = self._connection.execute("SELECT reason FROM visit WHERE day_id = ? AND state = 'quarantined'", (day_id,))
+        """Reasons of this day's visits whose newest record cannot be read: their last readable content must not bill.
+
+        A day of which anything was purged cannot be judged as a whole again.
+        """
+        rows = self._connection.execute(
+            "SELECT reason FROM visit WHERE day_id = ?1 AND state = 'quarantined' UNION ALL SELECT 'what it said before was"
+            " purged on ' || substr(purged_at, 1, 10) FROM treatment_day WHERE id = ?1 AND purged_at IS NOT NULL",
+            (day_id,),
+        )
         return [str(reason) for (reason,) in rows]
 
     def to_read_again(self, clinic: str) -> Iterator[tuple[KnownVisit, SourceRecord, int]]:
@@ -257,10 +264,11 @@ class Visits:
             row = self._connection.execute(
                 "SELECT v.state, v.record_sha256, v.content_sha256, v.day_id, r.clinic, r.source, r.record_key, r.media_type,"
                 " r.version, r.received_at, r.payload, r.id FROM visit v"
-                " JOIN source_record r ON r.id = v.record_id WHERE v.id = ?",
+                " JOIN source_record r ON r.id = v.record_id WHERE v.id = ? AND r.purged_at IS NULL",
                 (visit_row,),
             ).fetchone()
-            assert row is not None
+            if row is None:  # purged: there is nothing to read again
+                continue
             record = SourceRecord(
                 clinic=row[4],
                 source=row[5],

@@ -1,0 +1,252 @@
+"""Contract S12, minimum necessary: what is settled and old loses its texts, and the accounting stays as it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from ptbridge import cli, jobs
+from ptbridge.errors import ConfigError
+from ptbridge.jobs import safekeeping
+from ptbridge.jobs.purge import purge
+from ptbridge.ledger import Ledger, database
+from tests.world import DAY, World, running
+
+CLINIC = "riverside-pt"
+LATER = datetime.combine(DAY, datetime.min.time(), UTC) + timedelta(days=800)  # beyond every filing limit and the age asked for
+CONTENT = {
+    "source_record": "payload",
+    "visit_version": "body",
+    "day_version": "body",
+    "submission": "body",
+}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with running(tmp_path / "config") as one:
+        one.sync()
+        yield one
+
+
+def raw(world: World) -> apsw.Connection:
+    return apsw.Connection(str(world.folder / "state" / "ledger.sqlite"))
+
+
+def purged(world: World, **options: Any) -> dict[str, Any]:
+    answer: dict[str, Any] = purge(world.config, older_than_days=400, now=LATER, actor="auditor", **options)[CLINIC]
+    return answer
+
+
+def contents(world: World) -> list[tuple[str, int, bytes]]:
+    """Every stored body of the ledger, unpacked."""
+    connection = raw(world)
+    return [
+        (table, int(str(id_)), zlib.decompress(body))
+        for table, column in CONTENT.items()
+        for id_, body in connection.execute(f"SELECT id, {column} FROM {table}")
+    ]
+
+
+def exported(world: World, **options: Any) -> list[dict[str, Any]]:
+    return list(safekeeping.export(world.config, **options))
+
+
+def names_of(rows: list[dict[str, Any]]) -> set[str]:
+    return {row[key] for row in rows for key in ("family", "mrn") if row.get(key)}
+
+
+def test_S12_a_purge_takes_the_texts_of_settled_days_and_leaves_the_accounting(world: World) -> None:
+    before, phi = exported(world), exported(world, phi=True)
+    (standing,) = jobs.status(world.config).values()
+    sent_names = names_of([row for row in phi if row["state"] == "sent"])
+    other_names = names_of([row for row in phi if row["state"] != "sent"])
+    assert len(sent_names) > 20
+    found = purged(world, really=True)
+    assert (
+        found["days"] == sum(standing["days"].get(state, {"days": 0})["days"] for state in ("sent", "excluded", "voided")) > 20
+    )
+    assert found["units"] == world.books()["units"] and found["amount_cents"] == world.books()["amount_cents"]
+    after = exported(world)
+    for old, new in zip(before, after, strict=True):
+        assert {**old, "purged_at": None} == {**new, "purged_at": None}
+    assert {row["state"] for row in after if row["purged_at"]} >= {"sent"}
+    assert not any(row["purged_at"] for row in after if row["state"] == "held")
+    stored = b"\n".join(body for _, _, body in contents(world)).decode("utf-8", "replace")
+    assert not [name for name in sent_names - other_names if name in stored]
+    (now_standing,) = jobs.status(world.config).values()
+    assert now_standing["days"] == standing["days"]
+    world.agrees()
+
+
+def test_S12_verify_passes_after_a_purge_and_counts_what_is_gone(world: World) -> None:
+    found = purged(world, really=True)
+    answer = safekeeping.verify(world.config)
+    assert answer["sound"], [checked for checked in answer["checks"] if checked.problems]
+    (gone,) = [checked.rows for checked in answer["checks"] if checked.check == "purged"]
+    assert gone >= found["days"] + found["records"] + found["submissions"]
+    with Ledger.open(world.folder / "state", write=False) as ledger:
+        noted = ledger.history.of("ledger", 0)[-1]
+    assert noted["event"] == "purged" and noted["actor"] == "auditor" and f"days={found['days']}" in noted["detail"]
+
+
+def test_S12_the_triggers_stand_again_word_for_word_and_refuse_every_change(world: World) -> None:
+    query = "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY name"
+    before = raw(world).execute(query).fetchall()
+    assert purged(world, really=True)["days"]
+    connection = raw(world)
+    assert connection.execute(query).fetchall() == before
+    for table, column in CONTENT.items():
+        with pytest.raises(apsw.ConstraintError):
+            connection.execute(f"UPDATE {table} SET {column} = X'' WHERE id = 1")
+    with pytest.raises(apsw.ConstraintError):
+        connection.execute("UPDATE acknowledgement SET native_text = ''")
+
+
+def test_S12_a_purge_that_is_cut_off_leaves_everything_as_it_was(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = contents(world)
+    schema = raw(world).execute("SELECT name, sql FROM sqlite_schema ORDER BY name").fetchall()
+
+    def fails(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ptbridge.ledger.purge._judgement_that_stays", fails)
+    with pytest.raises(KeyboardInterrupt):
+        purged(world, really=True)
+    assert contents(world) == before
+    assert raw(world).execute("SELECT name, sql FROM sqlite_schema ORDER BY name").fetchall() == schema
+    assert safekeeping.verify(world.config)["sound"]
+
+
+def test_S12_without_yes_a_purge_changes_nothing_and_says_the_same_numbers(world: World) -> None:
+    before = contents(world)
+    shown = purged(world)
+    assert contents(world) == before and not shown.pop("purged")
+    done = purged(world, really=True)
+    assert done.pop("purged") and shown == done
+    again = purged(world, really=True)
+    assert again["days"] == 0 and again["records"] == 0
+
+
+def test_S12_what_is_held_unread_or_on_its_way_stays_whole(tmp_path: Path) -> None:
+    with running(tmp_path / "config") as world:
+        config = world.clinic_file.read_text("utf-8")
+        world.clinic_file.write_text(config.replace(world.biller.base_url, "http://127.0.0.1:9"), "utf-8")
+        world.sync()
+        (standing,) = jobs.status(world.config).values()
+        assert standing["waiting"] and standing["days"]["held"]["days"]
+        before = [body for table, _, body in contents(world) if table == "submission"]
+        found = purged(world, really=True)
+        assert found["submissions"] == 0 and found["units"] == 0
+        assert found["days"] == standing["days"].get("excluded", {"days": 0})["days"]
+        assert [body for table, _, body in contents(world) if table == "submission"] == before
+        world.clinic_file.write_text(config, "utf-8")
+        jobs.retry(world.config)
+        world.agrees()
+
+
+def test_S12_a_day_that_its_payer_still_takes_stays(world: World) -> None:
+    young = datetime.combine(DAY, datetime.min.time(), UTC) + timedelta(days=200)
+    answer = purge(world.config, older_than_days=100, now=young, really=True)[CLINIC]
+    assert answer["may_still_be_filed"] > 0
+    kept = [row for row in exported(world) if row["state"] == "sent" and not row["purged_at"]]
+    assert kept
+    with pytest.raises(ConfigError, match="less than 30 days"):
+        purge(world.config, older_than_days=29)
+
+
+def test_S12_no_byte_of_what_was_purged_is_left_in_the_file_or_its_log(world: World) -> None:
+    connection = raw(world)
+    settled = "SELECT id FROM treatment_day WHERE state = 'sent'"
+    packed = [
+        bytes(body)
+        for query in (
+            f"SELECT body FROM submission WHERE day_id IN ({settled})",
+            f"SELECT body FROM day_version WHERE day_id IN ({settled})",
+        )
+        for (body,) in connection.execute(query)
+    ]
+    connection.close()
+
+    def found() -> int:
+        state = world.folder / "state"
+        everything = b"".join(path.read_bytes() for path in sorted(state.glob("ledger.sqlite*")))
+        return sum(body[20:200] in everything for body in packed)
+
+    assert len(packed) > 50 and found() > 50
+    purged(world, really=True)
+    assert found() == 0
+
+
+def test_S12_an_edit_after_the_purge_is_held_and_bills_nothing_twice(world: World) -> None:
+    purged(world, really=True)
+    books = world.books()
+    visit = "enc-0002"
+    world.store.edit_visit(visit, {"97112": 40}, bump_encounter=False)
+    report = world.sync()
+    assert report.submissions_sent == 0 and {key: world.books()[key] for key in ("charges", "units")} == {
+        key: books[key] for key in ("charges", "units")
+    }
+    (held,) = [one for one in jobs.held(world.config) if visit in one["visits"]]
+    assert any("purged on" in reason["message"] for reason in held["reasons"])
+    with pytest.raises(ConfigError, match="Have the biller take it back"):
+        jobs.exclude(world.config, held["id"], "asked for")
+    assert safekeeping.verify(world.config)["sound"]
+
+
+def test_S12_a_row_that_somebody_else_emptied_is_found(world: World) -> None:
+    connection = raw(world)
+    connection.execute("DROP TRIGGER source_record_is_kept")
+    connection.execute(
+        "UPDATE source_record SET payload = ?, purged_at = '2026-11-20' WHERE id = (SELECT max(id) FROM source_record)",
+        (database.pack(b""),),
+    )
+    connection.execute(
+        "CREATE TRIGGER source_record_is_kept BEFORE UPDATE ON source_record"
+        " BEGIN SELECT RAISE(ABORT, 'source_record is append-only'); END"
+    )
+    connection.close()
+    found = {one.check: one.problems for one in safekeeping.verify(world.config)["checks"] if one.problems}
+    assert "purged" in found and "the history does not" in found["purged"][0]
+
+
+def test_S12_the_command_shows_first_and_explain_and_export_say_what_is_gone(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ptbridge.jobs.purge.datetime", _Later)
+    folder = ["--config", str(world.folder)]
+    assert cli.main(["purge", "--older-than", "400", *folder]) == 0
+    assert "would be purged" in (shown := capsys.readouterr().out) and "Nothing was changed" in shown
+    assert cli.main(["purge", "--older-than", "400", "--yes", *folder]) == 0
+    assert "treatment days purged" in capsys.readouterr().out
+    row = next(row for row in exported(world) if row["state"] == "sent")
+    assert cli.main(["explain", row["visit_id"], *folder]) == 0
+    said = capsys.readouterr().out
+    assert "were purged on" in said and row["reference"] in said and "$" in said
+    assert cli.main(["verify", *folder]) == 0
+    assert "purged (" in capsys.readouterr().out
+    assert cli.main(["reconcile", *folder]) in (0, 3)
+    assert cli.main(["purge", "--older-than", "20", *folder]) != 0
+
+
+class _Later(datetime):
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+        return LATER
+
+
+def test_S12_the_digest_of_what_was_received_still_names_it(world: World) -> None:
+    """Whoever kept a copy of a payload can still show that it is the one that was received."""
+    before = {id_: hashlib.sha256(body).digest() for table, id_, body in contents(world) if table == "source_record"}
+    purged(world, really=True)
+    rows = {int(str(id_)): sha256 for id_, sha256 in raw(world).execute("SELECT id, sha256 FROM source_record")}
+    assert rows == before
+    assert json.dumps(jobs.status(world.config), default=str)
