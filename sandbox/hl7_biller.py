@@ -85,6 +85,7 @@ class Hl7Biller:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
+        await asyncio.sleep(0.02)  # a connection that was just accepted gets its writer in a later turn of the loop
         for writer in list(self._writers):
             writer.close()
         await asyncio.gather(*(writer.wait_closed() for writer in list(self._writers)), return_exceptions=True)
