@@ -78,7 +78,7 @@ def claims_of(segments: list[Segment]) -> list[Claim]:
     found: list[Claim] = []
     seen: dict[str, Segment] = {}
     for one in segments:
-        if one[0] in ("BHT", "SBR") or (one[0] == "NM1" and one[1] in ("85", "IL", "PR")):
+        if one[0] in ("BHT", "SBR") or (one[0] == "NM1" and one[1] in ("85", "IL", "PR", "QC")):
             seen[one[0] if one[0] != "NM1" else one[1]] = one
         elif one[0] == "CLM":
             found.append(_claim(one, seen))
@@ -88,6 +88,8 @@ def claims_of(segments: list[Segment]) -> list[Claim]:
 
 
 def _claim(clm: Segment, seen: dict[str, Segment]) -> Claim:
+    insured = seen["IL"]
+    name = [*seen.get("QC", insured), ""][3:5]  # the patient's own, who may be on another person's insurance
     return Claim(
         control=clm[1],
         frequency=clm[5].split(":")[2],
@@ -97,7 +99,7 @@ def _claim(clm: Segment, seen: dict[str, Segment]) -> Claim:
         npi=seen["85"][9],
         filing=seen["SBR"][9],
         payer=(seen["PR"][3], seen["PR"][9]),
-        patient=seen["IL"],
+        patient=[*insured[:3], *name, *insured[5:]],
     )
 
 

@@ -99,6 +99,9 @@ def test_a_spouses_day_is_billed_in_the_subscribers_name(billed):
     assert set(insured) <= names and len(set(insured)) > 1
     treated = [day.partition("~NM1*QC*1*")[2].partition("~")[0] for day in of_spouses]
     assert all(one != other for one, other in zip(insured, treated, strict=True))
+    billed.house.work()
+    told = "".join(answer.read_text("ascii") for answer in billed.house.outbound.iterdir())
+    assert all(f"~NM1*QC*1*{name}****MI*" in told for name in treated)
 
 
 def test_what_the_payer_decides_comes_home_to_the_line(billed):
