@@ -61,7 +61,7 @@ LEFT_OUT = (
     "left_over_page",
 )  # they compare whole pages of the docs and would hide what a rule's own test misses
 MOST_SECONDS = 60  # of CPU, for one mutant: what runs longer counts as noticed, however busy the machine is
-LEAST_SECONDS = 10  # of CPU, and five times what its tests took: what never ends is not waited for longer
+LEAST_SECONDS = 5  # of CPU, beside what its tests took while they were traced: what never ends is not waited for longer
 MOST_WAITED = 900  # seconds on the clock: for one that sleeps
 MOST_BYTES = 3 << 30
 _QUIET = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
@@ -255,7 +255,7 @@ class _Session:
 
         def ask(place: int) -> str:
             mutant = self.mutants[place]
-            seconds = LEAST_SECONDS + 5 * sum(self.seconds[name] for name in tests[place])
+            seconds = LEAST_SECONDS + sum(self.seconds[name] for name in tests[place])
             signal.setitimer(signal.ITIMER_PROF, min(seconds, MOST_SECONDS))
             best = [name for name, _ in killers[mutant.path, mutant.function].most_common(8) if name in set(tests[place])]
             _swap(mutant, functions[mutant.path, mutant.function])

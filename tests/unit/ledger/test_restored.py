@@ -1,0 +1,119 @@
+"""After a restore, on a real ledger: what the biller has and this ledger forgot is settled before anything leaves."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from ptbridge.ledger.restored import unknown_content
+from ptbridge.model import Frequency
+
+CLINIC, PLATFORM = "riverside", "charge_api"
+MADE = datetime(2026, 11, 20, 5, tzinfo=UTC)
+
+
+@pytest.fixture
+def restored(book):
+    """A day live before the backup and its correction waiting, and two originals that wait."""
+    live = book.sent("e1", on=3)
+    book.send(live, b"2", Frequency.REPLACEMENT)
+    for name, on in (("e2", 9), ("e3", 20)):
+        book.send(book.visit(name, on=on))
+    book.ledger.restored.mark(MADE, "someone")
+    return book
+
+
+def reference(book, visit_id):
+    return book.ledger.days.named(visit_id)[0].reference
+
+
+def compare(book, theirs):
+    mark = book.ledger.restored.pending(CLINIC)
+    book.ledger.restored.compared(CLINIC, mark, theirs)
+
+
+def test_each_clinic_is_asked_once_after_the_newest_restore(restored):
+    told = restored.ledger.restored
+    mark = told.pending(CLINIC)
+    assert (mark.backup_made_at, mark.restored_at) == (MADE, restored.now)
+    compare(restored, {})
+    assert told.pending(CLINIC) is None and told.pending("other") is not None
+    told.mark(MADE, "someone")
+    assert told.pending(CLINIC).id == mark.id + 1
+    (row, *_) = restored.ledger.history.of("ledger", mark.id)
+    assert (row["event"], row["actor"]) == ("restored", "someone")
+
+
+def test_the_window_reaches_back_a_year_and_to_what_was_never_sent(restored):
+    told = restored.ledger.restored
+    mark = told.pending(CLINIC)
+    assert told.window(CLINIC, mark, date(2026, 11, 21)) == ("2025-11-19", "2026-11-22")
+    assert told.window("other", mark, date(2026, 11, 21)) == ("2025-11-19", "2026-11-22")
+    restored.connection.execute("UPDATE treatment_day SET service_date = '2024-01-02' WHERE live_sha256 IS NULL")
+    assert told.window(CLINIC, mark, date(2026, 11, 21))[0] == "2024-01-02"
+
+
+def test_only_an_original_that_the_biller_has_is_suspected(restored):
+    told = restored.ledger.restored
+    theirs = {reference(restored, "e1"): (2, 9000), reference(restored, "e2"): (3, 13500), "pt-somebody": (1, 1)}
+    compare(restored, theirs)
+    (suspect,) = told.suspects(CLINIC)
+    assert (suspect.reference, suspect.units, suspect.amount_cents) == (reference(restored, "e2"), 3, 13500)
+    assert told.suspects("other") == [] and told.unasked(CLINIC) == []
+    states = [row["state"] for row in restored.ledger.accounts.submissions_of(restored.ledger.days.named("e1")[0].id)]
+    assert states == ["accepted", "in-doubt"], "a correction may have been sent: it is looked up first"
+    assert restored.ledger.history.of("ledger", 1)[-1]["detail"] == "biller has 3"
+
+
+def test_what_it_has_becomes_live_in_unknown_content_and_is_judged_again(restored):
+    told = restored.ledger.restored
+    compare(restored, {reference(restored, "e2"): (3, 13500)})
+    (suspect,) = told.suspects(CLINIC)
+    told.adopt(CLINIC, suspect)
+    (day,) = restored.ledger.days.named("e2")
+    assert (day.state, day.live_units, day.live_cents, day.live_reference) == ("sent", 3, 13500, suspect.reference)
+    assert day.live_sha256 == unknown_content(suspect.reference) and day.live_frequency == "1" and day.live_id is None
+    assert told.suspects(CLINIC) == [] and [one.id for one in restored.ledger.days.dirty(CLINIC)] == [day.id]
+    waiting = [item.submission.reference for item in restored.ledger.outbox(CLINIC, PLATFORM).due(now=2e9, limit=9)]
+    assert suspect.reference not in waiting and reference(restored, "e3") in waiting
+
+
+def test_what_delivery_found_out_is_settled(restored):
+    compare(restored, {reference(restored, "e2"): (2, 9000)})
+    (suspect,) = restored.ledger.restored.suspects(CLINIC)
+    restored.ledger.restored.settle(CLINIC, suspect)
+    assert restored.ledger.restored.suspects(CLINIC) == []
+
+
+@pytest.mark.parametrize("word", ["release", "retry"])
+def test_a_held_suspect_stays_one_until_a_person_lets_it_go(restored, word):
+    told, days = restored.ledger.restored, restored.ledger.days
+    compare(restored, {reference(restored, "e2"): (2, 9000)})
+    (suspect,) = told.suspects(CLINIC)
+    told.hold(CLINIC, suspect)
+    (day,) = days.named("e2")
+    assert (day.state, day.reason, day.held_since) == ("held", "restored", restored.ledger.history.now())
+    assert told.suspects(CLINIC) == [], "its submission does not wait"
+    restored.send(day.id)
+    assert told.suspects(CLINIC)[0].day_id == day.id, "whatever is judged anew meanwhile is held again"
+    told.hold(CLINIC, told.suspects(CLINIC)[0])
+    with restored.ledger.transaction():
+        days.decide(restored.row(day.id), word, "", "compared", "someone")
+    restored.send(day.id, b"other")
+    assert told.suspects(CLINIC) == []
+
+
+def test_where_the_biller_cannot_be_asked_each_open_charge_of_then_waits_for_a_person(restored):
+    told = restored.ledger.restored
+    assert told.unasked(CLINIC) == []
+    compare(restored, None)
+    assert restored.ledger.history.of("ledger", 1)[-1]["detail"] == "cannot be asked"
+    late = restored.visit("e4", on=28)
+    restored.send(late)
+    open_ones = told.unasked(CLINIC)
+    assert len(open_ones) == 3, "the correction and both originals; what is of a later date was not there to be sent"
+    told.hold_unasked(CLINIC, open_ones)
+    assert told.unasked(CLINIC) == []
+    assert [restored.ledger.days.named(name)[0].state for name in ("e1", "e2", "e3")] == ["held"] * 3
+    assert restored.row(late).state == "queued"
