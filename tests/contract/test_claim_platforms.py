@@ -1,4 +1,5 @@
-"""The main job against the platforms that make claims: real EMR, real ledger, a pretend Candid, Claim.MD and Stedi.
+"""The main job against the platforms that make claims: real EMR, real ledger, a pretend Candid, Claim.MD, Stedi and
+FHIR server.
 
 What is sent, corrected, taken back, told later and reconciled, counted by the platform for itself and held beside the ledger.
 """
@@ -16,6 +17,7 @@ from ptbridge_sandbox.biller_faults import Faults
 from ptbridge_sandbox.candid import SandboxCandid
 from ptbridge_sandbox.claim_md import SandboxClaimMd
 from ptbridge_sandbox.faulty_server import FaultyServer
+from ptbridge_sandbox.fhir_claim_server import SandboxFhirClaims
 from ptbridge_sandbox.stedi import SandboxStedi
 from ptbridge_sandbox.stedi_words import denied as denied_line
 
@@ -67,13 +69,21 @@ def stedi() -> tuple[FaultyServer, str]:
     return SandboxStedi(key=KEY), f"destination:\n  platform: stedi\n  base_url: URL\n{auth}{options}"
 
 
+def fhir_claim() -> tuple[FaultyServer, str]:
+    auth = "  auth: {method: bearer, secret: 'file:secrets/platform'}\n"
+    destination = f"destination:\n  platform: fhir_claim\n  base_url: URL\n{auth}  options: {{find_lag_seconds: '0'}}\n"
+    return SandboxFhirClaims(token=KEY), destination
+
+
 PLATFORMS: dict[str, Any] = {
     "candid": lambda: candid("charge_captures"),
     "candid-encounters": lambda: candid("encounters"),
     "claim_md": claim_md,
     "stedi": stedi,
+    "fhir_claim": fhir_claim,
 }
 NUMBERED = ("claim_md", "stedi")  # a correction is a claim of its own and names the payer's claim number
+KEYED = (*NUMBERED, "fhir_claim")
 
 
 @contextmanager
@@ -84,7 +94,7 @@ def at(platform: str, folder: Path) -> Iterator[tuple[World, Any]]:
         there = lambda work: asyncio.run_coroutine_threadsafe(work, world.loop).result(timeout=30)  # noqa: E731
         there(server.start())
         secret = world.folder / "secrets" / "platform"
-        secret.write_text(KEY if platform in NUMBERED else CLIENT[1], "utf-8")
+        secret.write_text(KEY if platform in KEYED else CLIENT[1], "utf-8")
         secret.chmod(0o600)
         text = world.clinic_file.read_text("utf-8")
         head, _, rest = text.partition("billing_provider:")
@@ -115,6 +125,8 @@ def test_a_day_is_sent_to_the_cent_and_sent_once(platform: str, tmp_path: Path) 
         report = world.sync()
         summary = agrees(world, server)
         assert report.units_sent == summary["units"] > 100 and report.amount_cents_sent == summary["amount_cents"]
+        held = [reason["message"] for row in jobs.held(world.config) for reason in row["reasons"] if reason["code"] == "SB03"]
+        assert not any("subscriber" in message for message in held), "spouses of the pretend clinic's patients are known"
         asked = len(server.seen)
         world.sync()
         assert len(server.seen) == asked, "nothing is sent twice"
@@ -228,6 +240,10 @@ def test_a_denial_is_told_in_the_payers_words(platform: str, tmp_path: Path) -> 
                 server.payer_accepts(name)
                 lines = server.live_claim(name).information["serviceLines"]
                 server.pay(name, [denied_line(line) for line in lines], status_code="4")
+                return
+            if platform == "fhir_claim":
+                items = server.live_claim(name)["item"]
+                server.decide(name, "complete", [{"paid": 0, "reasons": ["CO-97"]} for _ in items])
                 return
             if platform == "candid":
                 server.books.make_claim(name)
