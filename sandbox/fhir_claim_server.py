@@ -161,9 +161,7 @@ class SandboxFhirClaims(FaultyServer):
     def decide(self, reference: str, outcome: str, lines: Sequence[Document] = (), *, error: str = "") -> None:
         """A ClaimResponse: per line `paid` and `reasons` (CARC); `error` is the code of an outcome `error`."""
         claim = self.live_claim(reference)
-        items = [
-            _item(place, item, said) for place, (item, said) in enumerate(zip(claim["item"], lines, strict=False), start=1)
-        ]
+        items = [_item(item, said) for item, said in zip(claim["item"], lines, strict=False)]
         response = {
             "resourceType": "ClaimResponse",
             "id": f"r{len(self.responses) + 1}",

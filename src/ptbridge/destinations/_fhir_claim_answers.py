@@ -84,7 +84,7 @@ def _place(outcome: str, response: Resource, rows: list[Resource]) -> tuple[Stag
 
 
 def _decision(paid_cents: int | None, rows: list[Resource]) -> Standing:
-    codes = [code.code for code in _reasons(rows)]
+    codes = [code.code.rpartition("-")[2] for code in _reasons(rows)]  # some servers write the group too: CO-97
     return Standing.DENIED if not paid_cents and any(code not in _NO_DENIAL for code in codes) else Standing.PAID
 
 
