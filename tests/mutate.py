@@ -47,7 +47,7 @@ _RULES = (
     "tests/properties/test_units.py",
     "tests/contract/test_edits.py",
 )
-_DELIVERY = ("tests/unit/delivery", "tests/unit/test_plan.py")
+_DELIVERY = ("tests/unit/delivery", "tests/unit/test_plan.py", "tests/unit/test_plan_noticed.py")
 TESTS = {  # quick ones only: a mutant takes seconds
     "coding": _RULES,
     "policy": _RULES,

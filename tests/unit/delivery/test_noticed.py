@@ -1,0 +1,217 @@
+"""Places where a small wrong change of delivery once passed every other test (tests/mutate.py)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from ptbridge.delivery import RetryPolicy, SystemClock, verdict
+from ptbridge.delivery.commits import GroupCommit
+from ptbridge.delivery.pace import Gate, RetryBudget
+from ptbridge.delivery.verdict import Waits
+from ptbridge.errors import OutcomeUnknown, PeerRefused, PeerUnavailable
+from ptbridge.model import Acknowledgement, Disposition
+from ptbridge.ports import Capabilities, OutboxItem
+
+POLICY = RetryPolicy()
+RETRY = Acknowledgement(disposition=Disposition.RETRY, native_code="busy")
+DOUBT = Acknowledgement(disposition=Disposition.IN_DOUBT, native_code="500")
+REJECTED = Acknowledgement(disposition=Disposition.REJECTED, native_code="bad-npi", native_text="no such provider")
+FOUND = Acknowledgement(disposition=Disposition.ACCEPTED, destination_id="B9")
+AWAY = PeerUnavailable("no connection")
+KEYED = Capabilities(idempotency_seconds=82_800)
+
+
+def codes(rig, id_=1):
+    return [answer.native_code for answer in rig.outbox.rows[id_].answers]
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, "401"), (None, "refused")])
+def test_a_refusal_is_kept_under_its_status(rig, status, code):
+    rig.put("A")
+    rig.biller.script["A"] = [PeerRefused("no", status=status)]
+    rig.deliver()
+    assert codes(rig) == [code]
+
+
+def test_a_lost_answer_and_a_missing_connection_are_kept_by_name(rig, make_rig):
+    rig.put("A")
+    rig.biller.script["A"] = [OutcomeUnknown("lost"), AWAY]
+    rig.deliver()
+    assert codes(rig)[:2] == ["lost-answer", "no-connection"]
+    batch = make_rig(Capabilities(find=True, batch=True))
+    batch.put("A")
+    batch.biller.script["A"] = [OutcomeUnknown("lost")]
+    batch.deliver()
+    assert codes(batch) == ["lost-answer"]
+
+
+def test_a_fault_of_the_destination_is_logged_without_what_it_says(rig, caplog):
+    rig.put("A")
+    rig.biller.script["A"] = [ZeroDivisionError("Jane Roe")]
+    with caplog.at_level(logging.ERROR):
+        rig.deliver()
+    assert "submission 1: ZeroDivisionError" in caplog.text and "Jane" not in caplog.text
+
+
+def test_a_refused_replay_that_nobody_can_look_up_is_a_persons(make_rig):
+    rig = make_rig(KEYED)
+    rig.put("A")
+    rig.put("B")
+    rig.biller.script["A"] = [DOUBT, REJECTED]
+    rig.biller.script["B"] = [REJECTED]
+    rig.deliver()
+    assert (rig.outbox.rows[1].reason, rig.outbox.rows[2].reason) == ("in-doubt", "rejected:bad-npi")
+    last = rig.outbox.rows[1].answers[-1]
+    assert last.disposition is Disposition.IN_DOUBT and last.native_text.endswith("Ask the biller. no such provider")
+
+
+def test_a_platform_that_answers_is_not_away(rig):
+    """Four without a connection, an answer, and one more: no five in a row."""
+    for number in range(6):
+        rig.put(f"D{number}")
+        rig.biller.script[f"D{number}"] = [] if number == 4 else [AWAY]
+    report = rig.deliver(in_flight=1, policy=RetryPolicy(idle_seconds=1e6))
+    assert (report.ended, report.accepted) == ("done", 6)
+
+
+def test_a_doubt_of_this_run_counts_from_the_lost_answer_and_ends_with_an_answer(make_rig):
+    """The lag of a look-up is counted from when the answer was lost, not from the start of the run."""
+    rig = make_rig(Capabilities(find=True, find_lag_seconds=60))
+    rig.put("A", order_key="K", revision=1)
+    rig.put("A", order_key="K", revision=2)
+    rig.biller.seconds_of["A"] = 100.0
+    rig.biller.script["A"] = [DOUBT]
+    rig.deliver(deadline=3600)
+    submits = [at for what, *_, at in rig.biller.calls if what == "submit"]
+    assert len(submits) == 3 and submits[1] - submits[0] >= 160
+    finds = [at for what, *_, at in rig.biller.calls if what == "find"]
+    assert len(finds) <= 3, "too early to believe it is no new doubt"
+
+
+def test_the_second_attempt_waits_twice_the_first(rig):
+    rig.put("A")
+    rig.biller.script["A"] = [RETRY, RETRY]
+    rig.deliver()
+    first, second, third = [at for *_, at in rig.biller.calls]
+    assert (round(second - first, 1), round(third - second, 1)) == (1.0, 2.0)
+
+
+def test_an_outcome_is_due_after_the_longest_of_its_waits(rig):
+    rig.put("A")
+    item = OutboxItem(id=1, submission=rig.outbox.rows[1].item.submission, in_doubt=True)
+    busy = Acknowledgement(disposition=Disposition.RETRY, native_code="429", retry_after_seconds=7)
+    for waits, due in ((Waits(backoff=1, budget=9), 109), (Waits(backoff=1, budget=2), 107), (Waits(backoff=8, budget=2), 108)):
+        assert verdict.outcome(item, busy, waits, POLICY, now=100.0).next_at == due
+    tired = OutboxItem(id=1, submission=item.submission, in_doubt=True, attempts=11)
+    assert verdict.outcome(tired, busy, Waits(backoff=1, budget=0), POLICY, now=100.0).hold_reason == "in-doubt"
+    one_left = OutboxItem(id=1, submission=item.submission, attempts=10)
+    assert verdict.outcome(one_left, busy, Waits(backoff=1, budget=0), POLICY, now=100.0).hold_reason is None
+
+
+@pytest.mark.parametrize(
+    ("window", "age", "fresh"),
+    [
+        (82_800, 0, True),
+        (82_800, -0.5, False),
+        (82_800, 82_499, True),
+        (82_800, 82_500, False),
+        (100, 89, True),
+        (100, 90, False),
+    ],
+)
+def test_a_key_is_fresh_until_the_margin_before_its_window_closes(rig, window, age, fresh):
+    """The margin is five minutes, or a tenth of a short window."""
+    rig.put("A")
+    item = OutboxItem(id=1, submission=rig.outbox.rows[1].item.submission, in_doubt=True, first_attempt_at=1000.0)
+    can = Capabilities(idempotency_seconds=window)
+    assert verdict.key_is_fresh(item, can, POLICY, now=1000.0 + age) is fresh
+
+
+def test_an_item_is_old_after_sixty_days_and_not_before(rig):
+    rig.put("A")
+    item = OutboxItem(id=1, submission=rig.outbox.rows[1].item.submission, first_attempt_at=0.0)
+    assert not verdict.too_old(item, POLICY, now=60 * 86_400.0) and verdict.too_old(item, POLICY, now=60 * 86_400.0 + 1)
+
+
+def test_the_report_counts_attempts_retries_and_look_ups(make_rig):
+    rig = make_rig(Capabilities(find=True))
+    for name in ("A", "B"):
+        rig.put(name)
+    rig.biller.script["A"] = [RETRY, DOUBT]
+    rig.biller.found["A"] = [FOUND]
+    report = rig.deliver()
+    assert (report.attempts, report.retries, report.look_ups, report.doubts, report.postponed) == (4, 2, 1, 1, 2)
+    empty = make_rig(KEYED).deliver()
+    assert (empty.attempts, empty.retries, empty.look_ups, empty.held.total()) == (0, 0, 0, 0)
+
+
+def test_the_budget_earns_with_time():
+    budget = RetryBudget(POLICY, now=0.0)
+    for _ in range(20):
+        budget.book(0.0)
+    assert budget.book(0.0) == pytest.approx(5.5) and budget.book(10.0) == 0.0
+
+
+def test_busy_items_are_counted_anew_after_an_answer_and_after_a_pause():
+    gate = Gate(POLICY)
+    for id_ in range(4):
+        gate.busy(id_, 100.0, 12.0)
+    gate.answered()
+    gate.busy(4, 100.0, 12.0)
+    assert gate.wait_seconds(100.0) == 0
+    for id_ in range(5, 9):
+        gate.busy(id_, 100.0, 12.0)
+    assert gate.wait_seconds(100.0) == 12
+    gate.busy(9, 200.0, 12.0)
+    assert gate.wait_seconds(200.0) == 0, "a pause takes five again"
+
+
+def test_a_busy_platform_is_no_absent_one():
+    gate = Gate(POLICY)
+    for id_ in range(5):
+        gate.unreachable(id_, 100.0)
+    gate.busy(5, 140.0, 1.0)
+    assert not gate.is_open
+    for id_ in range(4):
+        gate.unreachable(id_, 140.0)
+    assert not gate.is_open, "five in a row count from the answer"
+
+
+def test_one_turn_of_the_loop_asks_for_one_commit(rig, monkeypatch):
+    commits = GroupCommit(rig.outbox, rig.clock)
+    asked = []
+
+    async def scene():
+        for name in "ABC":
+            rig.put(name)
+        items = rig.outbox.due(now=rig.clock.now(), limit=9)
+        whole = commits._commit
+        monkeypatch.setattr(commits, "_commit", lambda: (asked.append(1), whole()))
+        await asyncio.gather(*(commits.start(item) for item in items))
+
+    asyncio.run(scene())
+    assert asked == [1] and rig.outbox.journal == [("start", (1, 2, 3))]
+
+
+def test_a_batch_with_one_item_left_for_later_ends(make_rig):
+    rig = make_rig(Capabilities(find=True, batch=True))
+    rig.put("A")
+    rig.put("B")
+    rig.biller.script["A"] = [RETRY]
+    report = rig.deliver()
+    assert (report.ended, report.accepted, rig.outbox.states()) == ("breaker-open", 1, ["queued", "accepted"])
+
+
+def test_the_real_clock_sleeps():
+    clock = SystemClock()
+
+    async def nap():
+        before, wall = clock.monotonic(), clock.now()
+        await clock.sleep(0.02)
+        return clock.monotonic() - before, clock.now() - wall
+
+    slept, _ = asyncio.run(nap())
+    assert slept >= 0.019
