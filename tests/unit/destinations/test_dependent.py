@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 import pytest
+from fhir.resources.R4B.claim import Claim
 from ptbridge_sandbox.biller import SandboxBiller
 
 from ptbridge import plugins
@@ -171,6 +172,22 @@ def test_claim_md_has_the_insured_and_the_patient_apart():
     ]
     odd = replace(SUBSCRIBER, sex="odd")
     assert any("the subscriber's sex" in one for one in lacking(destination, dependent(subscriber=odd)))
+
+
+def test_stedi_has_the_subscriber_and_the_dependent_apart():
+    destination = built("stedi", http=HttpClient("http://127.0.0.1:9"), usage="T")
+    claim = orjson.loads(encoded(destination, dependent("child")))
+    assert (claim["subscriber"]["lastName"], claim["subscriber"]["memberId"]) == ("Otherqxz", "MEMQXZ7")
+    assert (claim["dependent"]["lastName"], claim["dependent"]["relationshipToSubscriberCode"]) == ("Famqxz", "19")
+
+
+def test_a_fhir_claim_contains_the_subscriber():
+    destination = built("fhir_claim", http=HttpClient("http://127.0.0.1:9"))
+    claim = Claim.model_validate_json(encoded(destination, dependent()))
+    contained = {one.id: one for one in claim.contained}
+    (coverage,) = [one for one in claim.contained if one.get_resource_type() == "Coverage"]
+    assert coverage.subscriber.reference == "#subscriber" and coverage.relationship.coding[0].code == "spouse"
+    assert (contained["subscriber"].name[0].family, contained["patient"].name[0].family) == ("Otherqxz", "Famqxz")
 
 
 # ---------------------------------------------------------------- charge_api, csv_drop, hl7v2_dft
