@@ -71,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code (`ptbridge exit-codes` lists them). Prints no traceback."""
     from ptbridge.cli import outermost
 
+    outermost.protect_process()
     outermost.prepare_streams()
     try:
         if "_PTBRIDGE_COMPLETE" in os.environ:  # the shell asks for completions; click answers and exits

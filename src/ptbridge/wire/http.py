@@ -232,6 +232,8 @@ class HttpClient:
 
     async def _authorized(self, method: str, target: Admitted, headers: Mapping[str, str], content: bytes | None) -> Response:
         if not target.trusted:
+            if method not in _SAFE_METHODS:  # a body may hold a key, an assertion, a patient
+                raise PeerRefused(f"{method} {shown_url(target.url)}: only the configured origin is sent anything. Not sent.")
             harmless = {name: value for name, value in headers.items() if name.lower() in _HARMLESS_HEADERS}
             return await self._send(method, target, harmless, content)
         proof = await self._authorizer.headers(method, target.url) if self._authorizer else {}
