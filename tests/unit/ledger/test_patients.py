@@ -289,3 +289,26 @@ def test_one_indexed_search_answers_however_many_patients_there_are(days: Days) 
     plan = [str(row[3]) for row in days.ledger._connection.execute(f"EXPLAIN QUERY PLAN {_DAYS}", (CLINIC, KEY, "2026", 0))]
     assert any("treatment_day_by_patient" in step for step in plan), plan
     assert not any(step.startswith("SCAN") for step in plan), plan
+
+
+def test_units_and_cents_of_an_authorization_are_read_from_the_lines(days: Days) -> None:
+    days.day(date(2026, 11, 3), lines=(line("97110", 2), line("97140", 1)))
+    days.day(date(2026, 11, 4), "held", lines=(line("97110", 3),))
+    for counts, used in (("units", 3), ("cents", 18_000), ("visits", 1)):
+        days.authorize(number=counts, counts=counts)
+        known = days.ledger.authorizations.of(CLINIC, KEY)[-1]
+        others = days.ledger.patients.days(CLINIC, KEY, date(2026, 1, 1))
+        (share,) = shares([known], days.ledger.patients.uses([known], others[:1]))
+        assert sum(amount for _, amount in share) == used
+    assert [(key, one.number) for key, one in days.ledger.authorizations.all(CLINIC)] == [
+        (KEY, "units"),
+        (KEY, "cents"),
+        (KEY, "visits"),
+    ]
+
+
+def test_patients_are_listed_by_one_visit_of_each(book) -> None:  # type: ignore[no-untyped-def]
+    assert book.ledger.patients.ids(CLINIC) == {}
+    book.visit("e1")
+    book.visit("e2")
+    assert book.ledger.patients.ids(CLINIC) == {"pat-key": ("pat-1", "M-1")}

@@ -1,0 +1,78 @@
+"""The accounting line by line: every documented line once, with what became of it, and no patient unless asked for."""
+
+from __future__ import annotations
+
+CLINIC, SOURCE = "riverside", "fhir_r4"
+PAGE = {
+    "lines": [
+        {"line": "97110-GP x2", "units": 2, "amount_cents": 9000, "line_keys": ["e1/l0", "e1/l1"]},
+        {"line": "97110-GP-CQ x1", "units": 1, "amount_cents": None, "line_keys": ["e1/l0"]},
+        {"line": "no line", "units": 9, "amount_cents": 1, "line_keys": []},
+    ],
+    "exclusions": [{"line_key": "e1/l2", "rule": "NB01"}],
+}
+
+
+def rows(book, phi=False, clinic=CLINIC):
+    return {f"{row['visit_id']}/{row['line_key']}": row for row in book.ledger.export(phi=phi).rows(clinic)}
+
+
+def test_each_documented_line_stands_once_with_what_it_bills(book):
+    day = book.visit("e1", lines=4)
+    book.send(day, page=PAGE)
+    found = rows(book)
+    assert list(found) == ["e1/l0", "e1/l1", "e1/l2", "e1/l3"]
+    first, with_first, excluded, alone = found.values()
+    assert (first["state"], first["units"], first["amount_cents"]) == ("queued", 3, None), "one part has no price"
+    assert (first["attempts"], first["destination"], first["billed_with"]) == (0, "charge_api", None)
+    assert (with_first["units"], with_first["amount_cents"], with_first["billed_with"]) == (0, 0, "e1/l0")
+    assert (excluded["state"], excluded["reason"], excluded["units"]) == ("excluded", "NB01", None)
+    assert excluded["reference"] == first["reference"] == book.row(day).reference
+    assert (alone["state"], alone["units"], alone["billed_with"]) == ("queued", None, None)
+    assert first["key"] == book.ledger.accounts.submissions_of(day)[0]["key"] and len(first["version"]) == 16
+
+
+def test_what_was_sent_has_the_billers_id_and_its_sums(book):
+    page = {"lines": [{"line": "97110-GP x2", "units": 2, "amount_cents": 9000, "line_keys": ["e1/l0"]}]}
+    book.sent("e1", lines=2, page=page)
+    first, other = rows(book).values()
+    assert (first["state"], first["units"], first["amount_cents"], first["billing_id"]) == ("sent", 2, 9000, "B-7")
+    assert (first["attempts"], other["units"], other["amount_cents"]) == (1, 0, 0), "sent, and not for this line"
+
+
+def test_what_is_not_on_its_way_says_why(book):
+    book.judge(book.visit("e1", on=3), "held", "DC01")
+    book.visit("e2", on=4)
+    book.unreadable("e9")
+    with book.ledger.transaction():
+        book.visit("e3", on=5)
+        book.ledger.visits.gone(CLINIC, SOURCE, "e3")
+    excluded = book.visit("e4", on=6)
+    (row,) = book.connection.execute("SELECT id FROM visit WHERE visit_id = 'e4'")
+    book.judge(excluded, "excluded", "no-show", excluded={row[0]: (1, "no-show")})
+    found = rows(book)
+    assert {key: (one["state"], one["reason"]) for key, one in found.items()} == {
+        "e9/None": ("quarantined", "entry 1: not JSON"),
+        "e1/l0": ("held", "DC01"),
+        "e2/l0": ("open", None),
+        "e3/l0": ("excluded", "deleted-at-source"),
+        "e4/l0": ("excluded", "no-show"),
+    }
+    assert found["e1/l0"]["held_since"] == book.ledger.history.now() and found["e2/l0"]["attempts"] == 0
+    assert rows(book, clinic="other") == {} and len(rows(book, clinic=None)) == 5
+
+
+def test_two_visits_of_a_day_are_read_with_one_judgement(book):
+    book.visit("e1", day="d")
+    day = book.visit("e2", day="d")
+    lines = [{"line": "x", "units": 1, "amount_cents": 1, "line_keys": [f"{name}/l0"]} for name in ("e1", "e2")]
+    book.send(day, page={"lines": lines})
+    assert [row["units"] for row in rows(book).values()] == [1, 1]
+
+
+def test_the_patient_is_named_only_when_asked_for(book):
+    book.send(book.visit("e1"), page={"lines": [{"line": "97110-GP x2", "units": 2, "line_keys": ["e1/l0"]}]})
+    assert not any("Testerly" in str(row) or "pat-1" in str(row) for row in rows(book).values())
+    (row,) = rows(book, phi=True).values()
+    assert (row["family"], row["patient_id"], row["mrn"], row["service_date"]) == ("Testerly", "pat-1", "M-1", "2026-11-20")
+    assert (row["documented"], row["minutes"], row["charges"], row["birth_date"]) == ("97110", 30, ["97110-GP x2"], None)
