@@ -11,7 +11,7 @@ class AuthSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=
     Secrets are references: `env:NAME`, `file:path` (mode 0600), `keyring:service/name`.
     """
 
-    method: str = "none"  # bearer | api_key, form_key | client_secret_basic, _post, _json | private_key_jwt | ssh_key, _password
+    method: str = "none"  # bearer, api_key, form_key | client_secret_basic, _post, _json | private_key_jwt | ssh_key, _password
     token_url: str | None = None  # pinned; when absent, read from .well-known/smart-configuration of the same origin
     client_id: str | None = None
     secret: str | None = None  # reference: client secret, or the static bearer token
