@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -50,7 +49,7 @@ def contents(world: World) -> list[tuple[str, int, bytes]]:
     """Every stored body of the ledger, unpacked."""
     connection = raw(world)
     return [
-        (table, int(str(id_)), zlib.decompress(body))
+        (table, int(str(id_)), database.unpack(body))
         for table, column in CONTENT.items()
         for id_, body in connection.execute(f"SELECT id, {column} FROM {table}")
     ]

@@ -7,6 +7,7 @@ nothing. A claim that was rejected or denied asks for a new judgement of its day
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +61,11 @@ WHERE s.day_id = ? AND a.payer_claim_number IS NOT NULL ORDER BY a.id DESC LIMIT
 _NEWS = (
     "SELECT id, stage, standing, line, procedure, codes, said_at, received_at, payer_claim_number FROM answer"
     " WHERE submission_id = ?1 OR (submission_id IS NULL AND id IN (SELECT value FROM json_each(?2))) ORDER BY id"
+)
+
+_TOLD = (
+    "SELECT s.day_id FROM json_each(?) accepted CROSS JOIN submission s ON s.id = accepted.value"
+    " WHERE EXISTS (SELECT 1 FROM answer a WHERE a.submission_id = s.id)"
 )
 
 
@@ -169,14 +175,11 @@ class Answers:
 
     # ------------------------------------------------------------ what a day's news comes to
 
-    def became_live(self, submission_id: int) -> None:
-        """A submission was accepted: what was said of it before that (its own answer was lost) counts now."""
-        row = self._connection.execute(
-            "SELECT day_id FROM submission WHERE id = ?1 AND EXISTS (SELECT 1 FROM answer WHERE submission_id = ?1)",
-            (submission_id,),
-        ).fetchone()
-        if row:
-            self._restate(int(str(row[0])))
+    def became_live(self, submission_ids: Sequence[int]) -> None:
+        """Submissions were accepted: what was said of them before that (their own answer was lost) counts now."""
+        rows = self._connection.execute(_TOLD, (json.dumps(submission_ids),)).fetchall()
+        for (day_id,) in rows:
+            self._restate(int(str(day_id)))
 
     def adopt(self, clinic: str, destination: str) -> int:
         """News that came before its submission was known here is that submission's now. Returns how many days it changed."""

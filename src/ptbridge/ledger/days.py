@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 
 import apsw
 import msgspec
 
-from ptbridge.ledger.database import pack, unpack
+from ptbridge.ledger.database import PLAIN_BYTES, pack, unpack
 from ptbridge.ledger.day_rows import DayRow, Decision, LiveCharge, Verdict, shown_lines
 from ptbridge.ledger.history import History
+from ptbridge.ledger.live import free, make_live
 from ptbridge.model import Frequency, Submission
 
 _COLUMNS = (
@@ -31,35 +31,18 @@ SELECT {_COLUMNS} FROM treatment_day d WHERE clinic = ? AND dirty = 1
 """  # noqa: S608
 _CORRECTION_WAITS = "(o.dirty = 1 OR o.state = 'queued')"
 _CORRECTION_IS_SENT = "o.state = 'queued'"
-_MAKE_LIVE = """
-UPDATE treatment_day SET reason = NULL, held_since = NULL,
- state = CASE WHEN ?1 THEN 'sent' WHEN s.judge_after THEN 'open' ELSE 'voided' END,
- dirty = max(dirty, iif(?1, 0, s.judge_after)), generation = generation + iif(?1, 0, s.closes_reference),
- live_sha256 = iif(?1, s.content_sha256, NULL), live_id = coalesce(?2, live_id),
- live_units = iif(?1, s.units, 0), live_cents = iif(?1, s.amount_cents, 0),
- live_reference = iif(?1, s.reference, NULL), live_frequency = iif(?1, s.frequency, NULL),
- stage = iif(?1, 'received', NULL), standing = iif(?1, 'accepted', NULL), payer_claim_number = NULL
-FROM submission s WHERE s.id = ?3 AND treatment_day.id = s.day_id
+
+
+_QUEUE = """
+INSERT INTO submission (clinic, destination, day_id, key, reference, order_key, revision, frequency, content_sha256, body,
+ media_type, service_date, lines, units, amount_cents, run_id, state, queued_at, next_at, version_id, closes_reference,
+ judge_after, window_until, by_hand) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_FREED = """
-UPDATE treatment_day SET dirty = 1 WHERE state = 'held' AND ((?2 AND (clinic, patient_key) =
- (SELECT clinic, patient_key FROM treatment_day WHERE id = ?1)) OR id IN (SELECT day_id FROM visit WHERE left_day_id = ?1))
-"""
-
-
-def make_live(connection: apsw.Connection, submission_id: int, destination_id: str | None) -> None:
-    """A submission was accepted: it is what the biller has now, or after a void nothing is.
-
-    Held days are judged again: those that took over a visit from this one, and after a void those of the patient, because
-    what it used of an authorization is free again.
-    """
-    row = connection.execute("SELECT day_id, frequency FROM submission WHERE id = ?", (submission_id,)).fetchone()
-    assert row is not None
-    live = row[1] != Frequency.VOID.value
-    connection.execute(_MAKE_LIVE, (live, destination_id, submission_id))
-    connection.execute(_FREED, (row[0], not live))
-
-
+_QUEUED_AS = {
+    Frequency.ORIGINAL: "queued",
+    Frequency.REPLACEMENT: "queued-replacement",
+    Frequency.VOID: "queued-void",
+}
 UNDONE = "undone-by-person"
 
 
@@ -211,16 +194,15 @@ class Days:
 
     def record(self, day: DayRow, verdict: Verdict) -> None:
         """Write a judgement, the submission that follows from it, and the change of state, together."""
-        at, run = self._history.now(), self._history.run_id
+        (at, now), run = self._history.moment(), self._history.run_id
         self._connection.execute(
             "INSERT INTO day_version (day_id, run_id, judged_at, content_sha256, body) VALUES (?, ?, ?, ?, ?)",
-            (day.id, run, at, verdict.visits_sha256, pack(verdict.body)),
+            (day.id, run, at, verdict.visits_sha256, pack(verdict.body, plain_to=PLAIN_BYTES)),
         )
         version_id = self._connection.last_insert_rowid()
         stands = self._replace_unsent(day, verdict.submission)
         if verdict.submission is not None and not stands:
-            assert verdict.content_sha256 is not None
-            self._queue(day, verdict, version_id)
+            self._queue(day, verdict, version_id, now)
         held_since = (day.held_since or at) if verdict.state == "held" else None
         self._connection.execute(
             "UPDATE treatment_day SET state = ?, dirty = 0, reason = ?, held_since = ?, version_id = ?, payer = ?,"
@@ -319,54 +301,50 @@ class Days:
             " live_frequency = NULL, stage = NULL, standing = NULL, payer_claim_number = NULL WHERE id = ?",
             (day.id,),
         )
-        self._connection.execute(_FREED, (day.id, True))
+        free(self._connection, day.id)
 
     def _made_by_hand(self, day: DayRow) -> None:
         """What a person had the biller do is what it has now."""
         row = self._connection.execute("SELECT max(id) FROM submission WHERE day_id = ? AND by_hand", (day.id,)).fetchone()
         assert row is not None
-        make_live(self._connection, int(str(row[0])), None)
+        make_live(self._connection, [(int(str(row[0])), None)])
 
-    def _now(self) -> float:
-        """The ledger's clock as Unix seconds."""
-        return datetime.fromisoformat(self._history.now()).timestamp()
-
-    def _queue(self, day: DayRow, verdict: Verdict, version_id: int) -> None:
-        submission, now = verdict.submission, self._now()
-        assert submission is not None
+    def _queue(self, day: DayRow, verdict: Verdict, version_id: int, now: float) -> None:
+        submission = verdict.submission
+        assert submission is not None and verdict.content_sha256 is not None
         window_until = now + verdict.window_seconds if verdict.window_seconds else None
-        row: dict[str, Any] = {
-            "clinic": submission.clinic,
-            "destination": submission.destination,
-            "day_id": day.id,
-            "key": submission.key,
-            "reference": submission.reference,
-            "order_key": submission.order_key,
-            "revision": submission.revision,
-            "frequency": submission.frequency.value,
-            "content_sha256": verdict.content_sha256,
-            "body": pack(submission.body),
-            "media_type": submission.media_type,
-            "service_date": submission.service_date,
-            "lines": submission.lines,
-            "units": submission.units,
-            "amount_cents": submission.amount_cents,
-            "run_id": self._history.run_id,
-            "state": "accepted" if verdict.by_hand else "queued",
-            "queued_at": now,
-            "next_at": window_until or now,
-            "version_id": version_id,
-            "closes_reference": verdict.closes_reference,
-            "judge_after": verdict.judge_after,
-            "window_until": window_until,
-            "by_hand": verdict.by_hand,
-        }
-        names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
-        self._connection.execute(f"INSERT INTO submission ({names}) VALUES ({marks})", row)  # noqa: S608
-        submission_id = self._connection.last_insert_rowid()
-        kind = {Frequency.ORIGINAL: "queued", Frequency.REPLACEMENT: "queued-replacement", Frequency.VOID: "queued-void"}
-        event = "by-hand" if verdict.by_hand else kind[submission.frequency]
-        self._history.add(day.clinic, "submission", submission_id, event, submission.key)
+        self._connection.execute(
+            _QUEUE,
+            (
+                submission.clinic,
+                submission.destination,
+                day.id,
+                submission.key,
+                submission.reference,
+                submission.order_key,
+                submission.revision,
+                submission.frequency.value,
+                verdict.content_sha256,
+                pack(submission.body, plain_to=PLAIN_BYTES),
+                submission.media_type,
+                submission.service_date,
+                submission.lines,
+                submission.units,
+                submission.amount_cents,
+                self._history.run_id,
+                "accepted" if verdict.by_hand else "queued",
+                now,
+                window_until or now,
+                version_id,
+                verdict.closes_reference,
+                verdict.judge_after,
+                window_until,
+                verdict.by_hand,
+            ),
+        )
+        id_ = self._connection.last_insert_rowid()
+        event = "by-hand" if verdict.by_hand else _QUEUED_AS[submission.frequency]
+        self._history.add(day.clinic, "submission", id_, event, submission.key)
 
     # ------------------------------------------------------------ decisions of a person
 

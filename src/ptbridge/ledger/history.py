@@ -33,6 +33,11 @@ class History:
         """The time that goes into a row: ISO 8601 UTC, milliseconds."""
         return self._now().isoformat(timespec="milliseconds")
 
+    def moment(self) -> tuple[str, float]:
+        """The time as it goes into a row, and as Unix seconds."""
+        now = self._now()
+        return now.isoformat(timespec="milliseconds"), now.timestamp()
+
     def add(self, clinic: str, entity: str, entity_id: int, event: str, detail: str = "", actor: str = "ptbridge") -> None:
         """Append one change of one entity (visit, day, submission). Call inside `database.transaction`."""
         at = self._kept[0][0] if self._kept else self.now()  # what is written together happened together

@@ -6,8 +6,8 @@ import apsw
 
 from ptbridge.ledger.answers import Answers
 from ptbridge.ledger.database import transaction, unpack
-from ptbridge.ledger.days import make_live
 from ptbridge.ledger.history import History
+from ptbridge.ledger.live import make_live
 from ptbridge.model import Disposition, Frequency, Submission
 from ptbridge.ports import OutboxItem, Outcome
 
@@ -22,6 +22,12 @@ WHERE clinic = ? AND destination = ? AND state IN ('queued', 'in-doubt') AND nex
                   AND e.state IN ('queued', 'sending', 'in-doubt'))
 ORDER BY next_at, id LIMIT ?
 """  # noqa: S608
+_FREQUENCY = {one.value: one for one in Frequency}
+_ANSWER = """
+INSERT INTO acknowledgement (submission_id, attempt, at, disposition, native_code, native_text, destination_id)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+_ACCEPTED = "UPDATE submission SET state = 'accepted', destination_id = ?, accepted_run = ? WHERE id = ?"
 
 
 class LedgerOutbox:
@@ -67,7 +73,7 @@ class LedgerOutbox:
                 reference=str(reference),
                 order_key=str(order_key),
                 revision=revision,
-                frequency=Frequency(str(frequency)),
+                frequency=_FREQUENCY[str(frequency)],
                 body=unpack(body),
                 media_type=str(media_type),
                 service_date=str(service_date),
@@ -110,43 +116,31 @@ class LedgerOutbox:
         """Record the answers of several items in one commit."""
         at = self._history.now()
         with transaction(self._connection):
+            self._connection.executemany(_ANSWER, [_answer(outcome, at) for outcome in outcomes])
+            accepted = [one for one in outcomes if one.acknowledgement.disposition is Disposition.ACCEPTED]
+            if accepted:
+                self._accepted([(one.item.id, one.acknowledgement.destination_id) for one in accepted])
             for outcome in outcomes:
-                self._finish(outcome, at, now)
+                if outcome.acknowledgement.disposition is not Disposition.ACCEPTED:
+                    self._not_accepted(outcome, now)
 
-    def _finish(self, outcome: Outcome, at: str, now: float) -> None:
+    def _accepted(self, accepted: list[tuple[int, str | None]]) -> None:
+        run = self._history.run_id
+        self._connection.executemany(_ACCEPTED, [(named, run, id_) for id_, named in accepted])
+        make_live(self._connection, accepted)
+        Answers(self._connection, self._history).became_live([id_ for id_, _ in accepted])
+        self._history.add_many(self._clinic, "submission", [(id_, "accepted", named or "") for id_, named in accepted])
+
+    def _not_accepted(self, outcome: Outcome, now: float) -> None:
         answer, item = outcome.acknowledgement, outcome.item
-        self._connection.execute(
-            "INSERT INTO acknowledgement (submission_id, attempt, at, disposition, native_code, native_text, destination_id)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                item.id,
-                item.attempts + 1,
-                at,
-                answer.disposition.value,
-                answer.native_code,
-                answer.native_text,
-                answer.destination_id,
-            ),
-        )
-        if answer.disposition is Disposition.ACCEPTED:
-            self._accepted(item, answer.destination_id)
-        elif outcome.hold_reason is not None:
+        if outcome.hold_reason is not None:
             self._held(item, outcome.hold_reason)
-        else:
-            state = "in-doubt" if answer.disposition is Disposition.IN_DOUBT else "queued"
-            self._connection.execute(
-                "UPDATE submission SET state = ?, next_at = ? WHERE id = ?", (state, outcome.next_at or now, item.id)
-            )
-            self._history.add(self._clinic, "submission", item.id, state, answer.native_code)
-
-    def _accepted(self, item: OutboxItem, destination_id: str | None) -> None:
+            return
+        state = "in-doubt" if answer.disposition is Disposition.IN_DOUBT else "queued"
         self._connection.execute(
-            "UPDATE submission SET state = 'accepted', destination_id = ?, accepted_run = ? WHERE id = ?",
-            (destination_id, self._history.run_id, item.id),
+            "UPDATE submission SET state = ?, next_at = ? WHERE id = ?", (state, outcome.next_at or now, item.id)
         )
-        make_live(self._connection, item.id, destination_id)
-        Answers(self._connection, self._history).became_live(item.id)
-        self._history.add(self._clinic, "submission", item.id, "accepted", destination_id or "")
+        self._history.add(self._clinic, "submission", item.id, state, answer.native_code)
 
     def _held(self, item: OutboxItem, reason: str) -> None:
         self._connection.execute("UPDATE submission SET state = 'held', hold_reason = ? WHERE id = ?", (reason, item.id))
@@ -156,3 +150,9 @@ class LedgerOutbox:
             (reason, self._history.now(), item.id),
         )
         self._history.add(self._clinic, "submission", item.id, "held", reason)
+
+
+def _answer(outcome: Outcome, at: str) -> tuple[apsw.SQLiteValue, ...]:
+    answer, item = outcome.acknowledgement, outcome.item
+    said = (answer.disposition.value, answer.native_code, answer.native_text, answer.destination_id)
+    return (item.id, item.attempts + 1, at, *said)

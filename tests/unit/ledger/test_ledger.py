@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import zlib
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from ptbridge.errors import LedgerBusy, LedgerError
 from ptbridge.ledger import DayRow, Ledger, Verdict
+from ptbridge.ledger.database import PLAIN_BYTES, pack, unpack
 from ptbridge.model import (
     Acknowledgement,
     Discipline,
@@ -368,3 +370,45 @@ def test_history_says_what_happened_without_saying_who(tmp_path: Path) -> None:
         ]
         assert "Testerly" not in repr(rows) and "pat-1" not in repr(rows)
     assert b"Testerly" not in (tmp_path / "ledger.sqlite").read_bytes()
+
+
+@pytest.mark.parametrize("length", [0, 1, PLAIN_BYTES, PLAIN_BYTES + 1, 100_000])
+@pytest.mark.parametrize("start", [b"", b"\0", b"\x78\x9c", b"\x58"])
+def test_packed_bytes_come_back_whatever_they_start_with(length: int, start: bytes) -> None:
+    data = start + b"a" * length
+    assert unpack(pack(data)) == unpack(pack(data, plain_to=PLAIN_BYTES)) == unpack(zlib.compress(data)) == data
+
+
+def test_one_answer_after_another_and_all_at_once_leave_the_same(tmp_path: Path) -> None:
+    """Also where a void stands between them, and a visit that moved: its new day waits for the old one's answer."""
+    left = []
+    for name, at_once in (("single", False), ("batch", True)):
+        with Ledger.open(tmp_path / name, now=lambda: datetime(2026, 11, 20, tzinfo=UTC)) as ledger:
+            ledger.begin_run(CLINIC)
+            days = [take(ledger, visit(f"e{n}"), day_key=f"day-{n}") for n in range(5)]
+            for day_id in days:
+                judged(ledger, day_id, "queued", send=submission(day_of(ledger, day_id)))
+            finish_all(ledger, at_once)
+            for day_id, state in ((days[0], "held"), (days[1], "queued"), (days[2], "queued")):
+                kind = Frequency.VOID if day_id == days[1] else Frequency.REPLACEMENT
+                send = submission(day_of(ledger, day_id), revision=2, frequency=kind, body=b"2") if state == "queued" else None
+                judged(ledger, day_id, state, reason="DC01" if send is None else None, send=send)
+            ledger._connection.execute("UPDATE visit SET left_day_id = ? WHERE day_id = ?", (days[2], days[0]))
+            finish_all(ledger, at_once)
+            tables = ("treatment_day", "submission", "acknowledgement")
+            left.append([ledger._connection.execute(f"SELECT * FROM {table} ORDER BY id").fetchall() for table in tables])
+            states = [(day_of(ledger, day_id).state, day_of(ledger, day_id).live_units) for day_id in days]
+            dirty = ledger._connection.execute("SELECT id FROM treatment_day WHERE dirty = 1").fetchall()
+    assert left[0] == left[1]
+    assert states == [("held", 2), ("voided", 0), ("sent", 2), ("sent", 2), ("sent", 2)]
+    assert dirty == [(days[0],)], "it took over a visit from a day whose correction is answered"
+
+
+def finish_all(ledger: Ledger, at_once: bool) -> None:
+    outbox = ledger.outbox(CLINIC, "charge_api")
+    items = tuple(outbox.due(now=3e9, limit=99))
+    accepted = Acknowledgement(disposition=Disposition.ACCEPTED, destination_id="B1")
+    outcomes = [Outcome(item=item, acknowledgement=accepted) for item in items]
+    outbox.start(items, now=3e9)
+    for some in [outcomes] if at_once else [[one] for one in outcomes]:
+        outbox.finish(tuple(some), now=3e9)
