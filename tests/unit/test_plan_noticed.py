@@ -139,3 +139,8 @@ def test_the_first_that_is_sent_is_an_original() -> None:
     assert found.state == "queued" and found.submission is not None
     assert (found.submission.frequency, found.submission.revision) == (Frequency.ORIGINAL, 1)
     assert found.submission.body.endswith(b" 1 None")
+
+
+def test_what_was_turned_away_and_is_not_billed_any_more_is_forgotten_without_a_word_to_the_biller() -> None:
+    found = made(CLAIMS, a_row(stage="clearinghouse", standing="rejected"), bills=False)
+    assert (found.state, found.gone, found.submission) == ("voided", True, None)

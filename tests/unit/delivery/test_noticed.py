@@ -140,10 +140,10 @@ def test_the_report_counts_attempts_retries_and_look_ups(make_rig):
     rig = make_rig(Capabilities(find=True))
     for name in ("A", "B"):
         rig.put(name)
-    rig.biller.script["A"] = [RETRY, DOUBT]
+    rig.biller.script["A"] = [RETRY, RETRY, DOUBT]
     rig.biller.found["A"] = [FOUND]
     report = rig.deliver()
-    assert (report.attempts, report.retries, report.look_ups, report.doubts, report.postponed) == (4, 2, 1, 1, 2)
+    assert (report.attempts, report.retries, report.look_ups, report.doubts, report.postponed) == (5, 3, 1, 1, 3)
     empty = make_rig(KEYED).deliver()
     assert (empty.attempts, empty.retries, empty.look_ups, empty.held.total()) == (0, 0, 0, 0)
 

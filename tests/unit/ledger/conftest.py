@@ -180,6 +180,11 @@ class Book:
         for _, made in rows:
             self.connection.execute(str(made))
 
+    def unsound(self) -> None:
+        """Leave a row that breaks a rule of its table: SQLite's own check finds it, and every statement still works."""
+        self.tamper("PRAGMA ignore_check_constraints = ON; UPDATE history_head SET id = 2")
+        self.connection.execute("PRAGMA ignore_check_constraints = OFF")
+
 
 @pytest.fixture
 def book(tmp_path: Path) -> Iterator[Book]:

@@ -114,6 +114,8 @@ def test_a_refused_submission_is_set_aside_and_one_in_doubt_looked_up(book):
     item = book.item()
     assert item.in_doubt and item.attempts == 0 and item.submission.reference == book.row(doubted).reference
     assert [row["state"] for row in book.ledger.accounts.submissions_of(refused)] == ["replaced"]
+    assert [row["event"] for row in book.ledger.history.of("submission", 1)] == ["queued", "sending", "held"]
+    assert book.ledger.history.of("submission", 1)[-1]["detail"] == "rejected:422"
 
 
 def test_a_decision_holds_for_the_content_that_was_judged(book):
@@ -217,3 +219,5 @@ def test_what_a_crash_left_is_recovered_once(book):
     outbox.start((book.item(),), now=2e9)
     assert outbox.recover() == 1 and outbox.recover() == 0
     assert book.item(0.0).in_doubt, "due at once"
+    told = [(row["event"], row["detail"]) for row in book.ledger.history.of("submission", book.item().id)]
+    assert told[1:] == [("sending", "attempt 1"), ("in-doubt", "found after a crash")]

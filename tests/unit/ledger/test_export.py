@@ -76,3 +76,12 @@ def test_the_patient_is_named_only_when_asked_for(book):
     (row,) = rows(book, phi=True).values()
     assert (row["family"], row["patient_id"], row["mrn"], row["service_date"]) == ("Testerly", "pat-1", "M-1", "2026-11-20")
     assert (row["documented"], row["minutes"], row["charges"], row["birth_date"]) == ("97110", 30, ["97110-GP x2"], None)
+
+
+def test_a_visit_of_no_day_is_open_until_a_rule_excludes_it(book):
+    book.visit("e1")
+    book.tamper("UPDATE visit SET day_id = NULL")
+    assert rows(book)["e1/l0"]["state"] == "open"
+    book.tamper("UPDATE visit SET excluded_rule = 'no-show'")
+    assert [rows(book)["e1/l0"][name] for name in ("state", "reason")] == ["excluded", "no-show"]
+    assert rows(book, phi=True)["e1/l0"]["charges"] == []

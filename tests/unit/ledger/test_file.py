@@ -10,6 +10,7 @@ import pytest
 
 from ptbridge.errors import LedgerBusy, LedgerError
 from ptbridge.ledger import Ledger, database, start_check
+from ptbridge.ledger.chain import Chain
 from ptbridge.ledger.copies import copy_database, recode_database
 from ptbridge.ledger.database import open_file, pack, patient_key, patient_key_of, transaction, unpack
 from ptbridge.specs import at_rest
@@ -220,3 +221,23 @@ def test_a_file_without_a_row_of_its_history_is_not_whole(book):
     assert book.ledger.integrity() == []
     book.tamper("UPDATE visit SET record_id = 99")
     assert book.ledger.integrity() == ["dangling reference in visit"]
+
+
+def test_a_file_that_can_be_read_and_is_not_sound_is_neither_copied_nor_written_to(book, tmp_path):
+    book.unsound()
+    with pytest.raises(LedgerError, match="the copy is not sound"):
+        copy_database(book.folder / "ledger.sqlite", tmp_path / "copy.sqlite", None)
+    book.ledger._checked_at = 0.0
+    book.ledger.close()
+    with pytest.raises(LedgerError, match=r"damaged\. Nothing was done"):
+        Ledger.open(book.folder)
+    book.ledger = Ledger.open(book.folder, write=False)
+
+
+def test_the_chain_of_an_older_history_is_that_of_a_new_one(book):
+    book.visit("e1")
+    with book.ledger.transaction():
+        pass
+    chain, rows = Chain(), list(book.connection.execute("SELECT * FROM history ORDER BY seq"))
+    digests = [chain.next_digest(*row[:-1]) for row in rows]
+    assert digests == [row[-1] for row in rows] and chain.digest == book.ledger.history.head()[1]

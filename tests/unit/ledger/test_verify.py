@@ -191,3 +191,14 @@ def test_held_and_doubted_submissions_have_keys_too(book):
     book.answer(Disposition.IN_DOUBT, hold="in-doubt")
     book.tamper("UPDATE submission SET key = 'x'")
     assert list(found(book)) == ["keys"]
+
+
+def test_a_rule_of_the_schema_that_a_row_breaks_is_a_fault_of_the_file(full):
+    full.unsound()
+    assert found(full)["file"] == ["CHECK constraint failed in history_head"]
+
+
+@pytest.mark.parametrize("table", ["source_record", "visit_version", "day_version", "submission", "treatment_day"])
+def test_a_row_that_somebody_else_emptied_is_not_purged(full, table):
+    full.tamper(f"UPDATE {table} SET purged_at = '2026-11-22T00:00:00' WHERE id = 1")
+    assert found(full)["purged"] == [f"{table} 1: it says that it was purged, and the history does not"]
