@@ -83,7 +83,12 @@ class _Clinic:
 
 
 async def agreement_after(ledger: Ledger, destination: Destination, clinic: str, run_id: int) -> dict[str, Any] | None:
-    """The same question about the service dates of a run just finished; None when it sent nothing, or over too many days."""
+    """The same question about the service dates of a run just finished.
+
+    None when it sent nothing, or over too many days, or to a platform whose list lags: asked now, it would seem to miss it.
+    """
+    if destination.capabilities.find_lag_seconds:
+        return None
     dates = ledger.accounts.live_dates(clinic, accepted_run=run_id)
     if dates is None or (date.fromisoformat(dates[1]) - date.fromisoformat(dates[0])).days > DAYS_AFTER_A_RUN:
         return None
