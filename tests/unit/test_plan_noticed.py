@@ -139,6 +139,25 @@ def test_the_first_that_is_sent_is_an_original() -> None:
     assert found.state == "queued" and found.submission is not None
     assert (found.submission.frequency, found.submission.revision) == (Frequency.ORIGINAL, 1)
     assert found.submission.body.endswith(b" 1 None")
+    assert not (found.closes_reference or found.judge_after or found.gone or found.by_hand or found.undone)
+
+
+def test_a_payer_is_the_same_unless_said() -> None:
+    assert route_of(a_row(payer_claim_number="ICN"), CLAIMS, withdraw=False) is Route.REPLACEMENT
+
+
+def test_the_words_of_routes_are_those_that_people_and_clinic_files_use() -> None:
+    assert [route.value for route in Route] == [
+        "update",
+        "cancel",
+        "replacement",
+        "void",
+        "void-and-new",
+        "original-again",
+        "forget",
+        "wait-for-payer-number",
+        "task",
+    ]
 
 
 def test_what_was_turned_away_and_is_not_billed_any_more_is_forgotten_without_a_word_to_the_biller() -> None:

@@ -211,6 +211,8 @@ def test_an_answer_that_settles_nothing_leaves_it_due_later(book):
     assert [row[0] for row in book.connection.execute("SELECT attempt FROM acknowledgement ORDER BY id")] == [1, 2, 3]
     details = [row["detail"] for row in book.ledger.history.of("submission", item.id) if row["event"] == "sending"]
     assert details == ["attempt 1", "attempt 2", "attempt 3"]
+    events = [(row["event"], row["detail"]) for row in book.ledger.history.of("submission", item.id)]
+    assert [one for one in events[1:] if one[0] != "sending"] == [("queued", "201"), ("in-doubt", "201"), ("queued", "busy")]
 
 
 def test_what_a_crash_left_is_recovered_once(book):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -259,3 +260,26 @@ def test_what_delivery_holds_is_listed_with_its_last_answer(book):
     (held,) = book.ledger.days.given_up(CLINIC)
     assert (held["id"], held["reason"], held["native_code"]) == (book.row(day).reference, "rejected:201", "201")
     assert (held["attempts"], held["units"], held["frequency"]) == (1, 2, "1")
+
+
+def test_a_standing_that_no_charge_of_ours_explains_is_no_refusal(book):
+    day = book.visit("e1")
+    book.connection.execute("UPDATE treatment_day SET standing = 'denied' WHERE id = ?", (day,))
+    assert book.ledger.answers.refusal(day) is None and book.ledger.answers.refused(day) is None
+
+
+def test_what_was_purged_is_not_read_again(book):
+    book.unreadable("e1")
+    assert len(list(book.ledger.visits.to_read_again(CLINIC))) == 1
+    book.tamper("UPDATE source_record SET purged_at = '2026-11-22T00:00:00'")
+    assert list(book.ledger.visits.to_read_again(CLINIC)) == []
+
+
+def test_the_errors_of_old_runs_are_emptied_once(book):
+    book.ledger.end_run(book.run, '{"errors": ["Jane Roe", "away"], "visits": 2}')
+    later = book.ledger.begin_run(CLINIC)
+    book.ledger.end_run(later, '{"errors": []}')
+    changed = [book.ledger.purge.empty_runs(CLINIC, "2026-11-30") for _ in range(2)]
+    assert changed == [1, 0]
+    (kept,) = book.connection.execute("SELECT summary FROM run WHERE id = ?", (book.run,)).fetchone()
+    assert "Jane" not in kept and len(json.loads(kept)["errors"]) == 2 and json.loads(kept)["visits"] == 2

@@ -84,6 +84,7 @@ def test_a_schema_that_is_not_ours_is_named(full, sql, words):
     [
         ("UPDATE source_record SET payload = (SELECT body FROM visit_version LIMIT 1) WHERE id = 1", "source_record 1"),
         ("UPDATE visit_version SET body = x'00' WHERE id = 2", "visit_version 2"),
+        ("UPDATE visit_version SET body = x'ffffffff' WHERE id = 1", "visit_version 1"),
         ("UPDATE submission SET body = (SELECT body FROM submission WHERE id = 3) WHERE id = 1", "submission 1"),
     ],
 )
