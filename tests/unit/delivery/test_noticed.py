@@ -7,11 +7,12 @@ import logging
 
 import pytest
 
-from ptbridge.delivery import RetryPolicy, SystemClock, verdict
+from ptbridge.delivery import DeliveryReport, RetryPolicy, SystemClock, verdict
+from ptbridge.delivery.attempt import Attempts
 from ptbridge.delivery.commits import GroupCommit
-from ptbridge.delivery.pace import Gate, RetryBudget
+from ptbridge.delivery.pace import Gate, Pace, RetryBudget
 from ptbridge.delivery.verdict import Waits
-from ptbridge.errors import OutcomeUnknown, PeerRefused, PeerUnavailable
+from ptbridge.errors import LedgerError, OutcomeUnknown, PeerRefused, PeerUnavailable
 from ptbridge.model import Acknowledgement, Disposition
 from ptbridge.ports import Capabilities, OutboxItem
 
@@ -215,3 +216,117 @@ def test_the_real_clock_sleeps():
 
     slept, _ = asyncio.run(nap())
     assert slept >= 0.019
+
+
+def opened(rig):
+    """A pace whose breaker has just opened."""
+    pace = Pace.new(POLICY, rig.clock.monotonic())
+    for number in range(5):
+        rig.put(f"D{number}")
+        rig.biller.script[f"D{number}"] = [AWAY]
+    before = rig.clock.now()
+    assert rig.deliver(in_flight=1, pace=pace).ended == "breaker-open"
+    assert rig.clock.now() - before < 30, "a run does not wait for the probe"
+    return pace
+
+
+def test_while_the_breaker_is_open_nothing_is_tried_and_after_its_wait_one_probe_passes(rig):
+    pace = opened(rig)
+    rig.clock.at += 29.2 - (30 - pace.gate.wait_seconds(rig.clock.monotonic()))
+    calls = len(rig.biller.calls)
+    assert rig.deliver(pace=pace).ended == "breaker-open" and len(rig.biller.calls) == calls, "with less than a second to go"
+    rig.clock.at += 1
+    report = rig.deliver(pace=pace)
+    assert (report.ended, report.accepted) == ("done", 5)
+
+
+def test_a_pause_of_half_a_second_is_one(rig):
+    pace = Pace.new(POLICY, rig.clock.monotonic())
+    for id_ in range(5):
+        pace.gate.busy(id_, rig.clock.monotonic(), 0.5)
+    rig.put("A")
+    began = rig.clock.now()
+    assert rig.deliver(pace=pace).accepted == 1
+    assert rig.biller.calls[0][-1] - began >= 0.5
+
+
+def test_a_retry_as_far_away_as_patience_is_waited_for(rig):
+    rig.put("A")
+    rig.biller.script["A"] = [Acknowledgement(disposition=Disposition.RETRY, native_code="429", retry_after_seconds=64)]
+    assert rig.deliver(policy=RetryPolicy(idle_seconds=64.0)).ended == "done"
+
+
+def test_never_more_in_flight_than_allowed_however_long_each_takes(rig):
+    for number in range(30):
+        rig.put(f"D{number}")
+        rig.biller.seconds_of[f"D{number}"] = 0.1 + number % 7
+    rig.deliver(in_flight=3)
+    assert rig.biller.most_at_once == 3 and rig.outbox.states() == ["accepted"] * 30
+
+
+def test_a_call_that_never_ends_is_cut_off_and_in_doubt(rig):
+    rig.put("A")
+    rig.biller.seconds = 1e7
+    began = rig.clock.now()
+    report = rig.deliver(deadline=10)
+    assert (report.ended, report.doubts, rig.outbox.states()) == ("deadline", 1, ["in-doubt"])
+    assert rig.clock.now() - began == pytest.approx(10 + POLICY.longest_call_seconds)
+    assert codes(rig) == ["cut-off"]
+
+
+def test_only_first_attempts_pay_for_retries(rig, make_rig):
+    """A hundred first calls earn ten retries; a retry earns none."""
+    pace = Pace.new(POLICY, rig.clock.monotonic())
+    for _ in range(20):
+        pace.budget.book(rig.clock.monotonic())
+    for number in range(100):
+        rig.put(f"D{number}")
+    rig.deliver(in_flight=100, pace=pace)
+    assert pace.budget._first_calls == 100
+    rig.put("R")
+    rig.biller.script["R"] = [RETRY]
+    rig.deliver(pace=pace)
+    assert pace.budget._first_calls == 101
+
+
+def test_what_nobody_can_settle_is_kept_by_name(make_rig):
+    rig = make_rig(Capabilities())
+    rig.put("A")
+    rig.biller.script["A"] = [DOUBT]
+    rig.deliver()
+    assert codes(rig) == ["500", "no-way-to-know"]
+
+
+def test_a_read_back_that_fails_is_logged_and_one_that_names_another_id_is_believed(make_rig, caplog):
+    rig = make_rig(Capabilities(idempotency_seconds=82_800, find=True, read_back=True))
+    rig.put("A")
+    rig.put("B")
+    rig.biller.found["A"] = [AWAY, FOUND]
+    rig.biller.found["B"] = [FOUND]
+    rig.deliver(in_flight=1)
+    assert "submission 1: accepted and not read back (PeerUnavailable)" in caplog.text
+    assert rig.outbox.rows[2].answers[-1].destination_id == "B9", "what it has, not what it said"
+
+
+@pytest.mark.parametrize(("wait", "sent"), [(0.0, True), (0.5, False)])
+def test_absence_is_believed_exactly_when_the_lag_is_over(make_rig, wait, sent):
+    rig = make_rig(Capabilities(find=True, find_lag_seconds=60))
+    rig.put("A")
+    item = OutboxItem(id=1, submission=rig.outbox.rows[1].item.submission, in_doubt=True, attempts=1)
+    attempts = Attempts(rig.biller, rig.clock, POLICY, Gate(POLICY), RetryBudget(POLICY, 0.0), DeliveryReport(), lambda: 0.0)
+    rig.clock.at += 60 - wait
+    outcome = asyncio.run(attempts.settle(item))
+    assert (outcome is None) is sent
+    assert sent or outcome.acknowledgement.native_code == "not-there-yet"
+
+
+def test_an_answer_that_cannot_be_stored_ends_everything_and_counts_for_nothing(rig, monkeypatch):
+    def full(outcomes, *, now):
+        raise LedgerError("the disk gave up")
+
+    rig.put("A")
+    monkeypatch.setattr(rig.outbox, "finish", full)
+    seen = []
+    with pytest.raises(LedgerError):
+        rig.deliver(on_progress=lambda report: seen.append(report.accepted))
+    assert seen == [] and rig.outbox.state(1) == "sending"
