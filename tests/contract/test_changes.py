@@ -1,4 +1,4 @@
-"""What happens to a charge whose visit changed after it was sent: real EMR, real biller, real ledger, by what each biller can do."""
+"""What happens to a charge whose visit changed after it was sent: real EMR, biller and ledger, by what each biller can do."""
 
 from __future__ import annotations
 
