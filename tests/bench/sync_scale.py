@@ -97,6 +97,7 @@ def sync_thrice(encounters: int) -> Runs:
     gc.freeze()  # what the store holds stays: the servers in this process shall not walk it again and again
     with TemporaryDirectory() as folder, running(Path(folder) / "config", store) as world:
         first = _sync(world, encounters)
+        _sync(world, 0)  # takes in what the biller tells of the first: news, and as much of it as was sent
         quiet = _sync(world, 0)
         edits = min(EDITS, encounters)
         for number in range(edits):
