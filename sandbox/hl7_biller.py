@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import ssl
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
@@ -85,10 +86,13 @@ class Hl7Biller:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
-        await asyncio.sleep(0.02)  # a connection that was just accepted gets its writer in a later turn of the loop
+        await asyncio.sleep(0.05)  # a connection that was just accepted gets its writer in a later turn of the loop
         for writer in list(self._writers):
             writer.close()
-        await asyncio.gather(*(writer.wait_closed() for writer in list(self._writers)), return_exceptions=True)
+        for _ in range(200):
+            if not self._writers:
+                break
+            await asyncio.sleep(0.01)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -103,8 +107,10 @@ class Hl7Biller:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
-            self._writers.discard(writer)
             writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+            self._writers.discard(writer)
 
     async def _take(self, message: bytes, writer: asyncio.StreamWriter, held: list[bytes]) -> bool:
         """Book and answer one message; False when the connection is to be closed."""
