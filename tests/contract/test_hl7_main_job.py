@@ -36,10 +36,18 @@ def receiving(books: Hl7Books) -> Iterator[Hl7Biller]:
         yield biller
     finally:
         there(biller.__aexit__())
-        there(asyncio.sleep(0.05))  # what it still has to close
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+        loop.run_until_complete(_what_is_left())
         loop.close()
+
+
+async def _what_is_left() -> None:
+    """Whatever the loop still does ends: a connection accepted a moment before is served, and closed."""
+    for _ in range(3):
+        if others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others, timeout=10)
+        await asyncio.sleep(0.01)
 
 
 def point_to(world: World, **destination: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import ssl
 from urllib.parse import urlsplit
@@ -89,6 +90,8 @@ class Link:
         except (OSError, TimeoutError) as error:
             raise PeerUnavailable(f"MLLP {host}:{port}: no connection ({type(error).__name__}).") from None
         writer.close()
+        with contextlib.suppress(OSError):  # it may be closing too
+            await writer.wait_closed()
         return [f"the biller at {host}:{port} takes connections; whether it takes messages shows with the first one"]
 
     async def close(self) -> None:
