@@ -85,11 +85,11 @@ class Hl7Biller:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
+        await asyncio.sleep(0.05)  # a connection accepted a moment before cannot attach to a server that is closed
         self._server.close()
-        await asyncio.sleep(0.05)  # a connection that was just accepted gets its writer in a later turn of the loop
         for writer in list(self._writers):
             writer.close()
-        for _ in range(200):
+        for _turn in range(200):
             if not self._writers:
                 break
             await asyncio.sleep(0.01)
