@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Protocol, runtime_checkable
 
+from ptbridge.errors import ConfigError
 from ptbridge.model import Acknowledgement, Answer, Finding, PricedDay, Severity, SourceRecord, Stage, Submission
 
 # ---------------------------------------------------------------- connectors
@@ -186,6 +187,13 @@ class DestinationInfo:
     needs: tuple[str, ...]
     options: Mapping[str, str] = field(default_factory=dict)
     requests_per_second: float = 0
+
+    def refuse_unknown(self, options: Mapping[str, str]) -> None:
+        """Raises ConfigError for an option that this destination does not have, with those that it has."""
+        unknown = sorted(set(options) - set(self.options))
+        if unknown:
+            known = ", ".join(self.options)
+            raise ConfigError(f"{self.name} has no option {unknown[0]!r}. Known options: {known}.", where="destination.options")
 
 
 class Destination(Protocol):

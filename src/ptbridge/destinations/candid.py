@@ -50,10 +50,7 @@ def build(
     """A destination for one run (see `ptbridge.destinations`). Raises ConfigError for a missing base URL or a bad option."""
     if http is None:
         raise ConfigError("destination candid needs `base_url`: https://api.joincandidhealth.com.", where="destination")
-    unknown = sorted(set(spec.options) - set(INFO.options))
-    if unknown:
-        known = ", ".join(INFO.options)
-        raise ConfigError(f"candid has no option {unknown[0]!r}. Known options: {known}.", where="destination.options")
+    INFO.refuse_unknown(spec.options)
     way = spec.options.get("way", _WAYS[0])
     if way not in _WAYS:
         raise ConfigError(f"{way!r} is no way. Known ways: {', '.join(_WAYS)}.", where="destination.options.way")

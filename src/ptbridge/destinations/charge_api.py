@@ -55,10 +55,7 @@ def build(
 
 
 def _capabilities(options: Mapping[str, str]) -> Capabilities:
-    unknown = sorted(set(options) - set(INFO.options))
-    if unknown:
-        known = ", ".join(INFO.options)
-        raise ConfigError(f"charge_api has no option {unknown[0]!r}. Known options: {known}.", where="destination.options")
+    INFO.refuse_unknown(options)
     return Capabilities(
         idempotency_seconds=_number(options, "key_window_hours", 23.0) * 3600,
         find=True,

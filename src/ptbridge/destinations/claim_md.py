@@ -63,10 +63,7 @@ def build(
     """A destination for one run (see `ptbridge.destinations`). Raises ConfigError for a missing base URL or a bad option."""
     if http is None:
         raise ConfigError("destination claim_md needs `base_url`: https://svc.claim.md.", where="destination")
-    unknown = sorted(set(spec.options) - set(INFO.options))
-    if unknown:
-        known = ", ".join(INFO.options)
-        raise ConfigError(f"claim_md has no option {unknown[0]!r}. Known options: {known}.", where="destination.options")
+    INFO.refuse_unknown(spec.options)
     for name in ("find_lag_seconds", "feed_from"):
         if not spec.options.get(name, "0").isdecimal():
             raise ConfigError(f"{spec.options[name]!r} is not a number.", where=f"destination.options.{name}")

@@ -82,10 +82,7 @@ def sample_text(profile: str) -> str:
 
 
 def _check_options(options: Mapping[str, str]) -> None:
-    unknown = sorted(set(options) - set(INFO.options))
-    if unknown:
-        known = ", ".join(INFO.options)
-        raise ConfigError(f"hl7v2_dft has no option {unknown[0]!r}. Known options: {known}.", where="destination.options")
+    INFO.refuse_unknown(options)
 
 
 class Hl7Dft:

@@ -66,10 +66,7 @@ def build(
     if http is None:
         needed = "destination stedi needs `base_url`: https://healthcare.us.stedi.com/2024-04-01."
         raise ConfigError(needed, where="destination")
-    unknown = sorted(set(spec.options) - set(INFO.options))
-    if unknown:
-        known = ", ".join(INFO.options)
-        raise ConfigError(f"stedi has no option {unknown[0]!r}. Known options: {known}.", where="destination.options")
+    INFO.refuse_unknown(spec.options)
     _check(spec.options)
     core = http.sibling(spec.options.get("core_url", _CORE))
     return Stedi(StediApi(http, core), billing, claims, spec.options)

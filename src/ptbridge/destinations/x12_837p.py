@@ -74,10 +74,7 @@ def build(
 ) -> X12Claims:
     """A destination for one run (see `ptbridge.destinations`). Raises ConfigError for a missing folder or a bad option."""
     options = spec.options
-    unknown = sorted(set(options) - set(INFO.options))
-    if unknown:
-        known = ", ".join(INFO.options)
-        raise ConfigError(f"x12_837p has no option {unknown[0]!r}. Known options: {known}.", where="destination.options")
+    INFO.refuse_unknown(options)
     if folder is None:
         raise ConfigError("destination x12_837p needs `folder`: where the clearinghouse reads files.", where="destination")
     return X12Claims(
