@@ -18,13 +18,16 @@ _SHOWN = 100  # characters of a change
 _AROUND = 24
 _LEFT_ALONE = (ast.JoinedStr, ast.Assert, ast.Import, ast.ImportFrom, ast.arg)
 _NOT_WALKED = {"annotation", "returns", "decorator_list", "type_comment"}
+_FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 _COMPOUND = (
+    *_FUNCTION,
     ast.If,
     ast.For,
+    ast.AsyncFor,
     ast.While,
     ast.With,
+    ast.AsyncWith,
     ast.Try,
-    ast.FunctionDef,
     ast.ClassDef,
     ast.Module,
     ast.Match,
@@ -147,7 +150,7 @@ def _at(
         yield _Site(function, node, _words(node, parent, put, new), _changing(put, new))
     if isinstance(node, ast.ClassDef) and not function:
         yield from _children(node, "", f"{inside}{node.name}.", None)
-    elif isinstance(node, ast.FunctionDef):
+    elif isinstance(node, _FUNCTION):
         defaults = "" if function else "args"  # an inner function's are computed when the outer one runs
         yield from _children(node, function or f"{inside}{node.name}", inside, node.returns, on_import=defaults)
     elif not isinstance(node, ast.Raise):

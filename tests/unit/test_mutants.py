@@ -25,6 +25,11 @@ class Share:
             raise ValueError(f"{minutes} minutes")
         self.word = max(minutes, 0)
         return "some words that are prose"
+
+    async def wait(self, seconds: float = 1) -> list[str]:
+        """Stays."""
+        async with self.gate:
+            return self.lines[0]
 '''
 
 
@@ -51,6 +56,11 @@ def test_every_kind_of_change_is_named_with_its_function(found: list[Mutant]) ->
         "Share.of: max(minutes, 0) -> max(minutes, 1)",
         "Share.of: max(minutes, 0) -> max(minutes, -1)",
         "Share.of: return 'some words that are prose' -> return None",
+        "on import: self, seconds: float=1 -> self, seconds: float=2",
+        "on import: self, seconds: float=1 -> self, seconds: float=0",
+        "Share.wait: return self.lines[0] -> return []",
+        "Share.wait: self.lines[0] -> self.lines[1]",
+        "Share.wait: self.lines[0] -> self.lines[-1]",
     ]
 
 
@@ -60,7 +70,7 @@ def test_each_change_is_made_alone_and_can_be_compiled(found: list[Mutant]) -> N
     assert whole not in changed and len(changed) == len(found)
     for one in found:
         compile(mutated(one), "share.py", "exec")
-        assert one.function in ("", "Share.of") and one.line <= one.end_line
+        assert one.function in ("", "Share.of", "Share.wait") and one.line <= one.end_line
 
 
 def test_a_file_that_has_changed_since_is_not_guessed_at(found: list[Mutant]) -> None:

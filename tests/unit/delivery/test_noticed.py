@@ -274,6 +274,39 @@ def test_a_call_that_never_ends_is_cut_off_and_in_doubt(rig):
     assert codes(rig) == ["cut-off"]
 
 
+def test_a_call_is_waited_for_until_the_last_moment(rig):
+    """The wait goes on after another call has ended in its last second."""
+    rig.put("A")
+    rig.put("B")
+    rig.biller.seconds_of = {name: 10 + POLICY.longest_call_seconds - early for name, early in (("A", 0.6), ("B", 0.3))}
+    assert rig.deliver(deadline=10).accepted == 2
+
+
+def test_an_answer_after_the_deadline_that_cannot_be_stored_is_not_passed_over(rig, monkeypatch):
+    def full(outcomes, *, now):
+        raise LedgerError("the disk gave up")
+
+    rig.put("A")
+    rig.biller.seconds = 20
+    monkeypatch.setattr(rig.outbox, "finish", full)
+    with pytest.raises(LedgerError, match="the disk gave up"):
+        rig.deliver(deadline=10)
+
+
+def test_a_call_that_is_cut_off_has_ended_before_the_outbox_is_told(rig, monkeypatch):
+    finish, still_running = rig.outbox.finish, []
+
+    def told(outcomes, *, now):
+        still_running.append(rig.biller._at_once)
+        finish(outcomes, now=now)
+
+    rig.put("A")
+    rig.biller.seconds = 1e7
+    monkeypatch.setattr(rig.outbox, "finish", told)
+    rig.deliver(deadline=10)
+    assert still_running == [0]
+
+
 def test_only_first_attempts_pay_for_retries(rig, make_rig):
     """A hundred first calls earn ten retries; a retry earns none."""
     pace = Pace.new(POLICY, rig.clock.monotonic())
