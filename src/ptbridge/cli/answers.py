@@ -75,6 +75,8 @@ def _words(counts: Mapping[str, int]) -> str:
 
 
 def _show(found: Mapping[str, Any]) -> None:
+    from ptbridge.cli.run_view import news
+
     for name, told in found.items():
         screen.say(screen.clean(name), bold=True)
         if "error" in told:
@@ -83,7 +85,7 @@ def _show(found: Mapping[str, Any]) -> None:
         if not told["tells"]:
             screen.say("  This biller does not tell what becomes of a charge.")
             continue
-        screen.say(f"  new: {_words(told['new'])}")
+        screen.say(screen.wrapped(f"new answers: {news(told['new'])}", indent="  ", then="    "))
         if told["about_nothing_of_ours"]:
             screen.say(f"  {screen.count(told['about_nothing_of_ours'], 'answer')} about charges that this ledger never sent")
         if told["refused_days"]:

@@ -84,7 +84,15 @@ def confirm(id_: str, reason: str, actor: str, config_folder: Path, json_wanted:
     """
     from ptbridge import jobs
 
-    _said(jobs.confirm, "Confirmed", id_, reason, actor, config_folder, json_wanted)
+    _said(
+        jobs.confirm,
+        "Confirmed {}. It goes with the next sync or `ptbridge retry`.",
+        id_,
+        reason,
+        actor,
+        config_folder,
+        json_wanted,
+    )
 
 
 @changes.command("done")
@@ -100,7 +108,15 @@ def done(id_: str, reason: str, actor: str, config_folder: Path, json_wanted: bo
     """
     from ptbridge import jobs
 
-    _said(jobs.done, "Noted", id_, reason, actor, config_folder, json_wanted)
+    _said(
+        jobs.done,
+        "Noted for {}. The next sync takes over what the biller has now.",
+        id_,
+        reason,
+        actor,
+        config_folder,
+        json_wanted,
+    )
 
 
 @click.command()
@@ -117,7 +133,15 @@ def undo(id_: str, reason: str, actor: str, config_folder: Path, json_wanted: bo
     """
     from ptbridge import jobs
 
-    _said(jobs.undo, "Taken back", id_, reason, actor, config_folder, json_wanted)
+    _said(
+        jobs.undo,
+        "Taken back: {}. It is held; `ptbridge retry` with its name sends it after all.",
+        id_,
+        reason,
+        actor,
+        config_folder,
+        json_wanted,
+    )
 
 
 def _said(

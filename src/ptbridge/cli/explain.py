@@ -68,8 +68,9 @@ def _manual(code: str) -> dict[str, str]:
             return {"code": code, "severity": edit.severity.value, "title": edit.title, "manual": edit.manual}
     found = _kinds().get(code)
     if found is None:
-        known = ", ".join(sorted({*_kinds(), *(edit.code for edit in plugins.edits())}))
-        raise ConfigError(f"there is no code {code}. Known codes: {known}.")
+        known = sorted({*_kinds(), *(edit.code for edit in plugins.edits())})
+        alike = [one for one in known if one[:2] == code[:2]] or sorted({one[:2] for one in known})
+        raise ConfigError(f"there is no code {code}. Known: {', '.join(alike)}; `ptbridge edits list` has their titles.")
     return {"code": code, **found}
 
 

@@ -78,18 +78,32 @@ def _found(day: Mapping[str, Any]) -> None:
 def _answered(day: Mapping[str, Any]) -> None:
     if day.get("submissions"):
         screen.say("\n  Sent")
-        rows = []
-        for sent in day["submissions"]:
-            kind = _FREQUENCIES.get(str(sent["frequency"]), sent["frequency"])
-            rows.append((sent["revision"], kind, sent["state"], dollars(sent["amount_cents"] or 0), sent["last_answer"] or ""))
-        screen.say(screen.table(rows, right=(0, 3), indent="    "))
+        screen.say(screen.table([_sent(row) for row in day["submissions"]], right=(0, 2, 3), indent="    "))
     if day.get("answers"):
         screen.say("\n  Answers")
         screen.say(screen.table([_answer(row) for row in day["answers"]], indent="    "))
+    if day.get("decisions"):
+        screen.say("\n  Decided")
+        screen.say(screen.table([_decision(row) for row in day["decisions"]], indent="    "))
     if day.get("history"):
         screen.say("\n  History")
         events = [tuple(row.get(key, "") for key in ("at", "event", "actor", "detail")) for row in day["history"]]
         screen.say(screen.table(events, indent="    "))
+
+
+def _sent(row: Mapping[str, Any]) -> tuple[object, ...]:
+    """Which version, what it is, its worth, where it stands, the biller's own name for it and the last word about it."""
+    kind = _FREQUENCIES.get(str(row["frequency"]), row["frequency"])
+    state = row["state"] + (f" ({row['hold_reason']})" if row["hold_reason"] else "")
+    said = (row["last_answer"] or "").removeprefix(row["state"]).strip()
+    words = "; ".join(part for part in (row["destination_id"] or "", said and f"answer: {said}") if part)
+    return row["revision"], kind, screen.count(row["units"], "unit"), dollars(row["amount_cents"]), state, words
+
+
+def _decision(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """When, what, who, and why in the person's own words, with the findings that it was about."""
+    about = f"  ({', '.join(row['codes'].split())})" if row["codes"] else ""
+    return row["at"], row["kind"], row["actor"], f"{row['reason']}{about}"
 
 
 def _answer(row: Mapping[str, Any]) -> tuple[str, ...]:

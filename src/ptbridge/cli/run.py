@@ -92,10 +92,10 @@ def retry(id_: str | None, reason: str, config_folder: Path, clinic: str | None,
     config = load_config(config_folder)
     with screen.Progress(quiet=json_wanted) as progress:
         reports = screen.plain(jobs.retry(config, clinic, id_, reason, progress=progress))
-    return _told(reports, json_wanted)
+    return _told(reports, json_wanted, pulls=False)
 
 
-def _told(reports: Sequence[Mapping[str, Any]], json_wanted: bool) -> int:
+def _told(reports: Sequence[Mapping[str, Any]], json_wanted: bool, *, pulls: bool = True) -> int:
     """Show the runs and return the exit code for all of them."""
     from ptbridge.cli.run_view import show_run
 
@@ -105,5 +105,5 @@ def _told(reports: Sequence[Mapping[str, Any]], json_wanted: bool) -> int:
         for number, report in enumerate(reports):
             if number:
                 screen.say()
-            show_run(report)
+            show_run(report, pulls=pulls)
     return worst([report["exit_code"] for report in reports])

@@ -8,27 +8,30 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ptbridge.cli import screen
-from ptbridge.model import Fate, dollars
+from ptbridge.model import Fate, Stage, dollars
 
 _ORDER = (Fate.SENT, Fate.UNCHANGED, Fate.QUEUED, Fate.HELD, Fate.QUARANTINED, Fate.EXCLUDED)
 _HELD_SHOWN = 25
 _COLOURS = {Fate.SENT: "green", Fate.UNCHANGED: "green", Fate.QUEUED: "yellow", Fate.HELD: "yellow", Fate.QUARANTINED: "red"}
 
 
-def show_run(run: Mapping[str, Any]) -> None:
-    """A run: what was pulled, every fate with its counts, what was sent, what waits for a person, where the report is."""
+def show_run(run: Mapping[str, Any], *, pulls: bool = True) -> None:
+    """A run: what was pulled, every fate with its counts, what was sent, what waits for a person, where the report is.
+
+    `pulls`: the run asked the EMR; a retry does not.
+    """
     dry_run = bool(run.get("dry_run"))
-    title = f"{screen.clean(run['clinic'])}: {screen.count(run['pulled_visits'], 'visit')} pulled"
-    screen.say(title + (", dry run" if dry_run else ""), bold=True)
-    show_fates(run["visits"], run["lines"], dry_run=dry_run)
+    what = f"{screen.count(run['pulled_visits'], 'visit')} pulled" if pulls else "what waits here, tried again"
+    screen.say(f"{screen.clean(run['clinic'])}: {what}" + (", dry run" if dry_run else ""), bold=True)
+    if pulls:
+        show_fates(run["visits"], run["lines"], dry_run=dry_run)
     screen.say()
     if dry_run:
         screen.say(f"  {screen.count(len(run['would_send']), 'submission')} would go. Nothing was sent, nothing was kept.")
     else:
         screen.say(f"  {screen.count(run['units_sent'], 'unit')}, {dollars(run['amount_cents_sent'])} sent to the biller.")
     if run.get("answers"):
-        words = ", ".join(f"{count:,} {screen.clean(what)}" for what, count in sorted(run["answers"].items()))
-        screen.say(screen.wrapped(f"News of what was sent before: {words}.", indent="  ", then="    "))
+        screen.say(screen.wrapped(f"New answers about what was sent: {news(run['answers'])}.", indent="  ", then="    "))
     if run.get("waiting"):
         screen.say(f"  {screen.count(len(run['waiting']), 'submission')} still waiting for the biller; the next sync goes on.")
     for error in run.get("errors") or ():
@@ -36,6 +39,13 @@ def show_run(run: Mapping[str, Any]) -> None:
     _show_worklist(run)
     if run.get("report_path"):
         screen.say(f"\nReport: {screen.clean(run['report_path'])}")
+
+
+def news(counts: Mapping[str, int]) -> str:
+    """Answers in words, by how far they come from: `5 rejected (clearinghouse), 47 paid (remittance)`."""
+    named = [(*name.split("/"), count) for name, count in counts.items()]
+    told = sorted(named, key=lambda row: (Stage(row[0]).place, row[1]))
+    return ", ".join(f"{count:,} {standing} ({stage})" for stage, standing, count in told) or "none"
 
 
 def _show_worklist(run: Mapping[str, Any]) -> None:
@@ -56,7 +66,7 @@ def show_fates(visits: Mapping[str, int], lines: Mapping[str, int], *, dry_run: 
     words = {Fate.QUEUED: "would go"} if dry_run else {}
     present = [fate for fate in _ORDER if visits.get(fate) or lines.get(fate)]
     if not present:
-        screen.say("  Nothing new.")
+        screen.say("  No visit is new or changed.")
         return
     rows = [(words.get(fate, fate.value), f"{visits.get(fate, 0):,}", f"{lines.get(fate, 0):,}") for fate in present]
     total = ("in all", f"{sum(visits.values()):,}", f"{sum(lines.values()):,}")
@@ -126,12 +136,20 @@ def show_status(name: str, standing: Mapping[str, Any]) -> None:
     if standing.get("messages"):
         screen.say("  messages received")
         screen.say(screen.table([(label, f"{number:,}") for label, number in standing["messages"].items()], right=(1,)))
-    for key, value in (standing.get("cursor") or {}).items():
-        screen.say(f"  read up to {screen.clean(key)} {screen.clean(value)}", dim=True)
+    _show_cursor(standing.get("cursor") or {})
     for alarm in standing.get("alarms") or ():
         screen.say(screen.wrapped(alarm["text"], indent="  alarm: ", then="    "), fg="red")
     last = standing.get("last_run")
     screen.say(f"  last run {screen.clean(last['finished_at'])}" if last else "  never run")
+
+
+def _show_cursor(cursor: Mapping[str, str]) -> None:
+    """How far the EMR was read: one line for each place, since most parts of a cursor move together."""
+    places: dict[str, list[str]] = {}
+    for key, value in cursor.items():
+        places.setdefault(screen.clean(value), []).append(screen.clean(key))
+    for value, keys in places.items():
+        screen.say(screen.wrapped(f"read up to {value}: {', '.join(keys)}", indent="  ", then="    "), dim=True)
 
 
 def _when(value: object) -> str:

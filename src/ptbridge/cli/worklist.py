@@ -81,7 +81,8 @@ def release(id_: str, add: tuple[str, ...], reason: str, actor: str, config_fold
 
     from ptbridge import jobs
 
-    decide(partial(jobs.release, add=add), "Released", id_, reason, actor, config_folder, json_wanted)
+    then = "It goes with the next sync or `ptbridge retry`."
+    decide(partial(jobs.release, add=add), f"Released {{}}. {then}", id_, reason, actor, config_folder, json_wanted)
 
 
 @click.command()
@@ -98,13 +99,14 @@ def exclude(id_: str, reason: str, actor: str, config_folder: Path, json_wanted:
     """
     from ptbridge import jobs
 
-    decide(jobs.exclude, "Excluded", id_, reason, actor, config_folder, json_wanted)
+    then = "The next sync leaves it out, and takes back what the biller has of it."
+    decide(jobs.exclude, f"Excluded {{}}. {then}", id_, reason, actor, config_folder, json_wanted)
 
 
 def decide(
     decision: Callable[..., object], done: str, id_: str, reason: str, actor: str, config_folder: Path, json_wanted: bool
 ) -> None:
-    """Record a person's decision and say what happens next. An empty reason is none."""
+    """Record a decision and say what happens next; `done` has {} where the day's name goes. An empty reason is none."""
     from ptbridge.specs.config import load_config
 
     if not reason.strip():
@@ -113,4 +115,5 @@ def decide(
     if json_wanted:
         screen.put_json(outcome)
         return
-    screen.say(f"{done} {screen.clean(id_)}. The reason is in the history: ptbridge explain {screen.clean(id_)}")
+    name = screen.clean(id_)
+    screen.say(f"{done.format(name)} The reason stays: ptbridge explain {name}")

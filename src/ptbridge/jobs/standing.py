@@ -157,5 +157,6 @@ def _explained(ledger: Ledger, day: DayRow) -> dict[str, Any]:
         "reason": day.reason,
         "submissions": ledger.accounts.submissions_of(day.id),
         "answers": ledger.answers.of_day(day.id),
+        "decisions": ledger.accounts.decisions_of(day.id),
         "history": ledger.history.of("day", day.id),
     }

@@ -193,6 +193,13 @@ class Accounts:
         names += ["destination_id", "hold_reason", "last_answer"]
         return [dict(zip(names, row, strict=True)) for row in rows]
 
+    def decisions_of(self, day_id: int) -> list[dict[str, str]]:
+        """Every decision of a person about a day, oldest first: when, what, about which findings, why, who."""
+        rows = self._connection.execute(
+            "SELECT at, kind, codes, reason, actor FROM decision WHERE day_id = ? ORDER BY id", (day_id,)
+        )
+        return [dict(zip(("at", "kind", "codes", "reason", "actor"), row, strict=True)) for row in rows]
+
     def last_received(self, clinic: str, source: str) -> str | None:
         """When the newest record of a source arrived (ISO 8601 UTC); None before the first."""
         row = self._connection.execute(

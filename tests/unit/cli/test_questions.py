@@ -59,8 +59,12 @@ def test_codes_that_are_no_edits_are_explained_too(code: str, capsys: pytest.Cap
 
 
 def test_an_unknown_code_names_the_known(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "UN99"]) == 6
+    said = capsys.readouterr().err
+    assert "UN01" in said and "DC01" not in said and len(said) < 300
     assert main(["explain", "ZZ99"]) == 6
-    assert "UN01" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "AU, CV, DC" in said and "ptbridge edits list" in said
 
 
 def test_mapping_check_and_schema(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -236,6 +236,9 @@ def test_a_refused_day_is_shown_with_what_was_sent(book):
     assert refusal is not None and refusal.frequency is Frequency.ORIGINAL and refusal.let_through == ("MU01",)
     with book.ledger.transaction():
         book.ledger.days.decide(book.row(day), "release", "RJ02", "as it is", "someone")
+    (decided,) = book.ledger.accounts.decisions_of(day)
+    assert decided.pop("at") and decided == {"kind": "release", "codes": "RJ02", "reason": "as it is", "actor": "someone"}
+    assert book.ledger.accounts.decisions_of(clean) == []
     assert answers.refusal(day) is None and answers.refused(day).settled
     (told,) = answers.of_day(day)
     assert told["codes"] == [{"system": "CARC", "code": "197", "text": "Testerly"}] and told["line"] == 1
