@@ -47,14 +47,16 @@ _RULES = (
     "tests/properties/test_units.py",
     "tests/contract/test_edits.py",
 )
+_LEDGER = ("tests/unit/ledger",)
 _DELIVERY = ("tests/unit/delivery", "tests/unit/test_plan.py", "tests/unit/test_plan_noticed.py")
-TESTS = {  # quick ones only: a mutant takes seconds
+TESTS = {  # of a folder or of one file; quick ones only: a mutant takes seconds
     "coding": _RULES,
     "policy": _RULES,
     "delivery": _DELIVERY,
     "plan.py": _DELIVERY,
     "routes.py": _DELIVERY,
-    "ledger": ("tests/unit/ledger",),
+    "ledger": _LEDGER,
+    "ledger/purge.py": (*_LEDGER, "tests/contract/test_purge.py"),
 }
 LEFT_OUT = (
     "generated_pages",
@@ -79,8 +81,10 @@ def main() -> int:
     if asked.list:
         print(*(f"{_at(one)}  {one.name}" for one in mutants), sep="\n")
         return 0
+    if not mutants:
+        raise SystemExit("there is no such change")
     began = time.monotonic()
-    survivors, asked_in = run(mutants, asked.jobs, asked.log, tests_of(asked.packages))
+    survivors, asked_in = run(mutants, asked.jobs, asked.log)
     whole = not (asked.sample or asked.only or asked.again)
     code = _report(mutants, survivors, asked.packages if whole else ())
     print(
@@ -102,12 +106,16 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def tests_of(packages: Iterable[str]) -> tuple[str, ...]:
-    """The tests that these folders and files are put to. SystemExit for one that has none here."""
-    parts = [package.split("/")[0] for package in packages]
-    if unknown := sorted(set(parts) - TESTS.keys()):
-        raise SystemExit(f"no tests are named for {', '.join(unknown)}; add them to TESTS in tests/mutate.py")
-    return tuple(dict.fromkeys(test for part in parts for test in TESTS[part]))
+def tests_of(file: str) -> tuple[str, ...]:
+    """The tests that a file under src/ptbridge is put to. SystemExit for one that has none here."""
+    found = TESTS.get(file) or TESTS.get(file.split("/")[0])
+    if found is None:
+        raise SystemExit(f"no tests are named for {file}; add them to TESTS in tests/mutate.py")
+    return found
+
+
+def _tests_of(mutant: Mutant) -> tuple[str, ...]:
+    return tests_of(mutant.path.relative_to(SOURCE).as_posix())
 
 
 def _listed(packages: Sequence[str], only: str) -> Iterator[Mutant]:
@@ -143,8 +151,9 @@ def _is_of(name: str, package: str) -> bool:
 # ---------------------------------------------------------------- running
 
 
-def run(mutants: Sequence[Mutant], jobs: int, log: Path | None, tests: Sequence[str]) -> tuple[list[Mutant], Counter[str]]:
-    """The survivors of these tests, and how many mutants were asked in each way."""
+def run(mutants: Sequence[Mutant], jobs: int, log: Path | None) -> tuple[list[Mutant], Counter[str]]:
+    """The survivors, and how many mutants were asked in each way."""
+    tests = tuple(dict.fromkeys(test for mutant in mutants for test in _tests_of(mutant)))
     with tempfile.TemporaryDirectory(prefix="ptbridge-mutate-") as folder:
         answers = Path(folder) / "answers.json"
         pid = os.fork()
@@ -152,13 +161,16 @@ def run(mutants: Sequence[Mutant], jobs: int, log: Path | None, tests: Sequence[
             _silently(lambda: _warm(mutants, jobs, Path(folder), answers, log, tests))
         if os.waitpid(pid, 0)[1]:
             raise SystemExit("the tests do not pass as they are, or the collecting process ended early; run them first")
-        survived, cold, others = json.loads(answers.read_text())
+        survived, cold, others, nearest = json.loads(answers.read_text())
         for name in others:  # what is not ours is imported once
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
         found = [mutants[place] for place in survived]
 
-        for place, noticed in _in_forks(cold, jobs, lambda place: _cold(mutants[place], Path(folder), tests)):
+        def ask(place: int) -> str:
+            return _cold(mutants[place], Path(folder), nearest.get(str(mutants[place].path), ()))
+
+        for place, noticed in _in_forks(cold, jobs, ask):
             _log(log, mutants[place], noticed)
             if not noticed:
                 found.append(mutants[place])
@@ -247,7 +259,7 @@ class _Session:
         cold: list[int] = []
         for place, mutant in enumerate(self.mutants):
             ran = [lines.get(str(mutant.path), {}).get(line, ()) for line in range(mutant.line, mutant.end_line + 1)]
-            found = {name for names in ran for name in names}
+            found = {name for names in ran for name in names if not name or name.startswith(_tests_of(mutant))}
             if not mutant.function or "" in found or (mutant.path, mutant.function) not in functions:
                 cold.append(place)
             tests.append(sorted(found - {""}, key=lambda name: (self.seconds[name], name)))
@@ -270,7 +282,8 @@ class _Session:
                 survived.append(place)
             _log(self.log, self.mutants[place], noticed_by)
         others = [name for name, module in sys.modules.items() if "site-packages" in (getattr(module, "__file__", None) or "")]
-        self.answers.write_text(json.dumps([survived, cold, others]))
+        nearest = {file: sorted({name for names in ran.values() for name in names}) for file, ran in lines.items()}
+        self.answers.write_text(json.dumps([survived, cold, others, nearest]))
         self.done = True
         return True
 
@@ -396,18 +409,24 @@ class _Loader(importlib.machinery.SourceFileLoader):
         return _compiled(self.mutant)
 
 
-class _LeftOut:
+class _Order:
+    """A pytest plugin: first the tests that run lines of the changed file."""
+
+    def __init__(self, nearest: Sequence[str]) -> None:
+        self.nearest = set(nearest)
+
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items[:] = [item for item in items if not any(word in item.name for word in LEFT_OUT)]
+        kept = [item for item in items if not any(word in item.name for word in LEFT_OUT)]
+        items[:] = sorted(kept, key=lambda item: item.nodeid not in self.nearest)
 
 
-def _cold(mutant: Mutant, folder: Path, tests: Sequence[str]) -> str:
+def _cold(mutant: Mutant, folder: Path, nearest: Sequence[str]) -> str:
     assert not any(name == "ptbridge" or name.startswith("ptbridge.") for name in sys.modules)
     hypothesis.settings.register_profile("mutate", database=None, derandomize=True, deadline=None)
     hypothesis.settings.load_profile("mutate")
     sys.meta_path.insert(0, _Finder(mutant))
     temporary = folder / f"cold-{os.getpid()}"
-    code = pytest.main([*_QUIET, "-x", f"--basetemp={temporary}", *tests], plugins=[_LeftOut()])
+    code = pytest.main([*_QUIET, "-x", f"--basetemp={temporary}", *_tests_of(mutant)], plugins=[_Order(nearest)])
     shutil.rmtree(temporary, ignore_errors=True)
     return "a test" if code else ""
 

@@ -53,7 +53,7 @@ class Verifier:
     def __init__(self, connection: apsw.Connection, key_of: KeyOf) -> None:
         self._connection = connection
         self._key_of = key_of
-        self._rows = 0
+        self._rows = self._at = 0
 
     def run(self, noted: tuple[int, str] | None = None) -> Iterator[Checked]:
         """Every check in turn. `noted` is an end of the history (number, hex digest) that was written down elsewhere."""
@@ -72,7 +72,7 @@ class Verifier:
                 yield self._checked(name, check)
 
     def _checked(self, name: str, check: Callable[[], Iterator[str]]) -> Checked:
-        self._rows, more = 0, 0
+        self._rows, self._at, more = 0, 1, 0
         found: list[str] = []
         try:
             for problem in check():
@@ -83,7 +83,7 @@ class Verifier:
         except apsw.Error as error:
             found.append(f"stopped: {database.damaged(error)}")
         except (UnicodeError, ValueError, AssertionError) as error:
-            found.append(f"stopped at row {self._rows + 1}: a value that no ledger has ({type(error).__name__})")
+            found.append(f"stopped at row {self._at}: a value that no ledger has ({type(error).__name__})")
         if more:
             found.append(f"and {more:,} more")
         return Checked(check=name, rows=self._rows, problems=tuple(found))
@@ -92,6 +92,7 @@ class Verifier:
         for row in self._connection.execute(query):
             self._rows += 1
             yield row
+            self._at = self._rows + 1
 
     # ------------------------------------------------------------ file and schema
 
@@ -195,7 +196,7 @@ class Verifier:
         counted = self._read(
             "SELECT clinic, count(*), coalesce(sum(iif(state = 'quarantined', 0, lines)), 0) FROM visit GROUP BY 1"
         )
-        for clinic, visits, lines in list(counted):
+        for clinic, visits, lines in counted:
             by_visit, by_line = Accounts(self._connection).fates(str(clinic), 0, everything=True)
             if by_visit.total() != visits or _readable(by_line) != lines:
                 yield (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ import apsw
 import pytest
 
 from ptbridge.ledger import DayRow, Ledger, Verdict
+from ptbridge.ledger.database import FILE_NAME
 from ptbridge.model import (
     Acknowledgement,
     Answer,
@@ -34,6 +36,7 @@ from ptbridge.ports import AnswerPage, OutboxItem, Outcome
 
 CLINIC, SOURCE, PLATFORM = "riverside", "fhir_r4", "charge_api"
 NOW = datetime(2026, 11, 21, 2, tzinfo=UTC)
+EMPTY: list[Path] = []  # a ledger file that the migrations made once: to make one takes longer than most tests
 
 
 class Book:
@@ -42,6 +45,9 @@ class Book:
     def __init__(self, folder: Path) -> None:
         self.now = NOW
         self.folder = folder
+        if EMPTY and not folder.exists():
+            folder.mkdir(mode=0o700, parents=True)
+            shutil.copy(EMPTY[0], folder)
         self.ledger = Ledger.open(folder, now=lambda: self.now)
         self.run = self.ledger.begin_run(CLINIC)
 
@@ -184,6 +190,13 @@ class Book:
         """Leave a row that breaks a rule of its table: SQLite's own check finds it, and every statement still works."""
         self.tamper("PRAGMA ignore_check_constraints = ON; UPDATE history_head SET id = 2")
         self.connection.execute("PRAGMA ignore_check_constraints = OFF")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _empty(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("ledger") / "empty"
+    Ledger.open(folder, now=lambda: NOW).close()
+    EMPTY[:] = [folder / FILE_NAME]
 
 
 @pytest.fixture

@@ -169,6 +169,26 @@ def test_a_check_that_cannot_go_on_says_where_and_the_others_run(full):
     assert problems["bytes"][0].startswith("stopped: ledger: SQLite SQL.") and "keys" in problems
 
 
+@pytest.mark.parametrize(
+    ("check", "change", "row", "error"),
+    [
+        ("keys", "UPDATE submission SET frequency = '5' WHERE id = {}", 1, "ValueError"),
+        ("keys", "UPDATE submission SET frequency = '5' WHERE id = {}", 2, "ValueError"),
+        ("keys", "UPDATE submission SET reference = CAST(x'ff' AS TEXT) WHERE id = {}", 1, "UnicodeDecodeError"),
+        ("keys", "UPDATE submission SET reference = CAST(x'ff' AS TEXT) WHERE id = {}", 3, "UnicodeDecodeError"),
+    ],
+)
+def test_the_row_that_a_check_stopped_at_is_counted_from_one(full, check, change, row, error):
+    """Whether the value could not be read or made no sense after it was."""
+    full.tamper(change.format(row))
+    assert found(full)[check] == [f"stopped at row {row}: a value that no ledger has ({error})"]
+
+
+def test_the_rows_of_a_check_of_several_tables_are_counted_through(full):
+    full.tamper("UPDATE visit_version SET content_sha256 = CAST(x'ff' AS TEXT) WHERE id = 1")
+    assert found(full)["bytes"] == ["stopped at row 5: a value that no ledger has (UnicodeDecodeError)"], "after four records"
+
+
 def test_twenty_problems_are_named_and_the_rest_is_counted(book):
     for n in range(verify._SHOWN + 3):
         book.visit(f"e{n}")
