@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from ptbridge.errors import RecordError
 
-_RECOMMENDED = "^~\\&"
+RECOMMENDED = "^~\\&"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Delimiters:
     escape: str | None = "\\"
     subcomponent: str | None = "&"
     truncation: str | None = None
-    declared: str = _RECOMMENDED
+    declared: str = RECOMMENDED
     assumed: bool = False
     charset: str = "utf-8"
     cuts: tuple[str, ...] = field(init=False, repr=False, compare=False)  # what may follow the first value of a field

@@ -185,14 +185,16 @@ def _place(segment: Segment) -> int:
 
 def _spans(segments: Sequence[Segment], heads: list[int], allowed: frozenset[str]) -> list[list[Segment]]:
     """For each head the run of allowed segments and Z segments, up to the next head or the first that is not allowed."""
-    found = []
-    for place, end in zip(heads, [*heads[1:], len(segments)], strict=True):
-        own = []
-        for one in segments[place + 1 : end]:
-            if one.name not in allowed and not one.name.startswith("Z"):
-                break
+    anchor, found, own = segments[heads[0]].name, list[list[Segment]](), list[Segment]()
+    for one in segments[heads[0] :]:
+        name = one.name
+        if name == anchor:
+            own = []
+            found.append(own)
+        elif name in allowed or name[0] == "Z":
             own.append(one)
-        found.append(own)
+        else:
+            own = []  # what follows belongs to no group, until the next head
     return found
 
 

@@ -99,7 +99,7 @@ class SegmentPath:
 
     def is_null(self, segments: Sequence[Segment]) -> bool:
         """True when the first segment that the path names holds the HL7 null there."""
-        found = next(self._chosen(segments), None)
+        found = next(self._chosen(segments), None) if self.which else segments[0] if segments else None
         return found is not None and found.is_null(self.field, self.component, self.subcomponent)
 
     def _values(self, segments: Sequence[Segment]) -> Iterator[str]:
@@ -129,6 +129,11 @@ class SegmentPath:
             elif selector.number:
                 found = found[selector.number - 1 : selector.number]
         return found
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it may lead to free text, whose delimiters are only characters."""
+        return (self.segment, self.field) in _TEXTS
 
     def _is_text(self, segment: Segment) -> bool:
         if self.names_component:

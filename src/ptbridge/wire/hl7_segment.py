@@ -21,7 +21,8 @@ HEADERS = frozenset({"MSH", "FHS", "BHS"})
 class Segment:
     """One line of a message: `name` (FT1), `number` (which FT1, from 1), `line` (from 1), `text` as it stands."""
 
-    __slots__ = ("_fields", "_shift", "delimiters", "index", "line", "name", "number", "text")
+    __slots__ = ("_fields", "delimiters", "index", "line", "name", "number", "text")
+    _shift = 0  # 1 in a header, whose field 1 is the separator itself
 
     def __init__(self, text: str, name: str, number: int, line: int, index: int, delimiters: Delimiters) -> None:
         self.text = text
@@ -31,7 +32,6 @@ class Segment:
         self.index = index
         self.delimiters = delimiters
         self._fields: list[str] | None = None
-        self._shift = 1 if name in HEADERS else 0
 
     def __repr__(self) -> str:
         return f"<Segment {self.label} on line {self.line}, {len(self.text)} characters>"
@@ -40,6 +40,11 @@ class Segment:
     def label(self) -> str:
         """`FT1[2]`: how errors name this segment."""
         return f"{self.name}[{self.number}]"
+
+    @property
+    def is_header(self) -> bool:
+        """True for MSH, FHS and BHS."""
+        return self._shift == 1
 
     @property
     def field_count(self) -> int:
@@ -73,10 +78,10 @@ class Segment:
     def value(self, position: int, component: int = 1, subcomponent: int = 1, repetition: int = 1) -> str | None:
         """One decoded value; None when it is absent or null. Without numbers: the first, as an older receiver reads."""
         place = position - self._shift
-        try:
-            whole = (self._fields or self._split())[place]
-        except IndexError:
+        fields = self._fields or self._split()
+        if place >= len(fields):
             return None
+        whole = fields[place]
         first = component == subcomponent == repetition == 1
         if whole.isalnum() and place > 0:  # no delimiter is a letter or digit: most codes, dates and numbers are read here
             return whole if first else None
@@ -85,10 +90,13 @@ class Segment:
         if not first:
             found = self.repetitions(position)
             return self.leaf(found[repetition - 1], component, subcomponent) if repetition <= len(found) else None
-        for mark in self.delimiters.cuts:
+        marks = self.delimiters
+        for mark in marks.cuts:
             if mark in whole:
                 whole = whole.partition(mark)[0]
-        return whole if whole.isalnum() else self._decoded(whole)
+        if not whole or whole == NULL:
+            return None
+        return marks.unescape(whole) if marks.escape is not None and marks.escape in whole else whole
 
     def values(self, position: int, component: int = 1, subcomponent: int = 1) -> tuple[str, ...]:
         """The decoded value of each repetition, in order, without the absent and null ones."""
@@ -109,11 +117,18 @@ class Segment:
                 return repetition
         elif component != 1:
             return None
-        if (mark := marks.subcomponent) is not None and mark in repetition:
-            repetition = _part(repetition, mark, subcomponent)
-        elif subcomponent != 1:
+        if subcomponent == 1:
+            return self._of_component(repetition)
+        if (mark := marks.subcomponent) is None or mark not in repetition:
             return None
-        return self._decoded(repetition)
+        return self._decoded(_part(repetition, mark, subcomponent))
+
+    def leaves(self, repetition: str, count: int) -> list[str | None]:
+        """The first `count` components as `leaf` gives each, split once."""
+        mark = self.delimiters.component
+        parts = repetition.split(mark, count)[:count] if mark is not None else [repetition]
+        found = [self._of_component(part) for part in parts]
+        return found + [None] * (count - len(found))
 
     def whole(self, part: str) -> str | None:
         """A part decoded with its delimiters left in place: for free text, where an unescaped `&` is only a character."""
@@ -141,6 +156,13 @@ class Segment:
             for inner, leaf in enumerate(subcomponents, 1):
                 yield number, inner, leaf
 
+    def _of_component(self, text: str) -> str | None:
+        """The first sub-component of a component."""
+        if text.isalnum():
+            return text
+        mark = self.delimiters.subcomponent
+        return self._decoded(text.partition(mark)[0] if mark is not None else text)
+
     def _decoded(self, text: str) -> str | None:
         if not text or text == NULL:
             return None
@@ -160,6 +182,13 @@ class Segment:
         if self._fields is None:
             self._fields = self.text.split(self.delimiters.separator)
         return self._fields
+
+
+class HeaderSegment(Segment):
+    """MSH, FHS or BHS: field 1 is the separator itself."""
+
+    __slots__ = ()
+    _shift = 1
 
 
 def _part(text: str, mark: str, wanted: int) -> str:

@@ -19,12 +19,12 @@ from itertools import chain
 
 from ptbridge.errors import RecordError
 from ptbridge.wire.hl7_charset import Remark, decode
-from ptbridge.wire.hl7_delimiters import Delimiters
+from ptbridge.wire.hl7_delimiters import RECOMMENDED, Delimiters
 from ptbridge.wire.hl7_groups import Group, groups_of, owners_of
 from ptbridge.wire.hl7_paths import compile_path
-from ptbridge.wire.hl7_segment import NULL, Segment
+from ptbridge.wire.hl7_segment import HEADERS, NULL, HeaderSegment, Segment
 
-__all__ = ["NULL", "Delimiters", "Group", "Message", "Remark", "Segment", "compile_path"]
+__all__ = ["NULL", "RECOMMENDED", "Delimiters", "Group", "Message", "Remark", "Segment", "compile_path"]
 
 MAX_LINES = 200_000  # keeps the worst message under 300 MB of memory
 
@@ -161,7 +161,7 @@ def _segments(text: str, delimiters: Delimiters, remarks: list[Remark]) -> tuple
             return _numbered(_joined(text, separator, remarks), delimiters)
         if own is None:
             own = by_name[name] = []
-        segment = Segment(line, name, len(own) + 1, number, len(made), delimiters)
+        segment = (HeaderSegment if name in HEADERS else Segment)(line, name, len(own) + 1, number, len(made), delimiters)
         own.append(segment)
         made.append(segment)
     if "\n" in text and text.count("\r") != text.count("\r\n") and text.count("\n") != text.count("\r\n"):
@@ -174,7 +174,8 @@ def _numbered(lines: list[tuple[int, str]], delimiters: Delimiters) -> tuple[lis
     by_name: _ByName = {}
     for number, line in lines:
         own = by_name.setdefault(line[:3], [])
-        own.append(Segment(line, line[:3], len(own) + 1, number, len(made), delimiters))
+        kind = HeaderSegment if line[:3] in HEADERS else Segment
+        own.append(kind(line, line[:3], len(own) + 1, number, len(made), delimiters))
         made.append(own[-1])
     return made, by_name
 

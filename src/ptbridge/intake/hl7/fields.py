@@ -24,14 +24,14 @@ Convert = Callable[[str, Reading], Any]
 class Field:
     """A compiled field. `read` gives the first value, converted; `first` the text as it stands, and its path."""
 
-    __slots__ = ("_convert", "_grave", "_known", "_of_line", "_own", "_table", "name", "paths", "spec")
+    __slots__ = ("_grave", "_known", "_of_line", "_own", "convert", "name", "paths", "spec", "table")
 
     def __init__(self, mapping: Mapping, section: str, name: str, convert: Convert, *, grave: bool = True) -> None:
         self.spec: FieldSpec = getattr(getattr(mapping.spec, section), name) or FieldSpec()
         self.name = f"{section}.{name}"
         self.paths = tuple(compile_take(mapping, section, name, text) for text in texts(self.spec.take))
-        self._table: LookupTable | None = mapping.spec.lookups.get(self.spec.lookup) if self.spec.lookup else None
-        self._convert, self._grave = convert, grave
+        self.table: LookupTable | None = mapping.spec.lookups.get(self.spec.lookup) if self.spec.lookup else None
+        self.convert, self._grave = convert, grave
         own = self.paths[0] if self.paths else None
         self._own = own.field if own is not None and own.segment == "FT1" and not own.which and own.field < LENGTH else 0
         self._of_line = own if own is not None and own.plain and own.segment in ("FT1", "PR1") else None
@@ -110,7 +110,7 @@ class Field:
 
     def word(self, written: str) -> str | None:
         """What the look-up table says of a word; None when it is not there."""
-        found = (self._table or {}).get(written)
+        found = (self.table or {}).get(written)
         return found if isinstance(found, str) else None
 
     def _without_path(self, reading: Reading) -> Any:
@@ -120,7 +120,7 @@ class Field:
 
     def _read(self, scope: Scope, reading: Reading) -> tuple[Any, SegmentPath | None]:
         """The value, and the path that decided it."""
-        written, path = self._first(scope) if self._table is None else self._looked_up(scope, reading)
+        written, path = self._first(scope) if self.table is None else self._looked_up(scope, reading)
         if written is None:
             if self.spec.required and path is None:
                 self.missing(reading)
@@ -166,7 +166,7 @@ class Field:
 
     def _converted(self, written: str, reading: Reading) -> Any:
         try:
-            return self._convert(written, reading)
+            return self.convert(written, reading)
         except Unreadable as error:
             self.refuse(reading, error)
             return None

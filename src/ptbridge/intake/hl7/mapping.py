@@ -16,10 +16,11 @@ from ptbridge.intake import values
 from ptbridge.intake.fields import Reading
 from ptbridge.intake.hl7 import values as hl7
 from ptbridge.intake.hl7.charges import KINDS, Standing, charge_lines
+from ptbridge.intake.hl7.converts import text
 from ptbridge.intake.hl7.fields import Field
 from ptbridge.intake.hl7.lines import Lines
 from ptbridge.intake.hl7.record import LineScope, Scope, VisitRecord
-from ptbridge.intake.hl7.sections import CoverageReader, DiagnosisReader, PatientReader, ProviderReader, text
+from ptbridge.intake.hl7.sections import CoverageReader, DiagnosisReader, PatientReader, ProviderReader
 from ptbridge.intake.hl7.status import WORDS, NoteReader, StatusReader
 from ptbridge.intake.record_index import RecordIndex
 from ptbridge.model import Discipline, Patient, SourceRecord, Visit, VisitStatus

@@ -10,27 +10,14 @@ from typing import Any
 from ptbridge.intake import values
 from ptbridge.intake.fields import Reading
 from ptbridge.intake.hl7 import values as hl7
+from ptbridge.intake.hl7.converts import count, day, text
 from ptbridge.intake.hl7.fields import Field, compile_take, remember
 from ptbridge.intake.hl7.record import LENGTH, LineScope, Scope, SegmentScope, VisitRecord
+from ptbridge.intake.hl7.section_source import Section
 from ptbridge.model import Address, Coverage, Diagnosis, Patient, Provider, Severity, Subscriber
 from ptbridge.specs.mapping import Mapping, texts
 from ptbridge.wire.hl7_paths import SegmentPath
 from ptbridge.wire.hl7v2 import Segment
-
-
-def text(raw: str, _reading: Reading) -> str | None:
-    """A text, trimmed; None when empty."""
-    return values.text(raw)
-
-
-def count(raw: str, _reading: Reading) -> int:
-    """A whole number from 0."""
-    return values.count(raw)
-
-
-def day(raw: str, _reading: Reading) -> date:
-    """A civil day as written."""
-    return hl7.day(raw)
 
 
 def _texts(mapping: Mapping, section: str, *names: str) -> list[Field]:
@@ -73,33 +60,31 @@ class PatientReader:
         )
         self.birth_date = Field(mapping, "patient", "birth_date", day, grave=False)
         self.address = Field(mapping, "patient", "address", text, grave=False)
-
-        fields = (self.id, self.mrn, self.family, self.given, self.sex, self.phone, self.birth_date, self.address)
-        self._memory = Memory(*fields)
+        self.section = Section(self.id, self.mrn, self.family, self.given, self.birth_date, self.sex, self.phone)
 
     def read(self, record: VisitRecord, reading: Reading) -> Patient | None:
         """The patient under the record that survives; None when the messages name none."""
-        if record.merges():
-            return self._read(record, reading)
-        found: Patient | None = self._memory.of(record, reading, self._read)
-        return found
-
-    def _read(self, record: VisitRecord, reading: Reading) -> Patient | None:
-        identity = self.id.read(record, reading)
+        identity, mrn, family, given, birth_date, sex, phone = self._fields(record, reading)
         if identity is None:
             return None
-        identity, mrn, replaced_by = self._after_merges(record, identity, self.mrn.read(record, reading))
+        identity, mrn, replaced_by = self._after_merges(record, identity, mrn)
         return Patient(
             id=identity,
             mrn=mrn,
-            family=self.family.read(record, reading),
-            given=self.given.read(record, reading),
-            birth_date=self.birth_date.read(record, reading),
-            sex=self.sex.read(record, reading),
+            family=family,
+            given=given,
+            birth_date=birth_date,
+            sex=sex,
             address=_address(self.address, record),
-            phone=self.phone.read(record, reading),
+            phone=phone,
             replaced_by=replaced_by,
         )
+
+    def _fields(self, record: VisitRecord, reading: Reading) -> tuple[Any, ...]:
+        found = record.segments("PID")
+        if not found:
+            return self.section.slowly(record, reading)
+        return self.section.read(found[0][0], record, reading, more=len(found) > 1)
 
     def _after_merges(self, record: VisitRecord, identity: str, mrn: str | None) -> tuple[str, str | None, str | None]:
         """Follow the merges, oldest first. One that came after the charges had left only names who is left (MP06)."""
@@ -123,7 +108,7 @@ def _address(field: Field, scope: Scope) -> Address | None:
     for path in field.paths:
         for segments in scope.segments(path.segment):
             for repetition in segments[0].repetitions(path.field)[:1]:
-                street, other, city, state, postal = (segments[0].leaf(repetition, number) for number in range(1, 6))
+                street, other, city, state, postal = segments[0].leaves(repetition, 5)
                 lines = tuple(line for line in (street, other) if line)
                 return Address(lines=lines, city=city, state=state, postal_code=postal)
     return None
@@ -147,13 +132,12 @@ class CoverageReader:
         self.id = Field(mapping, "coverages", "id", text, grave=False)
         self.order = Field(mapping, "coverages", "order", count)
         self.start, self.end = (Field(mapping, "coverages", name, day) for name in ("period_start", "period_end"))
-        self._subscriber = SubscriberReader(mapping)
-        fields = (*self.texts.values(), self.id, self.order, self.start, self.end, *self._subscriber.fields)
-        self._memory = Memory(*fields, names=self.each)
+        self.subscriber = SubscriberReader(mapping)
+        self.section = Section(*self.texts.values(), self.id, self.order, self.start, self.end)
 
     def read(self, record: VisitRecord, reading: Reading, on: date | None) -> tuple[Coverage, ...]:
         """The coverages in force on the service date, in their order."""
-        found: list[Coverage] = self._memory.of(record, reading, self._all)
+        found = [self._one(scope, reading) for scope in self._items(record)]
         valid = [one for one in found if on is None or not _outside(one, on)]
         if len(valid) < len(found):
             reading.report("MP14", f"{len(found) - len(valid)} of {len(found)} coverages are not in force on {on}")
@@ -166,9 +150,6 @@ class CoverageReader:
             reading.report("MP05", f"{counted} (order 1)", where="coverages.order")
         return tuple(valid)
 
-    def _all(self, record: VisitRecord, reading: Reading) -> list[Coverage]:
-        return [self._one(scope, reading) for scope in self._items(record)]
-
     def _items(self, record: VisitRecord) -> list[SegmentScope]:
         for message in record.layers:
             segments = [segment for name in self.each for segment in message.segments(name)]
@@ -178,15 +159,22 @@ class CoverageReader:
         return []
 
     def _one(self, scope: SegmentScope, reading: Reading) -> Coverage:
-        read = {name: field.read(scope, reading) for name, field in self.texts.items()}
-        identity = self.id.read(scope, reading) or "/".join(read[name] or "" for name in ("payer_id", "plan_name", "member_id"))
+        (status, payer_id, payer_name, plan_name, member_id, group_number, relationship, identity, order, start, end) = (
+            self.section.read(scope.segment, scope, reading)
+        )
         return Coverage(
-            id=identity,
-            order=self.order.read(scope, reading),
-            period_start=self.start.read(scope, reading),
-            period_end=self.end.read(scope, reading),
-            subscriber=self._subscriber.read(scope, reading) if read["relationship"] != "self" else None,
-            **read,
+            id=identity or f"{payer_id or ''}/{plan_name or ''}/{member_id or ''}",
+            order=order,
+            status=status,
+            payer_id=payer_id,
+            payer_name=payer_name,
+            plan_name=plan_name,
+            member_id=member_id,
+            group_number=group_number,
+            relationship=relationship,
+            period_start=start,
+            period_end=end,
+            subscriber=self.subscriber.read(scope, reading) if relationship != "self" else None,
         )
 
 
@@ -197,12 +185,12 @@ class SubscriberReader:
         self._texts = _texts(mapping, "coverages", "subscriber_family", "subscriber_given", "subscriber_sex")
         self._birth_date = Field(mapping, "coverages", "subscriber_birth_date", day, grave=False)
         self._address = Field(mapping, "coverages", "subscriber_address", text, grave=False)
-        self.fields = (*self._texts, self._birth_date, self._address)
+        self.section = Section(*self._texts, self._birth_date)
 
-    def read(self, scope: Scope, reading: Reading) -> Subscriber | None:
+    def read(self, scope: SegmentScope, reading: Reading) -> Subscriber | None:
         """None when the segment says nothing of anybody."""
-        family, given, sex = (field.read(scope, reading) for field in self._texts)
-        birth_date, address = self._birth_date.read(scope, reading), _address(self._address, scope)
+        family, given, sex, birth_date = self.section.read(scope.segment, scope, reading)
+        address = _address(self._address, scope)
         if not any((family, given, sex, birth_date, address)):
             return None
         return Subscriber(family=family, given=given, birth_date=birth_date, sex=sex, address=address)
