@@ -9,10 +9,6 @@ harsher reading. POST /_sandbox/claim-status moves a claim on, from another proc
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import signal
-import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -24,7 +20,7 @@ from aiohttp import web
 from .biller_faults import Faults
 from .candid_books import CandidBooks
 from .candid_words import Document, Wrong
-from .faulty_server import JSON, FaultyServer, Handler, Refused
+from .faulty_server import FaultyServer, Handler, Refused, reply, run
 
 REFUSAL = ("UnprocessableEntityError", "refused by a sandbox fault")
 _EVENT_DAYS = 30
@@ -100,7 +96,7 @@ class SandboxCandid(FaultyServer):
             raise _error(Wrong("UnauthorizedError", 403, {"message": "unknown client"}))
         token = f"token-{self.requests['tokens']}"
         self._tokens.add(token)
-        return _json({"access_token": token, "expires_in": self.expires_in, "token_type": "Bearer"})
+        return reply({"access_token": token, "expires_in": self.expires_in, "token_type": "Bearer"})
 
     def _admit(self, request: web.Request) -> None:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -139,10 +135,10 @@ class SandboxCandid(FaultyServer):
             if self.list_fault == "error":
                 raise Refused(500, {})
             if self.list_fault:
-                return _json({"next_page_token": "0", **page} if self.list_fault == "repeat" else {"item_count": 0})
+                return reply({"next_page_token": "0", **page} if self.list_fault == "repeat" else {"item_count": 0})
             if first + limit < len(rows):
                 page["next_page_token"] = str(first + limit)
-            return _json(page)
+            return reply(page)
 
         return handle
 
@@ -181,7 +177,7 @@ class SandboxCandid(FaultyServer):
         self._admit(request)
         charges = self.books.charges.values()
         statuses = [bundle["status"] for bundle in self.books.bundles.values()]
-        return _json(
+        return reply(
             {
                 "charge_capture_charges_not_linked_to_claims_count": sum(not row.get("claim_creation_id") for row in charges),
                 "charge_capture_claim_creations_not_started_count": statuses.count("not-started"),
@@ -198,7 +194,7 @@ class SandboxCandid(FaultyServer):
         self.requests["look-ups"] += 1
         if _id(request) not in self.books.encounters:
             raise _error(Wrong("EntityNotFoundError", 404, {"id": _id(request)}))
-        return _json(self.books.encounters[_id(request)])
+        return reply(self.books.encounters[_id(request)])
 
     async def _steer(self, request: web.Request) -> web.StreamResponse:
         """{"reference": …, "status": …, "payer_claim_id": …}: makes the claim of a charge first, when there is none."""
@@ -209,7 +205,7 @@ class SandboxCandid(FaultyServer):
         except StopIteration:
             self.books.make_claim(reference)
         self.books.set_status(reference, status, **asked)
-        return _json(self.summary())
+        return reply(self.summary())
 
 
 def _id(request: web.Request) -> str:
@@ -230,29 +226,13 @@ def _of_dates(request: web.Request, rows: list[Document]) -> list[Document]:
     return [row for row in rows if first <= str(row["date_of_service"]) <= last]
 
 
-def _json(document: Any) -> web.Response:
-    return web.Response(body=orjson.dumps(document), content_type=JSON)
-
-
 def _error(wrong: Wrong, headers: dict[str, str] | None = None) -> Refused:
     return Refused(wrong.status, {"errorName": wrong.name, "content": wrong.content}, headers)
 
 
-async def _serve(port: int) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with SandboxCandid(port=port) as candid:
-        sys.stdout.write(f"ready {candid.base_url}\n")
-        sys.stdout.flush()
-        await stop.wait()
-
-
 def main() -> None:
     """Serve until SIGTERM or SIGINT; everyone is let in."""
-    parser = argparse.ArgumentParser(prog="ptbridge_sandbox.candid", description="A pretend Candid on loopback.")
-    parser.add_argument("--port", type=int, default=0)
-    asyncio.run(_serve(parser.parse_args().port))
+    run(SandboxCandid, "Candid")
 
 
 if __name__ == "__main__":

@@ -10,10 +10,6 @@ claim on, from another process too.
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import signal
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,7 +20,7 @@ import orjson
 from aiohttp import web
 
 from .biller_faults import Faults
-from .faulty_server import JSON, FaultyServer, Refused
+from .faulty_server import FaultyServer, Refused, reply, run
 
 Document = dict[str, Any]
 REFUSAL = ("SBX1", "charge: refused by a sandbox fault")
@@ -50,6 +46,11 @@ class Claim:
     def reference(self) -> str:
         """Our name of the day, out of `remote_claimid`."""
         return str(self.body["remote_claimid"]).rpartition("-")[0]
+
+    @property
+    def lines(self) -> int:
+        """How many."""
+        return len(self.body["charge"])
 
     @property
     def units(self) -> int:
@@ -78,7 +79,6 @@ class SandboxClaimMd(FaultyServer):
         self.claims: list[Claim] = []
         self.feed: list[Document] = []  # rows, oldest first; their message holds the ResponseID
         self.eras: list[Document] = []
-        self.violations: list[str] = []
         self.feed_fault = ""  # stuck: says that there is more and gives the same; number: a last id that is none; error: 500
         self._named: dict[str, list[Claim]] = {}  # reference -> its claims
         self._key, self._page, self._clock = key, page, clock
@@ -95,15 +95,7 @@ class SandboxClaimMd(FaultyServer):
 
     def summary(self) -> dict[str, Any]:
         """Live claims, lines, units and cents, requests, and the auditor's findings."""
-        live = [claim for claim in self.claims if claim.live]
-        return {
-            "charges": len(live),
-            "lines": sum(len(claim.body["charge"]) for claim in live),
-            "units": sum(claim.units for claim in live),
-            "amount_cents": sum(claim.amount_cents for claim in live),
-            "requests": dict(self.requests),
-            "violations": self.violations,
-        }
+        return self.counted(claim for claim in self.claims if claim.live)
 
     def misnamed(self, document: Any) -> Any:
         """Another claim's name in the answer."""
@@ -239,20 +231,20 @@ class SandboxClaimMd(FaultyServer):
             raise Refused(500, {})
         if self.feed_fault:
             last = str(after + 1) if self.feed_fault == "stuck" else "soon"
-            return _json({"result": {"last_responseid": last, "claim": self.feed[:1]}})
-        return _json({"result": {"last_responseid": str(max(after, after + len(rows))), "claim": rows}})
+            return reply({"result": {"last_responseid": last, "claim": self.feed[:1]}})
+        return reply({"result": {"last_responseid": str(max(after, after + len(rows))), "claim": rows}})
 
     async def _uploads(self, request: web.Request) -> web.StreamResponse:
         await self._asked(request)
-        return _json({"result": {"file": []}})
+        return reply({"result": {"file": []}})
 
     async def _era_list(self, request: web.Request) -> web.StreamResponse:
         after = int((await self._asked(request)).get("ERAID", "0"))
-        return _json({"result": {"era": [{"eraid": era["eraid"]} for era in self.eras if int(era["eraid"]) > after]}})
+        return reply({"result": {"era": [{"eraid": era["eraid"]} for era in self.eras if int(era["eraid"]) > after]}})
 
     async def _era_data(self, request: web.Request) -> web.StreamResponse:
         wanted = (await self._asked(request))["eraid"]
-        return _json(next(era for era in self.eras if era["eraid"] == wanted))
+        return reply(next(era for era in self.eras if era["eraid"] == wanted))
 
     async def _asked(self, request: web.Request) -> dict[str, str]:
         form = {name: str(value) for name, value in (await request.post()).items()}
@@ -277,7 +269,7 @@ class SandboxClaimMd(FaultyServer):
                 self.pay(reference, [{"paid": line["charge"]} for line in lines])
             case _:
                 self.pay(reference, [_denied(line) for line in lines], status_code="4")
-        return _json(self.summary())
+        return reply(self.summary())
 
 
 def _denied(line: Document) -> Document:
@@ -300,25 +292,9 @@ async def _form(request: web.Request) -> tuple[dict[str, str], bytes, str]:
     return fields, content, filename
 
 
-def _json(document: Any) -> web.Response:
-    return web.Response(body=orjson.dumps(document), content_type=JSON)
-
-
-async def _serve(port: int) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with SandboxClaimMd(port=port) as claim_md:
-        sys.stdout.write(f"ready {claim_md.base_url}\n")
-        sys.stdout.flush()
-        await stop.wait()
-
-
 def main() -> None:
     """Serve until SIGTERM or SIGINT; everyone is let in."""
-    parser = argparse.ArgumentParser(prog="ptbridge_sandbox.claim_md", description="A pretend Claim.MD on loopback.")
-    parser.add_argument("--port", type=int, default=0)
-    asyncio.run(_serve(parser.parse_args().port))
+    run(SandboxClaimMd, "Claim.MD")
 
 
 if __name__ == "__main__":

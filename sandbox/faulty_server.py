@@ -1,15 +1,20 @@
 """What the pretend billing platforms share: a real HTTP server on loopback whose answers can be spoiled after the work is done.
 
 A platform gives its routes and its books; `spoil` is called with every answer to a change, when what was asked already stands.
+`run` is its `main`: the platform as a process of its own.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import signal
+import sys
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from typing import Any, Self
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import fields
+from typing import Any, Protocol, Self
 
 import orjson
 from aiohttp import web
@@ -30,13 +35,34 @@ class Refused(Exception):
         self.headers = headers or {}
 
 
+class Counted(Protocol):
+    """A charge or claim that stands, as its platform counts it."""
+
+    @property
+    def lines(self) -> int: ...
+
+    @property
+    def units(self) -> int: ...
+
+    @property
+    def amount_cents(self) -> int: ...
+
+
+def reply(document: Any, status: int = 200, media_type: str = JSON) -> web.Response:
+    """An answer in JSON, unspoiled."""
+    return web.Response(status=status, body=orjson.dumps(document), content_type=media_type)
+
+
 class FaultyServer(ABC):
-    """One platform on loopback. Change `faults` while it runs; `requests` counts what came, `seen` has every change asked."""
+    """One platform on loopback. Change `faults` while it runs; `requests` counts what came, `seen` has every change asked,
+    `violations` what the auditor found: it stays empty at a platform that is fed well.
+    """
 
     def __init__(self, *, faults: Faults | None = None, port: int = 0) -> None:
         self.faults = faults or Faults()
         self.requests: Counter[str] = Counter()
         self.seen: list[tuple[str, str, Any]] = []  # (method, path, body) of each change, as it was asked
+        self.violations: list[str] = []
         self.lose_only: frozenset[str] = frozenset()  # methods whose answers `lose_answer` loses; empty: all
         self.base_url = ""
         self._port = port
@@ -49,6 +75,18 @@ class FaultyServer(ABC):
     @abstractmethod
     def summary(self) -> dict[str, Any]:
         """The platform's own count, and the auditor's findings under `violations`."""
+
+    def counted(self, live: Iterable[Counted]) -> dict[str, Any]:
+        """The count of what stands, with requests and violations: what most summaries are."""
+        standing = list(live)
+        return {
+            "charges": len(standing),
+            "lines": sum(one.lines for one in standing),
+            "units": sum(one.units for one in standing),
+            "amount_cents": sum(one.amount_cents for one in standing),
+            "requests": dict(self.requests),
+            "violations": self.violations,
+        }
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -81,9 +119,9 @@ class FaultyServer(ABC):
         try:
             return await handler(request)
         except Refused as refused:
-            return web.Response(
-                status=refused.status, body=orjson.dumps(refused.body), content_type=JSON, headers=refused.headers
-            )
+            answer = reply(refused.body, refused.status)
+            answer.headers.update(refused.headers)
+            return answer
 
     def busy(self) -> bool:
         """Whether this request is turned away before anything happens; counted."""
@@ -134,12 +172,35 @@ class FaultyServer(ABC):
             request.transport.write(head.encode() + content)
 
     async def _summary(self, request: web.Request) -> web.StreamResponse:
-        return web.Response(body=orjson.dumps(self.summary()), content_type=JSON)
+        return reply(self.summary())
 
     async def _set_faults(self, request: web.Request) -> web.StreamResponse:
         wanted = await request.json()
-        known = {name for name in Faults.__slots__ if not name.startswith("_")}
-        if not isinstance(wanted, dict) or not wanted.keys() <= known:
-            raise Refused(400, {"known": sorted(known)})
-        self.faults = Faults(**wanted)
-        return web.Response(body=orjson.dumps(wanted), content_type=JSON)
+        known = fault_names(type(self.faults))
+        if not isinstance(wanted, dict) or not wanted.keys() <= set(known):
+            raise Refused(400, {"known": known})
+        self.faults = type(self.faults)(**wanted)
+        return reply(wanted)
+
+
+def fault_names(kind: type[Faults] = Faults) -> list[str]:
+    """The knobs, in alphabetical order."""
+    return sorted(one.name for one in fields(kind) if one.init)
+
+
+def run(kind: Callable[..., FaultyServer], what: str) -> None:
+    """A platform's `main`: serve on `--port` until SIGTERM or SIGINT; everyone is let in."""
+    parser = argparse.ArgumentParser(description=f"A pretend {what} on loopback.")
+    parser.add_argument("--port", type=int, default=0)
+    asyncio.run(serve(kind(port=parser.parse_args().port)))
+
+
+async def serve(server: FaultyServer) -> None:
+    """Listen, say `ready` and the address on standard output, and go on until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with server:
+        sys.stdout.write(f"ready {server.base_url}\n")
+        sys.stdout.flush()
+        await stop.wait()

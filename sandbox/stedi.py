@@ -10,10 +10,7 @@ and `pay` add the payer's. POST /_sandbox/status does the same from another proc
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import signal
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,7 +23,7 @@ import orjson
 from aiohttp import web
 
 from .biller_faults import Faults
-from .faulty_server import JSON, FaultyServer, Refused
+from .faulty_server import FaultyServer, Refused, reply, run
 from .stedi_words import Document, denied, remittance, report_277, wrong_with
 
 REFUSAL = ("33", "Refused by a sandbox fault. Please Correct and Resubmit")
@@ -57,6 +54,11 @@ class Claim:
     def day(self) -> str:
         """What the auditor takes for the day: the part of the control number that stays over revisions."""
         return self.control[:12]
+
+    @property
+    def lines(self) -> int:
+        """How many."""
+        return len(self.information["serviceLines"])
 
     @property
     def units(self) -> int:
@@ -95,7 +97,6 @@ class SandboxStedi(FaultyServer):
         self.claims: list[Claim] = []
         self.transactions: list[Document] = []  # as the list gives them, oldest first
         self.reports: dict[str, Document] = {}
-        self.violations: list[str] = []
         self.work_seconds = 0.0  # how long a claim is worked on: the same key meanwhile is 409
         self.refused_tokens: set[str] = set()
         self._keys: dict[str, Kept] = {}
@@ -112,15 +113,7 @@ class SandboxStedi(FaultyServer):
 
     def summary(self) -> dict[str, Any]:
         """Live claims, lines, units and cents, requests, and the auditor's findings."""
-        live = [claim for claim in self.claims if claim.live]
-        return {
-            "charges": len(live),
-            "lines": sum(len(claim.information["serviceLines"]) for claim in live),
-            "units": sum(claim.units for claim in live),
-            "amount_cents": sum(claim.amount_cents for claim in live),
-            "requests": dict(self.requests),
-            "violations": self.violations,
-        }
+        return self.counted(claim for claim in self.claims if claim.live)
 
     def misnamed(self, document: Any) -> Any:
         """Another claim's number in the answer."""
@@ -261,7 +254,7 @@ class SandboxStedi(FaultyServer):
         start = int(asked.get("pageToken", "0"))
         page = found[start : start + min(self._page, int(asked.get("pageSize", "100")))]
         token = str(start + len(page)) if start + len(page) < len(found) else None
-        return _json({"items": page, **({"nextPageToken": token} if token else {})})
+        return reply({"items": page, **({"nextPageToken": token} if token else {})})
 
     async def _poll(self, request: web.Request) -> web.StreamResponse:
         """Oldest first, always with a token for what follows."""
@@ -274,7 +267,7 @@ class SandboxStedi(FaultyServer):
         since = request.query.get("startDateTime", "")
         start = int(token) if token else sum(one["processedAt"] <= since for one in visible)
         page = visible[start : start + min(self._page, int(request.query.get("pageSize", "100")))]
-        return _json({"items": page, "nextPageToken": str(start + len(page))})
+        return reply({"items": page, "nextPageToken": str(start + len(page))})
 
     async def _report(self, request: web.Request) -> web.StreamResponse:
         self._admit(request)
@@ -282,7 +275,7 @@ class SandboxStedi(FaultyServer):
         found = self.reports.get(request.match_info["id"])
         if found is None:
             raise Refused(404, {"message": "not found"})
-        return _json(found)
+        return reply(found)
 
     def _admit(self, request: web.Request) -> None:
         if self._key is not None and request.headers.get("Authorization") != self._key:
@@ -303,7 +296,7 @@ class SandboxStedi(FaultyServer):
                 self.pay(reference, [{"paid": line["professionalService"]["lineItemChargeAmount"]} for line in lines])
             case _:
                 self.pay(reference, [denied(line) for line in lines], status_code="4")
-        return _json(self.summary())
+        return reply(self.summary())
 
 
 def _day_part(reference: str) -> str:
@@ -328,25 +321,9 @@ def _fits(transaction: Document, asked: Any) -> bool:
     )
 
 
-def _json(document: Any) -> web.Response:
-    return web.Response(body=orjson.dumps(document), content_type=JSON)
-
-
-async def _serve(port: int) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with SandboxStedi(port=port) as stedi:
-        sys.stdout.write(f"ready {stedi.base_url}\n")
-        sys.stdout.flush()
-        await stop.wait()
-
-
 def main() -> None:
     """Serve until SIGTERM or SIGINT; everyone is let in."""
-    parser = argparse.ArgumentParser(prog="ptbridge_sandbox.stedi", description="A pretend Stedi on loopback.")
-    parser.add_argument("--port", type=int, default=0)
-    asyncio.run(_serve(parser.parse_args().port))
+    run(SandboxStedi, "Stedi")
 
 
 if __name__ == "__main__":
