@@ -1,48 +1,44 @@
-"""A pretend biller's FHIR R4 server on loopback: Claims by conditional create and update, ClaimResponses by `_lastUpdated`.
+"""A pretend biller's FHIR R4 server on loopback: Claims, ChargeItems, transactions of both, and ClaimResponses.
 
 In a test:      async with SandboxFhirClaims() as server: … server.base_url … server.decide("pt-…", …) … server.summary()
 As a process:   python -m ptbridge_sandbox.fhir_claim_server --port 0      (prints `ready http://127.0.0.1:PORT`)
 
-Every Claim is judged by the R4B classes of fhir.resources before it is kept. POST /_sandbox/status moves one on, from another
-process too.
+POST /_sandbox/status moves a Claim on, from another process too.
 """
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
 from aiohttp import web
-from fhir.resources.R4B.claim import Claim as R4Claim
 from fhir.resources.R4B.claimresponse import ClaimResponse as R4ClaimResponse
-from pydantic import ValidationError
 
 from .biller_faults import Faults
-from .faulty_server import JSON, FaultyServer, Refused
+from .faulty_server import FaultyServer, Handler, Refused, reply, run
+from .fhir_claim_books import ClaimBooks, Document, Kept, has, judge_bundle, refused, token_of, valid, within
 
-Document = dict[str, Any]
 REFUSAL = ("business-rule", "refused by a sandbox fault")
-_STATUSES = frozenset({"active", "cancelled", "draft", "entered-in-error"})  # required value set; fhir.resources lets all pass
-_EPOCH = datetime(2026, 11, 2, 8, tzinfo=UTC)
 
 
-@dataclass(slots=True)
-class Kept:
-    """One Claim and how often it was written."""
+@dataclass(slots=True, kw_only=True)
+class TransactionFaults(Faults):
+    """What servers get wrong of transactions, beside the rest. All off by default.
 
-    id: str
-    claim: Document = field(repr=False)
-    version: int
-    kept_at: float
+    `half_answer`: all of it stands, and the answer tells of the first half. `half_done`: each entry stands for itself, the last
+    is refused (422) and the others stand. `half_lost`: the first half stands, then 500. `bare_answer`: the answer has no
+    resources, whatever was preferred. `no_location`: the answer says where nothing is.
+    """
+
+    half_answer: float = 0.0
+    half_done: float = 0.0
+    half_lost: float = 0.0
+    bare_answer: float = 0.0
+    no_location: float = 0.0
 
 
 class SandboxFhirClaims(FaultyServer):
@@ -57,106 +53,106 @@ class SandboxFhirClaims(FaultyServer):
         page: int = 50,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(faults=faults, port=port)
-        self.claims: dict[str, Kept] = {}
+        super().__init__(faults=faults or TransactionFaults(), port=port)
+        self.books = ClaimBooks(clock, self.violations)
         self.responses: list[Document] = []
-        self.violations: list[str] = []
         self._token, self._page, self._clock = token, page, clock
 
     def routes(self, app: web.Application) -> None:
         """The FHIR interactions, below the root."""
         app.router.add_get("/metadata", self._metadata)
-        app.router.add_post("/Claim", self._create)
-        app.router.add_put("/Claim", self._update)
-        app.router.add_get("/Claim", self._search)
+        app.router.add_post("/", self._transaction)
+        app.router.add_post("/Claim", self._change(lambda request, claim: self.books.create(claim, _unless(request))))
+        app.router.add_put("/Claim", self._change(lambda request, claim: self.books.update(claim, request.query_string)))
         app.router.add_get("/ClaimResponse", self._search_responses)
+        app.router.add_get("/{kind:Claim|ChargeItem}", self._search)
+        app.router.add_get("/{kind:Claim|ChargeItem}/{id}", self._read)
         app.router.add_post("/_sandbox/status", self._steer)
 
     def summary(self) -> dict[str, Any]:
-        """Active Claims, lines, units and cents, requests, and the auditor's findings."""
-        live = [one.claim for one in self.claims.values() if one.claim["status"] == "active"]
-        return {
-            "charges": len(live),
-            "lines": sum(len(claim["item"]) for claim in live),
-            "units": sum(item["quantity"]["value"] for claim in live for item in claim["item"]),
-            "amount_cents": sum(int(Decimal(str(claim["total"]["value"])) * 100) for claim in live),
-            "requests": dict(self.requests),
-            "violations": self.violations,
-        }
+        """Days that are for billing, lines, units and cents, requests, and the auditor's findings."""
+        counted = self.counted(self.books.standing())
+        return {**counted, "violations": [*self.violations, *self.books.disagreements()]}
 
     def misnamed(self, document: Any) -> Any:
-        """Another Claim in the answer."""
-        return {**document, "identifier": [{"system": "urn:another", "value": "another"}]}
+        """Other resources in the answer."""
+        other = {"identifier": [{"system": "urn:another", "value": "another"}]}
+        if document["resourceType"] != "Bundle":
+            return {**document, **other}
+        return {**document, "entry": [{**row, "resource": {**row.get("resource", {}), **other}} for row in document["entry"]]}
 
     # ------------------------------------------------------------ writing
 
-    async def _create(self, request: web.Request) -> web.StreamResponse:
-        """Conditional create: none fits, it is made; one does, that one is given back; more, 412."""
-        claim = await self._read(request)
-        found = self._fitting(request.headers.get("If-None-Exist", "").partition("identifier=")[2])
-        if len(found) == 1:
-            self.requests["matched creates"] += 1
-            return await self.spoil(request, 200, found[0].claim)
-        if found:
-            raise _refused(412, "multiple-matches", "more than one fits")
-        return await self.spoil(request, 201, self._keep(None, claim))
+    def _change(self, work: Callable[[web.Request, Document], tuple[int, Kept]]) -> Handler:
+        """One Claim."""
 
-    async def _update(self, request: web.Request) -> web.StreamResponse:
-        claim = await self._read(request)
-        found = self._fitting(request.query.get("identifier", ""))
-        if len(found) > 1:
-            raise _refused(412, "multiple-matches", "more than one fits")
-        kept = self._keep(found[0] if found else None, claim)
-        return await self.spoil(request, 200 if found else 201, kept)
+        async def handle(request: web.Request) -> web.StreamResponse:
+            status, kept = work(request, await self._asked(request))
+            if request.method == "POST" and status == 200:
+                self.requests["matched creates"] += 1
+            return await self.spoil(request, status, kept.resource)
 
-    async def _read(self, request: web.Request) -> Document:
+        return handle
+
+    async def _transaction(self, request: web.Request) -> web.StreamResponse:
+        bundle = await self._asked(request)
+        self.requests["transactions"] += 1
+        entries = judge_bundle(bundle)
+        faults = self.faults if isinstance(self.faults, TransactionFaults) else TransactionFaults()
+        half = entries[: max(1, len(entries) // 2)]
+        if faults.happens(faults.half_lost):
+            self._done("half lost", half)
+            return web.Response(status=500, text="Internal Server Error")
+        if faults.happens(faults.half_done):
+            return await self.spoil(request, 200, self._one_by_one(entries))
+        rows = [_row(status, kept) for status, kept in self.books.transaction(entries)]
+        if faults.happens(faults.half_answer):
+            self.requests["half answers"] += 1
+            rows = rows[: len(half)]
+        if faults.happens(faults.bare_answer):
+            rows = [{"response": row["response"]} for row in rows]
+        if faults.happens(faults.no_location):
+            rows = [{"response": {"status": row["response"]["status"]}} for row in rows]
+        return await self.spoil(request, 200, {"resourceType": "Bundle", "type": "transaction-response", "entry": rows})
+
+    def _done(self, word: str, entries: list[Document]) -> list[Document]:
+        """A part of a transaction, as a server that is not atomic does it: what it points to stays as it was named."""
+        self.requests[word] += 1
+        return [_row(*self.books.entry(entry)) for entry in entries]
+
+    def _one_by_one(self, entries: list[Document]) -> Document:
+        """As a batch: the last entry is refused, the others stand."""
+        rows = self._done("half done", entries[:-1])
+        outcome = refused(422, *REFUSAL).body
+        return {
+            "resourceType": "Bundle",
+            "type": "batch-response",
+            "entry": [*rows, {"response": {"status": "422 Unprocessable Entity", "outcome": outcome}}],
+        }
+
+    async def _asked(self, request: web.Request) -> Document:
         self._admit(request)
         self.requests["writes"] += 1
         if self.busy():
             raise Refused(self.faults.busy_status, {"resourceType": "OperationOutcome"}, self.wait_header())
-        claim: Document = orjson.loads(await request.read())
-        self.seen.append((request.method, request.path, claim))
-        if self.faults.refuses(claim):
+        document: Document = orjson.loads(await request.read())
+        self.seen.append((request.method, request.path, document))
+        if self.faults.refuses(document):
             self.requests["refused"] += 1
-            raise _refused(422, *REFUSAL)
-        try:
-            R4Claim.model_validate(claim)
-        except ValidationError as problem:
-            places = ".".join(map(str, problem.errors()[0]["loc"]))
-            raise _refused(422, "structure", f"not R4 at {places}") from None
-        total = sum(Decimal(str(item["net"]["value"])) for item in claim["item"])
-        sequences = [item["sequence"] for item in claim["item"]]
-        if claim["status"] not in _STATUSES or total != Decimal(str(claim["total"]["value"])):
-            raise _refused(422, "invariant", "status or total")
-        if len(set(sequences)) != len(sequences):
-            self.violations.append("two items of one sequence")
-        return claim
-
-    def _keep(self, before: Kept | None, claim: Document) -> Document:
-        version = before.version + 1 if before else 1
-        id_ = before.id if before else str(len(self.claims) + 1)
-        whole = {**claim, "id": id_, "meta": {"versionId": str(version), "lastUpdated": self._now()}}
-        self.claims[id_] = Kept(id_, whole, version, before.kept_at if before else self._clock())
-        name = _names(whole)[0]
-        count = sum(one.claim["status"] == "active" and name in _names(one.claim) for one in self.claims.values())
-        if count > 1:
-            self.violations.append(f"{name}: {count} active Claims")
-        return whole
-
-    def _fitting(self, token: str) -> list[Kept]:
-        wanted = token.replace("%7C", "|").replace("%3A", ":")
-        return [one for one in self.claims.values() if wanted in _names(one.claim)] if wanted else []
-
-    def _now(self) -> str:
-        seconds = sum(self.requests.values()) + len(self.responses)
-        return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S.000+00:00}"
+            raise refused(422, *REFUSAL)
+        return document
 
     # ------------------------------------------------------------ what happens later
 
     def live_claim(self, reference: str) -> Document:
         """The active Claim of a reference. Raises StopIteration when there is none."""
-        every = (one.claim for one in self.claims.values())
-        return next(one for one in every if one["status"] == "active" and any(n.endswith(f"|{reference}") for n in _names(one)))
+        live = (one for one in self.books.all("Claim") if one.is_live)
+        return next(one.resource for one in live if any(name.endswith(f"|{reference}") for name in one.names))
+
+    def mark(self, reference: str, status: str = "billed") -> None:
+        """The biller goes on with the live ChargeItems of a day: `billed`, `not-billable` or `aborted`."""
+        for item in self.books.live_items(reference):
+            self.books.write(item, status=status)
 
     def decide(self, reference: str, outcome: str, lines: Sequence[Document] = (), *, error: str = "") -> None:
         """A ClaimResponse: per line `paid` and `reasons` (CARC); `error` is the code of an outcome `error`."""
@@ -165,7 +161,7 @@ class SandboxFhirClaims(FaultyServer):
         response = {
             "resourceType": "ClaimResponse",
             "id": f"r{len(self.responses) + 1}",
-            "meta": {"versionId": "1", "lastUpdated": self._now()},
+            "meta": {"versionId": "1", "lastUpdated": self.books.now()},
             "identifier": [{"system": "urn:sandbox:payer", "value": f"ICN{claim['id']}"}],
             "status": "active",
             "type": claim["type"],
@@ -178,7 +174,7 @@ class SandboxFhirClaims(FaultyServer):
             **({"item": items} if items else {}),
             **({"error": [{"code": {"coding": [{"code": error}]}}]} if error else {}),
         }
-        R4ClaimResponse.model_validate(response)
+        valid(R4ClaimResponse, response)
         self.responses.append(response)
 
     # ------------------------------------------------------------ reading
@@ -186,22 +182,26 @@ class SandboxFhirClaims(FaultyServer):
     async def _search(self, request: web.Request) -> web.StreamResponse:
         self._admit(request)
         self.requests["searches"] += 1
-        asked = request.query
-        visible = [one for one in self.claims.values() if self._clock() - one.kept_at >= self.faults.find_lag_seconds]
-        wanted = asked.get("identifier", "")
-        found = [one.claim for one in visible if _has(one.claim, wanted)]
-        for bound in asked.getall("created", []):
-            day = bound[2:]
-            found = [one for one in found if (one["created"] >= day if bound.startswith("ge") else one["created"] <= day)]
-        return self._page_of(request, found)
+        asked, kind = request.query, request.match_info["kind"]
+        lag = self.faults.find_lag_seconds
+        found = [one for one in self.books.all(kind) if self._clock() - one.kept_at >= lag]
+        found = [one for one in found if has(one, asked.get("identifier", ""))]
+        dates, own = ("created", "created") if kind == "Claim" else ("occurrence", "occurrenceDateTime")
+        rows = [one.resource for one in found if within(asked.getall(dates, []), one.resource[own])]
+        return self._page_of(request, _since(rows, asked.get("_lastUpdated", "")))
 
     async def _search_responses(self, request: web.Request) -> web.StreamResponse:
         self._admit(request)
         self.requests["news"] += 1
-        since = request.query.get("_lastUpdated", "ge")[2:]
-        moment = datetime.fromisoformat(since) if since else _EPOCH
-        found = [one for one in self.responses if datetime.fromisoformat(one["meta"]["lastUpdated"]) >= moment]
-        return self._page_of(request, found)
+        return self._page_of(request, _since(self.responses, request.query.get("_lastUpdated", "")))
+
+    async def _read(self, request: web.Request) -> web.StreamResponse:
+        self._admit(request)
+        self.requests["reads"] += 1
+        found = self.books.kept[request.match_info["kind"]].get(request.match_info["id"])
+        if found is None:
+            raise refused(404, "not-found", "nothing stands there")
+        return reply(found.resource)
 
     def _page_of(self, request: web.Request, found: list[Document]) -> web.Response:
         start = int(request.query.get("_start", "0"))
@@ -214,10 +214,12 @@ class SandboxFhirClaims(FaultyServer):
         if start + self._page < len(found):
             following = request.url.update_query({"_start": str(start + self._page)})
             bundle["link"] = [{"relation": "next", "url": str(following)}]
-        return _json(bundle)
+        return reply(bundle)
 
     async def _metadata(self, request: web.Request) -> web.StreamResponse:
-        return _json({"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1", "status": "active", "kind": "instance"})
+        rest = [{"mode": "server", "interaction": [{"code": "transaction"}]}]
+        statement = {"fhirVersion": "4.0.1", "status": "active", "kind": "instance", "rest": rest}
+        return reply({"resourceType": "CapabilityStatement", **statement})
 
     def _admit(self, request: web.Request) -> None:
         if self._token is not None and request.headers.get("Authorization") != f"Bearer {self._token}":
@@ -238,7 +240,25 @@ class SandboxFhirClaims(FaultyServer):
                 self.decide(reference, "complete", [{"paid": item["net"]["value"]} for item in items])
             case _:
                 self.decide(reference, "complete", [{"paid": 0, "reasons": ["97"]} for _ in items])
-        return _json(self.summary())
+        return reply(self.summary())
+
+
+def _row(status: int, kept: Kept) -> Document:
+    """One entry of a transaction's answer."""
+    word = {200: "200 OK", 201: "201 Created"}[status]
+    return {"resource": kept.resource, "response": {"status": word, "location": kept.location, "etag": f'W/"{kept.version}"'}}
+
+
+def _unless(request: web.Request) -> str:
+    """The search of a conditional create. Raises Refused where there is none: this server takes no other."""
+    query = request.headers.get("If-None-Exist", "")
+    token_of(query)
+    return query
+
+
+def _since(rows: list[Document], asked: str) -> list[Document]:
+    moment = datetime.fromisoformat(asked[2:]) if asked else None
+    return [one for one in rows if moment is None or datetime.fromisoformat(one["meta"]["lastUpdated"]) >= moment]
 
 
 def _item(item: Document, said: Document) -> Document:
@@ -254,40 +274,9 @@ def _item(item: Document, said: Document) -> Document:
     return {"itemSequence": item["sequence"], "adjudication": rows}
 
 
-def _names(claim: Document) -> list[str]:
-    """Its identifiers as search tokens."""
-    return [f"{row.get('system', '')}|{row.get('value', '')}" for row in claim.get("identifier", [])]
-
-
-def _has(claim: Document, token: str) -> bool:
-    """`system|value`, or `system|` for any value of the system."""
-    return any(name == token or (token.endswith("|") and name.startswith(token)) for name in _names(claim))
-
-
-def _refused(status: int, code: str, words: str) -> Refused:
-    issue = {"severity": "error", "code": code, "details": {"text": words}}
-    return Refused(status, {"resourceType": "OperationOutcome", "issue": [issue]})
-
-
-def _json(document: Any) -> web.Response:
-    return web.Response(body=orjson.dumps(document), content_type=JSON)
-
-
-async def _serve(port: int) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with SandboxFhirClaims(port=port) as server:
-        sys.stdout.write(f"ready {server.base_url}\n")
-        sys.stdout.flush()
-        await stop.wait()
-
-
 def main() -> None:
     """Serve until SIGTERM or SIGINT; everyone is let in."""
-    parser = argparse.ArgumentParser(prog="ptbridge_sandbox.fhir_claim_server", description="A pretend FHIR claim server.")
-    parser.add_argument("--port", type=int, default=0)
-    asyncio.run(_serve(parser.parse_args().port))
+    run(SandboxFhirClaims, "FHIR claim server")
 
 
 if __name__ == "__main__":

@@ -195,6 +195,17 @@ class DestinationInfo:
             known = ", ".join(self.options)
             raise ConfigError(f"{self.name} has no option {unknown[0]!r}. Known options: {known}.", where="destination.options")
 
+    def number(self, options: Mapping[str, str], name: str, default: float, *, whole: bool = False) -> float:
+        """An option that is a number from zero up; the default where the clinic file gives none. Raises ConfigError."""
+        text = options.get(name)
+        if text is None:
+            return default
+        digits = text if whole else text.replace(".", "", 1)
+        if not (digits.isascii() and digits.isdecimal()):
+            kind = "whole number" if whole else "number"
+            raise ConfigError(f"{text!r} is not a {kind}. Write digits, such as 60.", where=f"destination.options.{name}")
+        return float(text)
+
 
 class Destination(Protocol):
     """One billing platform. Built once per clinic and run; `close` is always called."""

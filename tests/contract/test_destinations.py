@@ -18,10 +18,11 @@ from ptbridge.model import Disposition, Submission
 from ptbridge.ports import DemandingDestination
 from ptbridge.specs.clinic import DestinationSpec
 from ptbridge.wire.http import HttpClient
-from tests.rigs import BILLING, CLAIMS, MARKERS, Rig, a_day, rig, submission
+from tests.rigs import BILLING, CLAIMS, MARKERS, Rig, a_day, forms, rig, submission
 from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
 
 NAMES = plugins.destination_names()
+FORMS = [form for name in NAMES for form in forms(name)]  # a destination that sends in several forms keeps its word in each
 
 
 def against(name: str, tmp_path: Path, scene) -> None:
@@ -80,7 +81,7 @@ def test_it_refuses_a_clinic_file_that_cannot_work(name, fault, tmp_path):
         asyncio.run(http.close())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FORMS)
 def test_the_same_day_gives_the_same_bytes(name, tmp_path):
     async def scene(rig):
         for frequency in "178":
@@ -92,7 +93,7 @@ def test_the_same_day_gives_the_same_bytes(name, tmp_path):
     against(name, tmp_path, scene)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FORMS)
 def test_what_is_unknown_is_not_written(name, tmp_path):
     async def scene(rig):
         if isinstance(rig.destination, DemandingDestination):
@@ -108,7 +109,7 @@ def test_what_is_unknown_is_not_written(name, tmp_path):
     against(name, tmp_path, scene)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FORMS)
 def test_what_is_taken_is_found_and_listed(name, tmp_path):
     async def scene(rig):
         sent = submission(rig.destination)
@@ -124,7 +125,7 @@ def test_what_is_taken_is_found_and_listed(name, tmp_path):
     against(name, tmp_path, scene)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FORMS)
 def test_replacement_and_void_leave_at_most_one(name, tmp_path):
     async def scene(rig):
         dates = ("2026-11-02", "2026-11-02")
@@ -146,7 +147,7 @@ def test_replacement_and_void_leave_at_most_one(name, tmp_path):
     against(name, tmp_path, scene)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FORMS)
 def test_a_lost_answer_is_a_doubt_that_a_look_up_settles(name, tmp_path):
     async def scene(rig):
         sent = submission(rig.destination)
@@ -160,7 +161,7 @@ def test_a_lost_answer_is_a_doubt_that_a_look_up_settles(name, tmp_path):
     against(name, tmp_path, scene)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FORMS)
 def test_a_refusal_keeps_the_native_code(name, tmp_path):
     async def scene(rig):
         if rig.refuse is None:
@@ -173,7 +174,7 @@ def test_a_refusal_keeps_the_native_code(name, tmp_path):
     against(name, tmp_path, scene)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FORMS)
 def test_no_patient_data_outside_the_bytes(name, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     seen: list[str] = []

@@ -1,7 +1,7 @@
 """The other side of each destination, for the contract suite: one file a platform, each with an async `rig(folder)`.
 
 The real thing where it runs here (a sandbox server on loopback, files), never a mock. A new destination joins by having a
-file of its name in this folder.
+file of its name in this folder. One that sends in several forms has `FORMS` there, each of which joins too, as `name: form`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -176,6 +177,12 @@ class Rig:
 
 
 def rig(name: str) -> Callable[..., Any]:
-    """The rig of a destination. Raises ModuleNotFoundError when it has none."""
-    found: Callable[..., Any] = import_module(f"tests.rigs.{name}").rig
-    return found
+    """The rig of a destination, or of one form of it (`name: form`). Raises ModuleNotFoundError when it has none."""
+    platform, _, form = name.partition(": ")
+    found: Callable[..., Any] = import_module(f"tests.rigs.{platform}").rig
+    return partial(found, form=form) if form else found
+
+
+def forms(name: str) -> list[str]:
+    """The names under which a destination's rigs are had."""
+    return [name, *(f"{name}: {form}" for form in getattr(import_module(f"tests.rigs.{name}"), "FORMS", ()))]

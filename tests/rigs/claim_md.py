@@ -1,44 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from ptbridge_sandbox.biller import Faults
 from ptbridge_sandbox.claim_md import REFUSAL, SandboxClaimMd
 
-from ptbridge import plugins
-from ptbridge.specs.clinic import DestinationSpec
-from ptbridge.wire.http import HttpClient
-from tests.rigs import BILLING, CLAIMS, Rig
+from tests.rigs import Rig
+from tests.rigs.servers import built, rig_at
 
 
-@asynccontextmanager
-async def rig(folder: Path) -> AsyncIterator[Rig]:
-    async with SandboxClaimMd() as claim_md:
-        destination = plugins.destination("claim_md").build(
-            DestinationSpec(platform="claim_md", base_url=claim_md.base_url),
-            clinic="oak",
-            http=HttpClient(claim_md.base_url),
-            billing=BILLING,
-            folder=None,
-            run_id="run-1",
-            claims=CLAIMS,
-        )
-
-        def lose(on: bool) -> None:
-            claim_md.faults = Faults(lose_answer=float(on))
-
-        def refuse(on: bool) -> None:
-            claim_md.faults = Faults(refuse=float(on))
-
-        try:
-            yield Rig(
-                destination,
-                lose,
-                refuse,
-                refusal=REFUSAL,
-                before_change=lambda sent: claim_md.payer_accepts(sent.reference),
-            )
-        finally:
-            await destination.close()
+def rig(folder: Path) -> AbstractAsyncContextManager[Rig]:
+    server = SandboxClaimMd()
+    build = lambda: built("claim_md", server.base_url)  # noqa: E731
+    return rig_at(server, build, refusal=REFUSAL, before_change=lambda sent: server.payer_accepts(sent.reference))

@@ -1,38 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from ptbridge_sandbox.biller import Faults
 from ptbridge_sandbox.fhir_claim_server import REFUSAL, SandboxFhirClaims
 
-from ptbridge import plugins
-from ptbridge.specs.clinic import DestinationSpec
-from ptbridge.wire.http import HttpClient
-from tests.rigs import BILLING, CLAIMS, Rig
+from tests.rigs import Rig
+from tests.rigs.servers import built, rig_at
+
+FORMS = ("Claim, ChargeItem", "ChargeItem")  # beside a Claim alone
 
 
-@asynccontextmanager
-async def rig(folder: Path) -> AsyncIterator[Rig]:
-    async with SandboxFhirClaims() as server:
-        destination = plugins.destination("fhir_claim").build(
-            DestinationSpec(platform="fhir_claim", base_url=server.base_url),
-            clinic="oak",
-            http=HttpClient(server.base_url),
-            billing=BILLING,
-            folder=None,
-            run_id="run-1",
-            claims=CLAIMS,
-        )
-
-        def lose(on: bool) -> None:
-            server.faults = Faults(lose_answer=float(on))
-
-        def refuse(on: bool) -> None:
-            server.faults = Faults(refuse=float(on))
-
-        try:
-            yield Rig(destination, lose, refuse, refusal=REFUSAL)
-        finally:
-            await destination.close()
+def rig(folder: Path, form: str = "Claim") -> AbstractAsyncContextManager[Rig]:
+    server = SandboxFhirClaims()
+    return rig_at(server, lambda: built("fhir_claim", server.base_url, {"resources": form}), refusal=REFUSAL)

@@ -3,6 +3,9 @@
 outcome queued, partial    in the payer's hands
 outcome error              turned away, with the codes of `error`
 outcome complete           decided: paid, or denied when nothing was paid for another reason than the patient's share
+
+And what it says of ChargeItems by their status: `billed` is a claim or an invoice made of it, `not-billable` and `aborted`
+are a person at the biller who will not bill it.
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ptbridge.destinations import _fhir_claim_items as charge_items
+from ptbridge.destinations._fhir_claim_parts import identified, line_system
 from ptbridge.model import Answer, NativeCode, Stage, Standing
 from ptbridge.model.money import cents
 
@@ -49,6 +54,27 @@ def answers_of(response: Resource) -> Iterator[Answer]:
     )
     if stage is Stage.REMITTANCE:
         yield from (_line(item, key, claim_id, said_at) for item in items if isinstance(item.get("itemSequence"), int))
+
+
+def item_answers(item: Resource, system: str) -> Iterator[Answer]:
+    """What a ChargeItem of ours tells by its status; nothing while it stands as it was sent, or was taken back by us."""
+    name, _ = identified(item, line_system(system))
+    status = str(item.get("status") or "")
+    reference = name.rpartition("-")[0]
+    if not reference or status not in (charge_items.BILLED, *charge_items.SET_ASIDE):
+        return
+    meta = item.get("meta") or {}
+    said_at = str(meta.get("lastUpdated") or "")
+    procedure, _ = charge_items.shape(item)
+    yield Answer(
+        key=f"ChargeItem/{item.get('id')}/{meta.get('versionId') or said_at}",
+        stage=Stage.CLAIM_MADE,
+        standing=Standing.ACCEPTED if status == charge_items.BILLED else Standing.REJECTED,
+        reference=reference,
+        procedure=procedure or None,
+        codes=(NativeCode(system="ChargeItem.status", code=status),),
+        said_at=said_at,
+    )
 
 
 def _line(item: Resource, key: str, claim_id: str, said_at: str) -> Answer:

@@ -68,17 +68,10 @@ def _capabilities(way: str, options: Mapping[str, str]) -> Capabilities:
         find=True,
         replace=True,
         void=True,
-        find_lag_seconds=_number(options, "find_lag_seconds"),
+        find_lag_seconds=INFO.number(options, "find_lag_seconds", 0),
         open_until=last,
         task_after=last,
     )
-
-
-def _number(options: Mapping[str, str], name: str) -> float:
-    text = options.get(name, "0")
-    if not text.replace(".", "", 1).isdecimal():
-        raise ConfigError(f"{text!r} is not a number. Write digits, such as 5.", where=f"destination.options.{name}")
-    return float(text)
 
 
 class Candid:

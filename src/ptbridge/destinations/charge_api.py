@@ -57,11 +57,11 @@ def build(
 def _capabilities(options: Mapping[str, str]) -> Capabilities:
     INFO.refuse_unknown(options)
     return Capabilities(
-        idempotency_seconds=_number(options, "key_window_hours", 23.0) * 3600,
+        idempotency_seconds=INFO.number(options, "key_window_hours", 23) * 3600,
         find=True,
         replace=True,
         void=True,
-        find_lag_seconds=_number(options, "find_lag_seconds", 0.0),
+        find_lag_seconds=INFO.number(options, "find_lag_seconds", 0),
         read_back=_yes(options, "read_back"),
     )
 
@@ -71,15 +71,6 @@ def _yes(options: Mapping[str, str], name: str) -> bool:
     if text not in ("yes", "no"):
         raise ConfigError(f"{text!r} is neither yes nor no.", where=f"destination.options.{name}")
     return text == "yes"
-
-
-def _number(options: Mapping[str, str], name: str, default: float) -> float:
-    text = options.get(name)
-    if text is None:
-        return default
-    if not text.replace(".", "", 1).isdecimal():
-        raise ConfigError(f"{text!r} is not a number. Write digits, such as 23.", where=f"destination.options.{name}")
-    return float(text)
 
 
 class ChargeApi:

@@ -47,6 +47,7 @@ INFO = DestinationInfo(
 
 _MEDIA_TYPE = "application/json"
 _BUSY = frozenset({408, 425, 429, 503})
+_LAG_SECONDS = 3600.0
 _RESPONSE, _ERA = "response_id", "era_id"
 
 
@@ -64,9 +65,8 @@ def build(
     if http is None:
         raise ConfigError("destination claim_md needs `base_url`: https://svc.claim.md.", where="destination")
     INFO.refuse_unknown(spec.options)
-    for name in ("find_lag_seconds", "feed_from"):
-        if not spec.options.get(name, "0").isdecimal():
-            raise ConfigError(f"{spec.options[name]!r} is not a number.", where=f"destination.options.{name}")
+    INFO.number(spec.options, "find_lag_seconds", _LAG_SECONDS)
+    INFO.number(spec.options, "feed_from", 0, whole=True)
     if spec.options.get("remittances", "yes") not in ("yes", "no"):
         raise ConfigError("is yes or no.", where="destination.options.remittances")
     return ClaimMd(http, billing, claims, spec.options)
@@ -96,7 +96,7 @@ class ClaimMd:
             find=True,
             replace=True,
             void=True,
-            find_lag_seconds=float(self._options.get("find_lag_seconds", "3600")),
+            find_lag_seconds=INFO.number(self._options, "find_lag_seconds", _LAG_SECONDS),
             open_until=None,
             payer_number=True,
             rejected_is_gone=True,

@@ -1,8 +1,9 @@
-"""fhir_claim: a FHIR R4 server that takes Claims. One Claim a treatment day, named by an identifier of ours.
+"""fhir_claim: a FHIR R4 server that takes Claims, ChargeItems or both, each named by an identifier of ours.
 
-An original is a conditional create (`If-None-Exist`), a correction a conditional update of the same Claim, a withdrawal that
-with status `cancelled`. Servers differ in how well they keep two creates at once apart, so a lost answer is looked up before
-anything is sent again.
+`resources: Claim` (the default) is one Claim a treatment day: an original is a conditional create (`If-None-Exist`), a
+correction a conditional update of the same Claim, a withdrawal that with status `cancelled`. With `ChargeItem` a day goes as
+one transaction, with a ChargeItem for each line. Servers differ in how well they keep two creates at once apart, and in what
+they do of a transaction, so a lost or half answer is looked up before anything is sent again.
 """
 
 from __future__ import annotations
@@ -10,43 +11,42 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from urllib.parse import quote
 
-from ptbridge.destinations._claim_facts import gather, lacks, missing
-from ptbridge.destinations._fhir_claim_answers import answers_of
+from ptbridge.destinations import _fhir_claim_days as days
+from ptbridge.destinations import _fhir_claim_items as items
+from ptbridge.destinations._claim_facts import gather, missing
+from ptbridge.destinations._fhir_claim_answers import answers_of, item_answers
+from ptbridge.destinations._fhir_claim_api import MEDIA_TYPE, FhirClaimApi
+from ptbridge.destinations._fhir_claim_bundle import CHARGE_ITEM, CLAIM, Naming, day_bundle, resources_of, void_bundle
 from ptbridge.destinations._fhir_claim_document import (
-    Document,
+    charge_items_lack,
     claim_document,
     fhir_claim_lacks,
-    identified,
-    invalid_places,
-    read,
     totals,
     void_document,
-    written,
 )
+from ptbridge.destinations._fhir_claim_parts import Document, identified, invalid_places, line_system, written
 from ptbridge.errors import ConfigError, OutcomeUnknown, PeerUnavailable
-from ptbridge.model import Acknowledgement, Disposition, Finding, Frequency, PricedDay, Submission
+from ptbridge.model import Acknowledgement, Disposition, Finding, Frequency, PricedDay, Stage, Submission
 from ptbridge.ports import AnswerPage, Capabilities, DestinationInfo
 from ptbridge.specs.clinic import NO_CLAIMS, BillingProviderSpec, ClaimsSpec, DestinationSpec
-from ptbridge.wire.fhir import FhirClient
-from ptbridge.wire.http import HttpClient, Response
+from ptbridge.wire.http import HttpClient
 
 INFO = DestinationInfo(
     name="fhir_claim",
-    summary="Keeps one Claim for each treatment day on a FHIR R4 server, and reads its ClaimResponses.",
+    summary="Keeps each treatment day as a Claim, ChargeItems or both on a FHIR R4 server, and reads what becomes of them.",
     needs=("base_url",),
     options={
+        "resources": "what a day is there: Claim (default), ChargeItem, or both, as `Claim, ChargeItem`, in one transaction",
         "identifier_system": "the system of the identifier that names a day (default urn:ptbridge:charge)",
-        "find_lag_seconds": "how long after a Claim was taken a search may still not find it (default 60)",
-        "overlap_seconds": "how far before the last ClaimResponse each search begins again (default 300)",
+        "modifier_extension": f"the URL of the extension with a ChargeItem's modifiers (default {items.MODIFIER_EXTENSION})",
+        "find_lag_seconds": "how long after a resource was taken a search may still not find it (default 60)",
+        "overlap_seconds": "how far before the last change each search for news begins again (default 300)",
     },
 )
 
-_MEDIA_TYPE = "application/fhir+json"
 _SYSTEM = "urn:ptbridge:charge"
-_BUSY = frozenset({408, 425, 429, 503})
-_SEEN = "last_updated"
+_SEEN, _SEEN_ITEMS = "last_updated", "items_last_updated"
 
 
 def build(
@@ -63,74 +63,107 @@ def build(
     if http is None:
         raise ConfigError("destination fhir_claim needs `base_url`: the FHIR endpoint.", where="destination")
     INFO.refuse_unknown(spec.options)
-    for name in ("find_lag_seconds", "overlap_seconds"):
-        if not spec.options.get(name, "0").isdecimal():
-            raise ConfigError(f"{spec.options[name]!r} is not a number.", where=f"destination.options.{name}")
-    system = spec.options.get("identifier_system", _SYSTEM)
-    if ":" not in system or any(character in system for character in "|, \t"):
-        raise ConfigError(f"{system!r} is not a URI.", where="destination.options.identifier_system")
-    return FhirClaim(http, billing, claims, spec.options)
+    naming = Naming(
+        kinds=_kinds(spec.options.get("resources", CLAIM)),
+        system=_uri(spec.options, "identifier_system", _SYSTEM),
+        modifier_extension=_uri(spec.options, "modifier_extension", items.MODIFIER_EXTENSION),
+    )
+    lag_seconds = INFO.number(spec.options, "find_lag_seconds", 60)
+    overlap = timedelta(seconds=INFO.number(spec.options, "overlap_seconds", 300))
+    kind = FhirClaim if naming.kinds == (CLAIM,) else FhirCharges
+    return kind(FhirClaimApi(http, naming), billing, claims, lag_seconds, overlap)
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    found = [one.strip() for one in text.split(",")]
+    if sorted(found) not in ([CHARGE_ITEM], [CLAIM], [CHARGE_ITEM, CLAIM]):
+        known = f"{CLAIM}; {CHARGE_ITEM}; {CLAIM}, {CHARGE_ITEM}"
+        raise ConfigError(f"{text!r} is not what a day can be. Known: {known}.", where="destination.options.resources")
+    return tuple(kind for kind in (CLAIM, CHARGE_ITEM) if kind in found)
+
+
+def _uri(options: Mapping[str, str], name: str, default: str) -> str:
+    text = options.get(name, default)
+    if ":" not in text or any(character in text for character in "|, \t"):
+        raise ConfigError(f"{text!r} is not a URI.", where=f"destination.options.{name}")
+    return text
 
 
 class FhirClaim:
-    """One FHIR server. `close` closes the client."""
+    """One FHIR server that has a Claim of each day. `close` closes the client."""
 
-    def __init__(self, http: HttpClient, billing: BillingProviderSpec, claims: ClaimsSpec, options: Mapping[str, str]) -> None:
-        self._http, self._fhir = http, FhirClient(http, http.base_url)
-        self._billing, self._claims, self._options = billing, claims, options
-        self._system = options.get("identifier_system", _SYSTEM)
+    def __init__(
+        self, api: FhirClaimApi, billing: BillingProviderSpec, claims: ClaimsSpec, lag_seconds: float, overlap: timedelta
+    ) -> None:
+        self._api, self._naming = api, api.naming
+        self._billing, self._claims = billing, claims
+        self._lag_seconds, self._overlap = lag_seconds, overlap
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the server can do, after the clinic's options."""
-        lag_seconds = float(self._options.get("find_lag_seconds", "60"))
-        return Capabilities(find=True, replace=True, void=True, find_lag_seconds=lag_seconds)
+        """What the server can do, after the clinic's options. A ChargeItem is ours until the biller has billed it."""
+        until = Stage.REMITTANCE if CLAIM in self._naming.kinds else Stage.RECEIVED
+        task_after = None if CLAIM in self._naming.kinds else until
+        return Capabilities(
+            find=True, replace=True, void=True, find_lag_seconds=self._lag_seconds, open_until=until, task_after=task_after
+        )
 
     def lacks(self, priced: PricedDay) -> list[Finding]:
-        """A finding SB03 for each fact that the Claim cannot do without, then for each place where it would break R4."""
+        """A finding SB03 for each fact that the day cannot do without, then for each place where it would break R4."""
         facts = gather(priced, self._billing, self._claims)
-        found = [*lacks(facts), *fhir_claim_lacks(facts)]
+        found = fhir_claim_lacks(facts) if CLAIM in self._naming.kinds else charge_items_lack(facts)
         if found:
             return found
-        claim = claim_document(facts, system=self._system, reference="check", frequency="1")
+        body, _ = self.encode(priced, reference="check", frequency=Frequency.ORIGINAL, original_id=None)
         advice = "Look at the field in the EMR or the mapping: its content is not what FHIR allows there."
-        return [missing(f"a valid {place}", advice, f"Claim.{place}") for place in invalid_places(claim)]
+        places = dict.fromkeys(place for one in resources_of(body) for place in invalid_places(one))
+        return [missing(f"a valid {place.partition('.')[2]}", advice, place) for place in places]
 
     def encode(self, priced: PricedDay, *, reference: str, frequency: str, original_id: str | None) -> tuple[bytes, str]:
         """The Claim's JSON."""
         facts = gather(priced, self._billing, self._claims)
-        return written(claim_document(facts, system=self._system, reference=reference, frequency=frequency)), _MEDIA_TYPE
+        claim = claim_document(facts, system=self._naming.system, reference=reference, frequency=frequency)
+        return written(claim), MEDIA_TYPE
 
     def encode_void(self, live: bytes, *, reference: str, original_id: str | None) -> tuple[bytes, str]:
-        """The same Claim, cancelled."""
-        return written(void_document(read(live), system=self._system, reference=reference)), _MEDIA_TYPE
+        """The same resources, taken back."""
+        resources = resources_of(live)
+        if [one["resourceType"] for one in resources] == [CLAIM] and self._naming.kinds == (CLAIM,):
+            return written(void_document(resources[0], system=self._naming.system, reference=reference)), MEDIA_TYPE
+        return written(void_bundle(self._naming, reference=reference, live=resources)), MEDIA_TYPE
 
     async def submit(self, submission: Submission) -> Acknowledgement:
-        """Create or update the one Claim of the day. The answer counts only when it is that Claim, as it was sent."""
-        original = submission.frequency is Frequency.ORIGINAL
+        """Create or change the day's Claim, or all its resources at once. Accepted only when all stand there as sent."""
+        way = days.submit_bundle if days.is_bundle(submission) else days.submit_claim
         try:
-            response = await (self._create(submission) if original else self._update(submission))
-            if original and response.status == 200 and _status(response) == "cancelled":  # billed again after it was taken back
-                response = await self._update(submission)
+            return await way(self._api, submission)
         except OutcomeUnknown:
             return Acknowledgement(disposition=Disposition.IN_DOUBT, native_code="lost-answer")
-        return self._acknowledged(response, submission)
 
     async def find(self, submission: Submission) -> Acknowledgement | None:
-        """The Claim of the day, if what stands there now is this submission's revision. Raises PeerError."""
-        ours = identified(read(submission.body), self._system)
-        for claim in await self._search([("identifier", f"{self._system}|{submission.reference}")]):
-            if identified(claim, self._system) == ours:
-                return _taken(claim, submission)
-        return None
+        """What stands under our identifiers, if each is this submission's revision. Raises PeerError."""
+        return await days.find(self._api, submission)
 
     async def list_references(self, service_dates: tuple[str, str]) -> dict[str, tuple[int, int]] | None:
-        """Active Claims of ours of those service dates: reference -> (units, cents)."""
+        """What is active of ours of those service dates: reference -> (units, cents).
+
+        Where a day is both, the Claim counts; ChargeItems that say otherwise are listed beside it, as nobody's.
+        """
+        if self._naming.kinds == (CLAIM,):
+            return await self._live_claims(service_dates)
+        lines = await self._live_items(service_dates)
+        if CLAIM not in self._naming.kinds:
+            return lines
+        live = await self._live_claims(service_dates)
+        apart = {name: lines.get(name, (0, 0)) for name in live.keys() | lines.keys() if live.get(name) != lines.get(name)}
+        return live | {f"{name}/{CHARGE_ITEM}": amounts for name, amounts in apart.items()}
+
+    async def _live_claims(self, service_dates: tuple[str, str]) -> dict[str, tuple[int, int]]:
         first, last = service_dates
-        found = await self._search([("identifier", f"{self._system}|"), ("created", f"ge{first}"), ("created", f"le{last}")])
+        wanted = [("identifier", f"{self._naming.system}|"), ("created", f"ge{first}"), ("created", f"le{last}")]
         live: dict[str, tuple[int, int]] = {}
-        for claim in found:
-            reference, _ = identified(claim, self._system)
+        for claim in await self._api.search(CLAIM, wanted):
+            reference, _ = identified(claim, self._naming.system)
             day = str((claim.get("billablePeriod") or {}).get("start") or "")[:10]
             if not reference or claim.get("status") != "active" or not first <= day <= last:
                 continue
@@ -140,97 +173,93 @@ class FhirClaim:
             live[reference] = counted[1:]
         return live
 
+    async def _live_items(self, service_dates: tuple[str, str]) -> dict[str, tuple[int, int]]:
+        first, last = service_dates
+        system = line_system(self._naming.system)
+        wanted = [("identifier", f"{system}|"), ("occurrence", f"ge{first}"), ("occurrence", f"le{last}")]
+        live: dict[str, tuple[int, int]] = {}
+        for item in await self._api.search(CHARGE_ITEM, wanted):
+            reference = identified(item, system)[0].rpartition("-")[0]
+            if not reference or item.get("status") not in items.LIVE or not first <= items.day_of(item) <= last:
+                continue
+            amounts = items.amounts(item)
+            if amounts is None:
+                raise PeerUnavailable("the server has a ChargeItem of ours without a quantity or a price.")
+            before = live.get(reference, (0, 0))
+            live[reference] = before[0] + amounts[0], before[1] + amounts[1]
+        return live
+
     async def answers(self, cursor: Mapping[str, str]) -> AsyncIterator[AnswerPage]:
-        """ClaimResponses that changed since the cursor, less an overlap: servers are not exact about the order of changes."""
-        seen = cursor.get(_SEEN, "")
-        params = [("_lastUpdated", f"ge{self._since(seen)}")] if seen else []
-        async for page in self._fhir.search("ClaimResponse", params):
-            responses = [entry.resource for entry in page.entries if entry.resource.get("resourceType") == "ClaimResponse"]
-            times = [str((one.get("meta") or {}).get("lastUpdated") or "") for one in responses]
-            seen = max([seen, *times])
-            yield AnswerPage(answers=tuple(answer for one in responses for answer in answers_of(one)))
+        """What changed since the cursor, less an overlap: servers are not exact about the order of changes."""
+        seen = dict(cursor)
+        if CLAIM in self._naming.kinds:
+            async for changed in self._changed("ClaimResponse", [], seen, _SEEN):
+                yield AnswerPage(answers=tuple(answer for one in changed for answer in answers_of(one)))
+        if CHARGE_ITEM in self._naming.kinds:
+            ours = [("identifier", f"{line_system(self._naming.system)}|")]
+            async for changed in self._changed(CHARGE_ITEM, ours, seen, _SEEN_ITEMS):
+                yield AnswerPage(answers=tuple(a for one in changed for a in item_answers(one, self._naming.system)))
         if seen:
-            yield AnswerPage(cursor={_SEEN: seen})
+            yield AnswerPage(cursor=seen)
 
-    async def check(self) -> list[str]:
-        """Read the server's capabilities, then look for a Claim that nobody has: needs our credential, changes nothing."""
-        statement = await self._fhir.capability()
-        await self._search([("identifier", f"{self._system}|none")])
-        version = str(statement.get("fhirVersion") or "an unnamed version")
-        return [f"the FHIR server at {self._http.origin} ({version}) answers and takes our credential"]
-
-    async def close(self) -> None:
-        """Close the client."""
-        await self._http.close()
-
-    # ------------------------------------------------------------ asking
-
-    async def _create(self, submission: Submission) -> Response:
-        return await self._send("POST", "Claim", submission.body, {"if-none-exist": self._named(submission)})
-
-    async def _update(self, submission: Submission) -> Response:
-        return await self._send("PUT", f"Claim?{self._named(submission)}", submission.body, {})
-
-    async def _send(self, method: str, path: str, body: bytes, more: Mapping[str, str]) -> Response:
-        headers = {"content-type": _MEDIA_TYPE, "accept": _MEDIA_TYPE, "prefer": "return=representation", **more}
-        return await self._http.request(method, path, headers=headers, content=body, retry=False)
-
-    def _named(self, submission: Submission) -> str:
-        return f"identifier={quote(f'{self._system}|{submission.reference}', safe='')}"
-
-    async def _search(self, params: list[tuple[str, str]]) -> list[Document]:
-        pages = [page async for page in self._fhir.search("Claim", params)]
-        every = [entry.resource for page in pages for entry in page.entries]
-        return [one for one in every if one.get("resourceType") == "Claim"]
+    async def _changed(
+        self, kind: str, wanted: list[tuple[str, str]], seen: dict[str, str], name: str
+    ) -> AsyncIterator[list[Document]]:
+        """Resources of a kind that changed since `seen[name]`, page by page; `seen[name]` moves with them."""
+        since = seen.get(name, "")
+        params = [*wanted, ("_lastUpdated", f"ge{self._since(since)}")] if since else wanted
+        async for page in self._api.fhir.search(kind, params):
+            changed = [entry.resource for entry in page.entries if entry.resource.get("resourceType") == kind]
+            times = [str((one.get("meta") or {}).get("lastUpdated") or "") for one in changed]
+            if newest := max([seen.get(name, ""), *times]):
+                seen[name] = newest
+            yield changed
 
     def _since(self, seen: str) -> str:
-        overlap = timedelta(seconds=int(self._options.get("overlap_seconds", "300")))
         try:
-            return (datetime.fromisoformat(seen) - overlap).isoformat()
+            return (datetime.fromisoformat(seen) - self._overlap).isoformat()
         except ValueError:
             return seen
 
-    def _acknowledged(self, response: Response, submission: Submission) -> Acknowledgement:
-        """200 and 201 with our Claim: taken. Busy: not taken. Other 4xx with issues, a 412 for two Claims too: rejected."""
-        answer = _object(response)
-        if response.status in (200, 201):
-            there, ours = identified(answer, self._system), identified(read(submission.body), self._system)
-            if there == ours:
-                return _taken(answer, submission)
-            if response.status == 200 and there[0] == ours[0]:
-                text = "the server has another Claim under our reference"
-                return Acknowledgement(disposition=Disposition.REJECTED, native_code="reference-exists", native_text=text)
-            return Acknowledgement(disposition=Disposition.IN_DOUBT, native_code="mismatched-answer")
-        if response.status in _BUSY:
-            code, wait = str(response.status), response.retry_after_seconds
-            return Acknowledgement(disposition=Disposition.RETRY, native_code=code, retry_after_seconds=wait)
-        issues = [row for row in answer.get("issue") or [] if isinstance(row, dict)]
-        if 400 <= response.status < 500 and issues:
-            codes = ",".join(dict.fromkeys(str(row.get("code") or "unknown") for row in issues))
-            return Acknowledgement(disposition=Disposition.REJECTED, native_code=codes, native_text=_words(issues))
-        return Acknowledgement(disposition=Disposition.IN_DOUBT, native_code=str(response.status))
+    async def check(self) -> list[str]:
+        """Read the server's capabilities, then look for a day that nobody has: needs our credential, changes nothing."""
+        statement = await self._api.fhir.capability()
+        for kind in self._naming.kinds:
+            await self._api.search(kind, [("identifier", f"{self._naming.system}|none")])
+        version = str(statement.get("fhirVersion") or "an unnamed version")
+        return [
+            f"the FHIR server at {self._api.http.origin} ({version}) answers and takes our credential",
+            *self._transactions(statement),
+        ]
+
+    def _transactions(self, statement: Document) -> list[str]:
+        """What it says of transactions, where the day goes as one."""
+        if self._naming.kinds == (CLAIM,):
+            return []
+        rest = [row for row in statement.get("rest") or [] if isinstance(row, dict)]
+        known = {str(one.get("code")) for row in rest for one in row.get("interaction") or [] if isinstance(one, dict)}
+        if "transaction" in known:
+            return ["it says that it takes transactions"]
+        return ["it does not say that it takes transactions, which `resources` with ChargeItem needs: ask whoever runs it"]
+
+    async def close(self) -> None:
+        """Close the client."""
+        await self._api.http.close()
 
 
-def _taken(claim: Document, submission: Submission) -> Acknowledgement:
-    """It is there under our revision; only the whole of it, with the totals that were sent, is an acceptance."""
-    if totals(claim) != totals(read(submission.body)):
-        text = "the Claim stands at the server under our identifier with other totals than we sent"
-        return Acknowledgement(disposition=Disposition.REJECTED, native_code="totals-differ", native_text=text)
-    id_ = str(claim.get("id") or "") or None
-    return Acknowledgement(disposition=Disposition.ACCEPTED, destination_id=id_, native_code=str(claim.get("status")))
+class FhirCharges(FhirClaim):
+    """One FHIR server that has a ChargeItem of each line, with the day's Claim or without: one transaction a day."""
 
+    def encode(self, priced: PricedDay, *, reference: str, frequency: str, original_id: str | None) -> tuple[bytes, str]:
+        """The transaction's JSON."""
+        facts = gather(priced, self._billing, self._claims)
+        return written(day_bundle(facts, self._naming, reference=reference, frequency=frequency)), MEDIA_TYPE
 
-def _words(issues: list[Document]) -> str:
-    """The server's words for a person; `diagnostics`, which may quote the whole resource, are left out."""
-    return "; ".join(str(row["details"]["text"]) for row in issues if (row.get("details") or {}).get("text"))
-
-
-def _status(response: Response) -> str:
-    return str(_object(response).get("status") or "")
-
-
-def _object(response: Response) -> Document:
-    try:
-        return read(response.content)
-    except ValueError:
-        return {}
+    def encode_replacement(
+        self, priced: PricedDay, live: bytes, *, reference: str, original_id: str | None
+    ) -> tuple[bytes, str]:
+        """The transaction that makes of what was accepted last this day: lines changed, added and taken back."""
+        facts = gather(priced, self._billing, self._claims)
+        before = resources_of(live)
+        bundle = day_bundle(facts, self._naming, reference=reference, frequency=Frequency.REPLACEMENT, live=before)
+        return written(bundle), MEDIA_TYPE

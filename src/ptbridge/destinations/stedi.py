@@ -45,6 +45,7 @@ INFO = DestinationInfo(
 
 _MEDIA_TYPE = "application/json"
 _KEY_SECONDS = 24 * 3600.0
+_LAG_SECONDS = 900.0
 _CORE = "https://core.us.stedi.com/2023-08-01"
 _OVERLAP = timedelta(days=1)
 _FIRST_LOOK = timedelta(days=30)
@@ -78,9 +79,7 @@ def _check(options: Mapping[str, str]) -> None:
         raise ConfigError(needed, where="destination.options.usage")
     if options.get("therapy_dates", "no") not in ("yes", "no"):
         raise ConfigError("is yes or no.", where="destination.options.therapy_dates")
-    if not options.get("find_lag_seconds", "0").isdecimal():
-        text = options["find_lag_seconds"]
-        raise ConfigError(f"{text!r} is not a number.", where="destination.options.find_lag_seconds")
+    INFO.number(options, "find_lag_seconds", _LAG_SECONDS)
     try:
         date.fromisoformat(options.get("news_from", "2026-11-01"))
     except ValueError:
@@ -103,7 +102,7 @@ class Stedi:
             find=True,
             replace=True,
             void=True,
-            find_lag_seconds=float(self._options.get("find_lag_seconds", "900")),
+            find_lag_seconds=INFO.number(self._options, "find_lag_seconds", _LAG_SECONDS),
             open_until=None,
             payer_number=True,
             rejected_is_gone=True,

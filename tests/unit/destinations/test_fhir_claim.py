@@ -178,7 +178,7 @@ def test_a_create_sent_twice_makes_one_claim() -> None:
     async def work(made: Scene) -> None:
         sent = made.send(a_day())
         first, again = await made.fhir.submit(sent), await made.fhir.submit(sent)
-        assert first == again and first.disposition is Disposition.ACCEPTED and len(made.server.claims) == 1
+        assert first == again and first.disposition is Disposition.ACCEPTED and len(made.server.books.all("Claim")) == 1
         assert made.server.requests["matched creates"] == 1
 
     play(work)
@@ -200,7 +200,7 @@ def test_a_day_is_corrected_taken_back_and_billed_again_in_one_claim() -> None:
             (await made.fhir.submit(made.send(day, at, frequency))).destination_id
             for at, (day, frequency) in enumerate([(a_day(), "1"), (a_day(4), "7"), (a_day(4), "8"), (a_day(4), "1")], start=1)
         }
-        assert ids == {"1"} and made.server.claims["1"].version == 4 and made.server.violations == []
+        assert ids == {"1"} and made.server.books.kept["Claim"]["1"].version == 4 and made.server.violations == []
         assert await made.fhir.list_references(DATES) == {REFERENCE: (5, 15000)}
 
     play(work)
@@ -209,7 +209,8 @@ def test_a_day_is_corrected_taken_back_and_billed_again_in_one_claim() -> None:
 def test_two_claims_of_one_day_at_the_server_are_nobodys_guess() -> None:
     async def work(made: Scene) -> None:
         await made.fhir.submit(made.send(a_day()))
-        made.server.claims["2"] = replace(made.server.claims["1"], id="2")
+        claims = made.server.books.kept["Claim"]
+        claims["2"] = replace(claims["1"], id="2")
         answer = await made.fhir.submit(made.send(a_day(4), 2, "7"))
         assert (answer.disposition, answer.native_code) == (Disposition.REJECTED, "multiple-matches")
 
@@ -220,7 +221,7 @@ def test_other_totals_under_our_revision_are_no_acceptance() -> None:
     async def work(made: Scene) -> None:
         sent = made.send(a_day())
         await made.fhir.submit(sent)
-        made.server.claims["1"].claim["total"]["value"] = 12
+        made.server.books.kept["Claim"]["1"].resource["total"]["value"] = 12
         found = await made.fhir.find(sent)
         assert found is not None and found.native_code == "totals-differ"
 
