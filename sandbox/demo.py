@@ -106,7 +106,7 @@ def show(folder: Path) -> dict[str, Any]:
 
 def write_config(bridge: Bridge, emr_port: int, tokens: Mapping[str, str]) -> None:
     """Both clinics in one folder, and what only a person knows: prices, secrets, a word about the second EMR."""
-    shared = {"--time-zone": TIME_ZONE, "--npi": BILLING_NPI}
+    shared = {"--time-zone": TIME_ZONE, "--npi": BILLING_NPI, "--environment": "sandbox"}
     fhir = {
         "--name": "Riverside Physical Therapy (pretend)",
         "--connector": "fhir_r4",

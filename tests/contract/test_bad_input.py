@@ -142,7 +142,7 @@ def test_a_broken_answer_is_asked_for_again_and_nothing_is_missed(world: World, 
 def test_csv_drop_takes_the_day_into_one_file_whose_totals_agree(world: World, tmp_path: Path) -> None:
     text = world.clinic_file.read_text()
     start, end = text.index("destination:"), text.index("# Which policy")
-    drop = f"destination:\n  platform: csv_drop\n  folder: {tmp_path / 'drop'}\n\n"
+    drop = f"destination:\n  platform: csv_drop\n  environment: sandbox\n  folder: {tmp_path / 'drop'}\n\n"
     world.clinic_file.write_text(text[:start] + drop + text[end:])
     (tmp_path / "drop").mkdir()
     report = world.sync()

@@ -120,7 +120,7 @@ def test_files_and_a_profile_of_the_config_folder(world: World) -> None:
     profile = (SHIPPED / "full_day.yaml").read_text("utf-8").replace("interface: full_day", "interface: ours")
     (world.folder / "interfaces").mkdir()
     (world.folder / "interfaces" / "ours.yaml").write_text(profile, "utf-8")
-    point_to(world, folder="outbox", options={"profile": "interfaces/ours.yaml"})
+    point_to(world, folder="outbox", environment="sandbox", options={"profile": "interfaces/ours.yaml"})
     report = world.sync()
     (file,) = (world.folder / "outbox").glob("*.hl7")
     books = Hl7Books(by_visit=True)

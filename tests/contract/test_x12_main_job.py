@@ -50,7 +50,12 @@ class Billed:
 def billed(tmp_path: Path) -> Iterator[Billed]:
     with running(tmp_path / "config") as world:
         file = yaml.safe_load(world.clinic_file.read_text("utf-8"))
-        file["destination"] = {"platform": "x12_837p", "folder": str(tmp_path / "claims"), "options": OPTIONS}
+        file["destination"] = {
+            "platform": "x12_837p",
+            "environment": "sandbox",
+            "folder": str(tmp_path / "claims"),
+            "options": OPTIONS,
+        }
         file["billing_provider"] |= {
             "tax_id": "12-3456789",
             "contact": "Billing Office",

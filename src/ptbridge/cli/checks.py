@@ -60,10 +60,14 @@ def all_checks(folder: Path, clinic: str | None, *, offline: bool) -> Iterator[C
     yield Check(subject=subject, status="ok", what=f"config read: {', '.join(config.clinics)}")
     for folder_check in (_permissions, _sqlite, _encryption, _ledger, _disk, _reference):
         yield from _guarded(subject, folder_check, config)
+    from ptbridge.cli.platform_checks import claims, platforms
+
     for spec in clinics:
-        for clinic_check in (_place, _secrets, _mapping, _payers, _fees):
+        found = [check for one in (_place, platforms) for check in _guarded(spec.clinic, one, config, spec)]
+        yield from found
+        for clinic_check in (_environment, _secrets, _mapping, _payers, claims, _fees):
             yield from _guarded(spec.clinic, clinic_check, config, spec)
-        if not offline:
+        if not offline and all(check.status != "fail" for check in found):  # else there is nobody to ask
             from ptbridge.cli.peer_checks import biller, emr
 
             yield from _guarded(spec.clinic, emr, config, spec)
@@ -188,6 +192,33 @@ def _place(config: Config, spec: ClinicSpec) -> Iterator[Found]:
         )
     else:
         yield ok(f"billing NPI {spec.billing_provider.npi}")
+
+
+def _environment(config: Config, spec: ClinicSpec) -> Iterator[Found]:
+    """Made-up patients never reach a production biller, and real ones should not reach a sandbox."""
+    from ptbridge.jobs.environments import mixed_up
+    from ptbridge.specs.environment import destination_environment, source_environment
+
+    if problem := mixed_up(spec, from_sandbox=_read_a_sandbox(config, spec)):
+        yield fail(problem, "")
+        return
+    source, destination = source_environment(spec.source), destination_environment(spec.destination)
+    sides = f"source {source.environment} ({source.because}), destination {destination.environment} ({destination.because})"
+    if destination.sandbox and not source.sandbox and source.written:
+        yield warn(f"{sides}: real patients' charges go where nobody bills them", "Point the destination to the biller.")
+    else:
+        yield ok(sides)
+
+
+def _read_a_sandbox(config: Config, spec: ClinicSpec) -> bool:
+    """Whether the ledger says so; one that cannot be opened is told by the check of the ledger."""
+    from ptbridge.ledger import Ledger
+
+    try:
+        with Ledger.open(config.state, write=False) as ledger:
+            return ledger.provenance.from_sandbox(spec.clinic)
+    except LedgerError:
+        return False
 
 
 def npi_is_well_formed(npi: str) -> bool:

@@ -63,6 +63,11 @@ class Written:
 @click.option(
     "--payer", "payers", metavar="ID=POLICY", multiple=True, help="A payer's id as the EMR gives it, and its policy; repeat it."
 )
+@click.option(
+    "--environment",
+    type=click.Choice(("sandbox", "production")),
+    help="What both sides are; otherwise each by its address.",
+)
 @json_option
 def init(config_folder: Path, json_wanted: bool, payers: tuple[str, ...], scopes: tuple[str, ...], **given: Any) -> None:
     """Write a config folder for a clinic.

@@ -6,6 +6,9 @@ import json
 import re
 from dataclasses import dataclass, field
 
+from ptbridge.specs.clinic import DestinationSpec, SourceSpec
+from ptbridge.specs.environment import destination_environment, source_environment
+
 # What the FHIR connectors join to an Encounter; a connector option can leave one out where the EMR grants less.
 _RESOURCES = (
     *("Encounter", "Patient", "Procedure", "ChargeItem", "Condition", "Coverage", "DocumentReference", "Practitioner"),
@@ -48,6 +51,7 @@ class Answers:
     biller_secret: str = "file:secrets/biller_token"  # noqa: S105 - a reference
     payers: tuple[tuple[str, str], ...] = ()  # (payer id as the EMR gives it, policy)
     requests_per_second: str = ""
+    environment: str = ""  # sandbox or production, of both sides; empty: each by its address
     options: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -100,11 +104,11 @@ billing_provider:  # X12 loop 2010AA
 
 source:
   connector: {quoted(answers.connector)}  # ptbridge connector list
-{_server(answers)}  mapping: mappings/{answers.clinic}.yaml
+{_server(answers)}{_environment(answers.environment or _source_told(answers))}  mapping: mappings/{answers.clinic}.yaml
 {_auth(answers, _source_auth(answers))}{_options(answers.options)}{_rate(answers.requests_per_second)}
 destination:
   platform: {quoted(answers.destination)}
-{_place(answers)}
+{_environment(answers.environment or _biller_told(answers))}{_place(answers)}
 {_payers(answers)}
 fees: fees/{answers.clinic}.csv
 # assistant_method: percentage  # or simple: which of the two official 10 % computations this clinic recorded
@@ -114,6 +118,19 @@ fees: fees/{answers.clinic}.csv
 def _server(answers: Answers) -> str:
     """The EMR's address; messages and files have none."""
     return f"  base_url: {quoted(answers.emr_url)}\n" if answers.emr_url else ""
+
+
+def _environment(word: str) -> str:
+    return f"  environment: {word}  # sandbox or production: a sandbox's made-up patients are never sent to production\n"
+
+
+def _source_told(answers: Answers) -> str:
+    options = {name: value for name, value in answers.options.items() if isinstance(value, str)}
+    return source_environment(SourceSpec(connector="", base_url=answers.emr_url, options=dict(options))).environment
+
+
+def _biller_told(answers: Answers) -> str:
+    return destination_environment(DestinationSpec(platform="", base_url=answers.biller_url)).environment
 
 
 def _source_auth(answers: Answers) -> dict[str, str]:

@@ -23,6 +23,7 @@ from ptbridge.jobs import settle
 from ptbridge.jobs.agreement import agreement_after
 from ptbridge.jobs.answers import take_answers
 from ptbridge.jobs.collector import rare_collections
+from ptbridge.jobs.environments import keep_apart
 from ptbridge.jobs.extracts import LedgerKnows
 from ptbridge.jobs.kit import build_kit, fingerprint
 from ptbridge.jobs.log_file import log_to
@@ -114,6 +115,7 @@ class Run:
         self.errors, self.refusals, self.news, self.stop = [], [], {}, asyncio.Event()
         rehearsal = self.ledger.rehearsal() if self.dry_run else nullcontext()
         with rehearsal:
+            keep_apart(self.config, self.config.clinics[name], self.ledger)
             run_id = self.ledger.begin_run(name)
             report = RunReport(run_id=run_id, clinic=name, started_at=_now(), dry_run=self.dry_run)
             delivered: DeliveryReport | None = None

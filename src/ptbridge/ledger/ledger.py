@@ -18,6 +18,7 @@ from ptbridge.ledger.export import Export
 from ptbridge.ledger.history import History
 from ptbridge.ledger.outbox import LedgerOutbox
 from ptbridge.ledger.patients import Patients
+from ptbridge.ledger.provenance import Provenance
 from ptbridge.ledger.purge import Purge
 from ptbridge.ledger.restored import Restored
 from ptbridge.ledger.verify import Checked, KeyOf, Verifier
@@ -52,6 +53,7 @@ class Ledger:
         self.patients = Patients(connection, self.authorizations)
         self.restored = Restored(connection, self.history)
         self.purge = Purge(connection, self.history)
+        self.provenance = Provenance(connection, self.history)
 
     @classmethod
     def open(cls, folder: Path, *, write: bool = True, now: Now = utc_now) -> Ledger:

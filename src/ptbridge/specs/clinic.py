@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
+
+Environment = Literal["sandbox", "production"]
 
 
 class AuthSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
@@ -33,6 +37,7 @@ class SourceSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, froze
     auth: AuthSpec = AuthSpec()
     options: dict[str, str | tuple[str, ...] | dict[str, str | tuple[str, ...]]] = {}
     requests_per_second: float = 0  # 0: unlimited
+    environment: Environment | None = None  # sandbox: made-up patients, never sent to production; absent: told by its address
 
 
 class WebhookSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
@@ -54,6 +59,7 @@ class DestinationSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, 
     requests_per_second: float = 0  # 0: the platform's published limit, where it has one
     options: dict[str, str] = {}
     webhook: WebhookSpec | None = None  # how the biller signs the webhooks that wake `ptbridge answers --serve`
+    environment: Environment | None = None  # production: what is sent is billed; absent: told by its address (docs/security.md)
 
 
 class AddressSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import date
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from ptbridge.specs.clinic import CONFIRM_WORDS, AuthSpec, ChangesSpec, ClinicSpec, DestinationSpec, WebhookSpec
+from ptbridge.specs.environment import is_this_machine
 from ptbridge.specs.payer import KEPT_FROM_PAYERS
 from ptbridge.specs.secrets import is_reference, literal_advice
 from ptbridge.specs.type_check import Key, Problem
@@ -87,7 +87,7 @@ def _address_problems(key: Key, address: str) -> Iterator[Problem]:
         yield _problem(key, "holds a user name or password. Move it to `auth`.")
     elif parts.scheme not in ("http", "https") or not host:
         yield _problem(key, f"{address!r} is not an address. Write it as https://emr.example/fhir.")
-    elif parts.scheme == "http" and not _is_this_machine(host):
+    elif parts.scheme == "http" and not is_this_machine(host):
         yield _problem(key, f"{address!r} is not encrypted. Use https; http is taken for this machine only.")
     elif parts.query or parts.fragment:
         yield _problem(key, f"{address!r} has a query or fragment. Give the base address only.")
@@ -107,13 +107,6 @@ def _destination_address_problems(spec: DestinationSpec) -> Iterator[Problem]:
     for problem in _address_problems(key, twin):
         example = problem.text.replace("https://emr.example/fhir", "mllps://biller.example:2575")
         yield Problem(key, example.replace("http", "mllp"))
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _is_sftp(value: object) -> bool:
