@@ -64,6 +64,7 @@ def test_a_clinic_whose_emr_sends_messages_needs_no_server(tmp_path: Path, capsy
     clinic = parse((folder / "clinics" / "northside.yaml").read_text()).data
     assert clinic["source"] == {
         "connector": "hl7v2",
+        "environment": "production",
         "mapping": "mappings/northside.yaml",
         "options": {"address": "127.0.0.1:0"},
     }
@@ -81,11 +82,17 @@ KEY = "SHA256:" + "A" * 43
     [
         (
             ["--destination", "hl7v2_dft", "--biller-url", "mllps://127.0.0.1:9", "--profile", "full_day"],
-            {"platform": "hl7v2_dft", "base_url": "mllps://127.0.0.1:9", "in_flight": "1", "options": {"profile": "full_day"}},
+            {
+                "platform": "hl7v2_dft",
+                "environment": "sandbox",
+                "base_url": "mllps://127.0.0.1:9",
+                "in_flight": "1",
+                "options": {"profile": "full_day"},
+            },
         ),
         (
-            ["--destination", "hl7v2_dft", "--biller-folder", "out", "--profile", "full_day"],
-            {"platform": "hl7v2_dft", "folder": "out", "options": {"profile": "full_day"}},
+            ["--destination", "hl7v2_dft", "--biller-folder", "out", "--profile", "full_day", "--environment", "sandbox"],
+            {"platform": "hl7v2_dft", "environment": "sandbox", "folder": "out", "options": {"profile": "full_day"}},
         ),
         (
             [
@@ -100,6 +107,7 @@ KEY = "SHA256:" + "A" * 43
             ],
             {
                 "platform": "csv_drop",
+                "environment": "sandbox",
                 "base_url": "sftp://127.0.0.1:9/in",
                 "auth": {
                     "method": "ssh_key",
