@@ -14,6 +14,7 @@ from ptbridge.cli.options import clinic_option, config_option, date_of, json_opt
 from ptbridge.model import dollars
 
 _GAPS_SHOWN, _NAMES_SHOWN = 40, 6
+_MISSING = {"should bill": "no visit", "claim": "no claim"}  # what a gap before this column is called; else `not signed` …
 _ORDER = ("scheduled", "should bill", "signed", "charged", "sent", "accepted")
 
 
@@ -77,6 +78,11 @@ def show_reconciled(name: str, compared: Mapping[str, Any], shown: int) -> None:
         words = ", ".join(f"{count:,} {screen.clean(rule)}" for rule, count in compared["should_not_bill"].items())
         screen.say(screen.wrapped(f"visits that should not bill: {words}", indent="  ", then="    "), dim=True)
     _show_gaps(compared["gaps"], compared, shown)
+    for one in compared["missed_but_charged"]:
+        screen.say(
+            screen.wrapped(f"{one['appointment']} of {one['service_date']}: {one['why']}", indent="  ", then="    "), fg="red"
+        )
+        screen.say(screen.wrapped(one["do"], indent="      -> ", then="         "))
     _show_biller(compared)
     for error in compared["errors"]:
         screen.say(screen.wrapped(error, indent="  error: ", then="    "), fg="red")
@@ -113,7 +119,7 @@ def _show_alike(some: Sequence[Mapping[str, Any]], shown: int) -> None:
     dates = sorted({gap["service_date"] for gap in some if gap["service_date"]})
     when = " to ".join(dict.fromkeys((dates[0], dates[-1]))) if dates else ""
     many = f"{screen.count(len(some), 'treatment day')}, " if len(some) > 1 else ""
-    screen.say(f"\n  {many}not {first['to']}", bold=True, nl=False)
+    screen.say(f"\n  {many}{_MISSING.get(first['to'], 'not ' + first['to'])}", bold=True, nl=False)
     screen.say(
         "".join(f"  {screen.clean(fact)}" for fact in (when, f"{units:+,} units", dollars(cents), first["owner"]) if fact)
     )

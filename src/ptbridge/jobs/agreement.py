@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from ptbridge.errors import PeerError
+from ptbridge.jobs.bookings import Schedule
 from ptbridge.jobs.columns import EVERY_DAY, Walk
 from ptbridge.jobs.peers import open_destination
-from ptbridge.jobs.schedule import Unseen, unseen_appointments
+from ptbridge.jobs.schedule import past_schedule
 from ptbridge.jobs.standing import clinic_names
 from ptbridge.ledger import Ledger
 from ptbridge.ledger.news import SHORTEST_REFERENCE
@@ -32,7 +33,8 @@ def reconcile(
 
     `since` and `until` bound the service dates (both included). `schedule` asks the EMR for its appointments too. Reads only.
     Keys: `columns`, `gaps`, `aged`, `by_owner`, `should_not_bill` (jobs/columns.py); `agrees` (None: cannot be asked), `ours`,
-    `theirs`, `differences`; `orphan_news`; `errors` about an EMR that is away. Raises PeerError when the biller is away.
+    `theirs`, `differences`; `missed_but_charged` (jobs/bookings.py); `orphan_news`; `errors` about an EMR that is away.
+    Raises PeerError when the biller is away.
     """
     dates = (since.isoformat() if since else EVERY_DAY[0], until.isoformat() if until else EVERY_DAY[1])
     with Ledger.open(config.state, write=False) as ledger:
@@ -53,7 +55,7 @@ class _Clinic:
         spec, ledger = self.config.clinics[self.name], self.ledger
         today = datetime.now(self.config.time_zone(spec)).date()
         errors: list[str] = []
-        unseen = await self._unseen(spec, today, errors) if schedule else None
+        booked = await self._schedule(spec, today, errors) if schedule else None
         async with open_destination(self.config, spec, run_id="reconcile") as destination:
             compared = await agreement(ledger, destination, self.name, self._asked(today))
         walk = Walk(
@@ -62,13 +64,19 @@ class _Clinic:
             today=today,
             tells=ledger.columns.tells(self.name, spec.destination.platform),
             dates=self.dates,
-            unseen=unseen,
+            unseen=booked.unseen if booked else None,
         )
-        return {**walk.told(), **compared, "orphan_news": ledger.answers.orphans(self.name), "errors": errors}
+        return {
+            **walk.told(),
+            **compared,
+            "missed_but_charged": [asdict(one) for one in booked.missed_but_charged] if booked else [],
+            "orphan_news": ledger.answers.orphans(self.name),
+            "errors": errors,
+        }
 
-    async def _unseen(self, spec: ClinicSpec, today: date, errors: list[str]) -> list[Unseen] | None:
+    async def _schedule(self, spec: ClinicSpec, today: date, errors: list[str]) -> Schedule | None:
         try:
-            return await unseen_appointments(self.config, self.ledger, spec, today, self.dates)
+            return await past_schedule(self.config, self.ledger, spec, today, self.dates)
         except PeerError as error:
             errors.append(f"the schedule could not be asked: {error}")
             return None

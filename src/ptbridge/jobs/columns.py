@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, NamedTuple
 
 import msgspec
 
-from ptbridge.jobs.schedule import Unseen
+from ptbridge.jobs.bookings import Unseen
 from ptbridge.ledger import Ledger
 from ptbridge.ledger.columns import DayFacts, OnItsWay
 from ptbridge.model import Stage, Standing
@@ -81,7 +81,10 @@ class Walk:
         sums = [NOTHING] * len(COLUMNS)
         gaps = [_never_seen(one, self.today) for one in self.unseen or ()]
         should_not = Counter(self.ledger.columns.never_billed(self.clinic, self.dates))
+        only_booked = Counter(one.day_id for one in self.unseen or () if one.day_id is not None)
         for day in self.ledger.columns.days(self.clinic, self.dates):
+            if day.id in only_booked:  # that stands in the schedule: nobody said that it took place
+                day = replace(day, billable=day.billable - only_booked[day.id])
             newest = self.ledger.columns.on_its_way(day.id) if _unfinished(day) else None
             amounts = amounts_of(day, newest, tells=self.tells)
             sums = [total.plus(amount) for total, amount in zip(sums, amounts, strict=True)]
@@ -307,25 +310,19 @@ def _unread(visit: str, reason: str) -> dict[str, Any]:
 
 def _never_seen(one: Unseen, today: date) -> dict[str, Any]:
     """An appointment that no visit belongs to: of unknown worth."""
-    if one.encounter is None:
-        reason = f"an appointment ({one.status}) whose day is over, and the EMR has no visit of it"
-        owner, do = "clinic", "Document the visit, or mark the appointment as missed or cancelled."
-    else:
-        reason = f"an appointment ({one.status}) whose Encounter {one.encounter} was never pulled"
-        owner, do = "integrator", "Run ptbridge sync with --since that day; then check the connector's scope."
     return {
         "from": SCHEDULED,
         "to": COLUMNS[0],
-        "reference": None,
-        "visits": (one.appointment,),
+        "reference": one.reference,
+        "visits": one.names,
         "service_date": one.service_date,
         "age_days": _age(one.service_date, today),
         "age": bucket(one.service_date, today),
         **_parts(Amount(1, 1)),
-        "codes": ("no-visit",),
-        "reason": reason,
-        "owner": owner,
-        "do": do,
+        "codes": (one.code,),
+        "reason": one.reason,
+        "owner": one.owner,
+        "do": one.do,
     }
 
 

@@ -1,7 +1,6 @@
 """Was something booked that nobody ever saw? The EMR's schedule against the visits that the ledger knows.
 
-FHIR servers are asked for their Appointments. HL7 v2 bookings (SIU) need no question: each becomes a visit of the ledger once
-its day is over (docs/hl7v2.md), and stands among the visits that should bill.
+FHIR servers are asked for their Appointments; what HL7 v2 senders booked (SIU) stands in the inbox (jobs/bookings.py).
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ptbridge.errors import PeerRefused
+from ptbridge.jobs.bookings import Schedule, Unseen, booked_by_message
 from ptbridge.jobs.peers import open_source
 from ptbridge.ledger import Ledger, patient_key
 from ptbridge.plugins import connector
@@ -27,36 +27,32 @@ LOOK_BACK_DAYS = 60
 TOOK_PLACE = frozenset({"booked", "arrived", "checked-in", "fulfilled"})
 
 
-@dataclass(frozen=True, slots=True)
-class Unseen:
-    """An appointment without a visit. `encounter` is the Encounter that the EMR has of it, None when it has none."""
-
-    appointment: str
-    service_date: str
-    status: str
-    encounter: str | None
-
-
-async def unseen_appointments(
+async def past_schedule(
     config: Config, ledger: Ledger, spec: ClinicSpec, today: date, dates: tuple[str, str]
-) -> list[Unseen] | None:
-    """Appointments of past days in that range, at most 60 days back, that no visit here belongs to. None: cannot be asked.
+) -> Schedule | None:
+    """The appointments of past days in that range, at most 60 days back, against the visits here. None: cannot be asked.
 
-    Raises PeerError when the EMR is away.
+    Raises PeerError when the EMR is away, LedgerError when the inbox cannot be trusted.
     """
-    if not spec.source.base_url or not connector(spec.source.connector).INFO.standard.startswith("FHIR"):
+    standard = connector(spec.source.connector).INFO.standard
+    if standard != "HL7 v2" and not (spec.source.base_url and standard.startswith("FHIR")):
         return None
     first = max(dates[0], spec.first_service_date or "", (today - timedelta(days=LOOK_BACK_DAYS)).isoformat())
     last = min(dates[1], (today - timedelta(days=1)).isoformat())
     if first > last:
-        return []
-    zone = config.time_zone(spec)
+        return Schedule()
     async with open_source(config, spec, rehearsal=True) as client:
-        try:
-            booked = [one async for one in _booked(client.fhir, first, last, zone)]
-        except PeerRefused:  # no Appointment, or none for our credential: then the schedule is not known
-            return None
-        return [one async for one in _unseen(client.fhir, ledger, spec, booked)]
+        if standard == "HL7 v2":
+            return booked_by_message(config, ledger, spec, client, (first, last))
+        return await _fhir(client.fhir, ledger, spec, config.time_zone(spec), (first, last))
+
+
+async def _fhir(fhir: FhirClient, ledger: Ledger, spec: ClinicSpec, zone: ZoneInfo, days: tuple[str, str]) -> Schedule | None:
+    try:
+        booked = [one async for one in _booked(fhir, *days, zone)]
+    except PeerRefused:  # no Appointment, or none for our credential: then the schedule is not known
+        return None
+    return Schedule(unseen=tuple([one async for one in _unseen(fhir, ledger, spec, booked)]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +99,19 @@ async def _unseen(fhir: FhirClient, ledger: Ledger, spec: ClinicSpec, booked: li
         for one in several:
             encounter = await _encounter_of(fhir, one.id)
             if encounter is None or not ledger.visits.find(spec.clinic, spec.source.connector, encounter):
-                missing.append(Unseen(one.id, day, one.status, encounter))
+                missing.append(_without_visit(one, encounter))
         for unseen in missing[: len(several) - known]:
             yield unseen
+
+
+def _without_visit(one: _Booked, encounter: str | None) -> Unseen:
+    if encounter is None:
+        reason = f"an appointment ({one.status}) whose day is over, and the EMR has no visit of it"
+        owner, do = "clinic", "Document the visit, or mark the appointment as missed or cancelled."
+    else:
+        reason = f"an appointment ({one.status}) whose Encounter {encounter} was never pulled"
+        owner, do = "integrator", "Run ptbridge sync with --since that day; then check the connector's scope."
+    return Unseen(names=(one.id,), service_date=one.day, code="no-visit", reason=reason, owner=owner, do=do)
 
 
 async def _encounter_of(fhir: FhirClient, appointment: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import apsw
 
@@ -13,6 +14,11 @@ SELECT d.id, d.reference, d.service_date, d.state, coalesce(d.reason, ''), d.hel
        (SELECT count(*) FROM visit v WHERE v.day_id = d.id AND v.state <> 'gone'),
        (SELECT count(*) FROM visit v WHERE v.day_id = d.id AND v.state <> 'gone' AND v.excluded_rule IS NULL)
 FROM treatment_day d WHERE d.clinic = ? AND coalesce(d.service_date, '') BETWEEN ? AND ? ORDER BY d.service_date, d.id
+"""
+_VISIT = """
+SELECT v.visit_id, v.day_id, d.reference, v.state, v.lines,
+       v.state = 'gone' OR v.excluded_rule IS NOT NULL OR coalesce(d.state, '') IN ('excluded', 'voided')
+FROM visit v LEFT JOIN treatment_day d ON d.id = v.day_id WHERE
 """
 _NEWEST = """
 SELECT state, attempts, queued_at, units, amount_cents, frequency FROM submission
@@ -52,6 +58,18 @@ class OnItsWay:
     units: int
     amount_cents: int
     frequency: str
+
+
+@dataclass(frozen=True, slots=True)
+class VisitFacts:
+    """One visit: its treatment day (None where it never could be read); `out`: it should not bill (excluded, deleted, taken back)."""
+
+    visit_id: str
+    day_id: int | None
+    reference: str | None
+    state: str
+    lines: int
+    out: bool
 
 
 class Columns:
@@ -103,6 +121,21 @@ class Columns:
         ).fetchone()
         return int(str(row[0])) if row else 0
 
+    def visit(self, clinic: str, source: str, visit_id: str) -> VisitFacts | None:
+        """A visit by its id at its source; None when it was never seen."""
+        row = self._connection.execute(
+            f"{_VISIT} v.clinic = ? AND v.source = ? AND v.visit_id = ?", (clinic, source, visit_id)
+        ).fetchone()
+        return _visit(row) if row else None
+
+    def of_patient(self, patient_key: str, clinic: str, service_date: str) -> list[VisitFacts]:
+        """The visits of a patient on a day, whatever became of them, oldest first."""
+        rows = self._connection.execute(
+            f"{_VISIT} d.clinic = ? AND d.patient_key = ? AND d.service_date = ? ORDER BY v.id",
+            (clinic, patient_key, service_date),
+        )
+        return [_visit(row) for row in rows]
+
     def tells(self, clinic: str, destination: str) -> bool:
         """Whether this biller has ever told what became of a charge: only then is a missing claim a gap."""
         row = self._connection.execute(
@@ -111,3 +144,8 @@ class Columns:
             (clinic, destination),
         ).fetchone()
         return bool(row and row[0])
+
+
+def _visit(row: tuple[Any, ...]) -> VisitFacts:
+    visit_id, day_id, reference, state, lines, out = row
+    return VisitFacts(visit_id, day_id, reference, state, lines, bool(out))

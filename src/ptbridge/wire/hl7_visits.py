@@ -67,8 +67,13 @@ async def walk_messages(client: SourceClient, cursor: Mapping[str, str]) -> Asyn
         yield Pulled(
             records=tuple(record for key in wanted if (record := book.record(key)) is not None),
             gone=tuple(
-                dict.fromkeys(Key("visit", key.value).record_key for key in wanted if key.kind == "visit" and key.day)
-            ),  # its days stand now
+                dict.fromkeys(
+                    [
+                        Key("visit", key.value).record_key for key in wanted if key.kind == "visit" and key.day
+                    ]  # its days stand now
+                    + [key.record_key for entry in entries for key in book.explained(entry)]
+                )
+            ),
             unreadable=tuple((book.damaged(entry), entry.reason) for entry in entries if entry.state == "damaged"),
             cursor=_moved(cursor, message=str(after)),
         )
@@ -88,6 +93,12 @@ async def walk_messages(client: SourceClient, cursor: Mapping[str, str]) -> Asyn
     records = tuple(record for key in book.due(start, today) if key not in done and (record := book.record(key)) is not None)
     if records or cursor.get("day") != today.isoformat():
         yield Pulled(records=records, cursor=_moved(cursor, message=str(max(after, upto)), day=today.isoformat()))
+
+
+def _replaced(book: VisitBook, wanted: Iterable[Key], entries: Iterable[InboxEntry]) -> Iterator[Key]:
+    """Records that stood for what others stand for now: a number's single days, a booking's charged visit."""
+    yield from (Key("visit", key.value) for key in wanted if key.kind == "visit" and key.day)
+    yield from (key for entry in entries for key in book.explained(entry))
 
 
 def _moved(cursor: Mapping[str, str], **to: str) -> dict[str, str]:
@@ -121,6 +132,7 @@ class VisitBook:
         self.by_day = options.visit_by == "visit-day"
         self.today = client.now().astimezone(client.time_zone).date()
         self.waited_since = client.now() - timedelta(hours=options.adt_wait_hours)
+        self._booked: dict[str, dict[str, list[Key]]] = {}  # bookings without a number: day -> patient -> keys
 
     # ------------------------------------------------------------ from a message to its visits
 
@@ -146,28 +158,52 @@ class VisitBook:
         return found
 
     def _own_keys(self, entry: InboxEntry) -> list[Key]:
-        number, days = self._number(entry), entry.values("FT1-4") if self._charges(entry) else []
+        number, days = self.number(entry), entry.values("FT1-4") if self.charges(entry) else []
         if number is not None:
             if not self.by_day:
                 return [Key("visit", number)]
             return [Key("visit", number, day) for day in days] or self._of_number(number)
-        if self._charges(entry):
+        if self.charges(entry):
             patients = entry.values("PID-3")
             if patients and days:
                 return [Key("patient-day", patients[0], day) for day in dict.fromkeys(days)]
             return [Key("message", str(entry.seq))]
         appointment = _appointment(entry)
-        return [Key("appointment", appointment)] if appointment else []
+        if appointment is None:
+            return []
+        numbers = {number for one in self._of_appointment(appointment) if (number := self.number(one)) is not None}
+        return self._of_number(numbers.pop()) if len(numbers) == 1 else [Key("appointment", appointment)]
+
+    def explained(self, entry: InboxEntry) -> Iterator[Key]:
+        """Bookings without a number that this message shows to be a visit that goes by another key."""
+        if entry.state != "taken":
+            return
+        if self.charges(entry):
+            for day in entry.values("FT1-4"):
+                booked = self._booked_on(day)
+                yield from (key for patient in entry.values("PID-3") for key in booked.get(patient, ()))
+        elif self.number(entry) is not None and (appointment := _appointment(entry)):
+            yield Key("appointment", appointment)
+
+    def _booked_on(self, day: str) -> dict[str, list[Key]]:
+        if day not in self._booked:
+            found = self._booked[day] = dict[str, list[Key]]()
+            for entry in self.inbox.about("due", day):
+                if entry.state == "taken" and (appointment := _appointment(entry)) and self.number(entry) is None:
+                    for patient in entry.values("PID-3"):
+                        found.setdefault(patient, []).append(Key("appointment", appointment))
+        return self._booked[day]
 
     def _of_number(self, number: str) -> list[Key]:
         """The records of a visit number: one, or one for each service date so far."""
         if not self.by_day:
             return [Key("visit", number)]
-        days = sorted({day for entry in self._of_visit(number) for day in self._days(entry)})
+        days = sorted({day for entry in self._of_visit(number) for day in self.days(entry)})
         return [Key("visit", number, day) for day in days]
 
-    def _days(self, entry: InboxEntry) -> list[str]:
-        return entry.values("FT1-4") if self._charges(entry) else entry.values("due")
+    def days(self, entry: InboxEntry) -> list[str]:
+        """The civil days of its charges, or the one that it books or registers a visit for."""
+        return entry.values("FT1-4") if self.charges(entry) else entry.values("due")
 
     def _visits_of_merged(self, entry: InboxEntry) -> list[Key]:
         """Visits of the record that went away, and of those that had gone into it before."""
@@ -204,7 +240,7 @@ class VisitBook:
 
     def record(self, key: Key) -> SourceRecord | None:
         """The visit's record as it is now; None while there is nothing to bill or to cancel and its day is not over."""
-        own = self._entries(key)
+        own = self.entries(key)
         if not own or not self._is_time(own) or self._waits_for_adt(own):
             return None
         uses = {entry.seq: (entry, self._use(entry, own)) for entry in own}
@@ -213,7 +249,7 @@ class VisitBook:
         for entry in self._person(patients, newest):
             uses.setdefault(entry.seq, (entry, "person"))
         sent_at = self.client.known.sent_at(key.record_key) if self.client.known else None
-        for entry in self._merges(patients):
+        for entry in self.merges(patients):
             late = sent_at is not None and sent_at < entry.received_at
             uses[entry.seq] = (entry, "late-merge" if late else "merge")
         for entry in self._revokes(patients, after=max(uses)):
@@ -221,14 +257,15 @@ class VisitBook:
         ordered = [uses[seq] for seq in sorted(uses)]
         charset = self.options.charset
         parts = [Part(entry.seq, use, charset, self.inbox.raw(entry.seq)) for entry, use in ordered]
-        return self._record(key.record_key, join_parts(parts, key.day if key.kind == "visit" else ""), newest)
+        return self.record_of(key.record_key, join_parts(parts, key.day if key.kind == "visit" else ""), newest)
 
     def damaged(self, entry: InboxEntry) -> SourceRecord:
         """A message that could not be read, as a record of its own for the quarantine."""
         payload = join_parts([Part(entry.seq, "facts", self.options.charset, self.inbox.raw(entry.seq))])
-        return self._record(f"message-{entry.seq}", payload, entry.received_at)
+        return self.record_of(f"message-{entry.seq}", payload, entry.received_at)
 
-    def _record(self, record_key: str, payload: bytes, received_at: datetime) -> SourceRecord:
+    def record_of(self, record_key: str, payload: bytes, received_at: datetime) -> SourceRecord:
+        """These joined messages as a record of this clinic."""
         return SourceRecord(
             clinic=self.client.clinic,
             source=self.client.source,
@@ -238,36 +275,43 @@ class VisitBook:
             received_at=received_at,
         )
 
-    def _entries(self, key: Key) -> list[InboxEntry]:
+    def entries(self, key: Key) -> list[InboxEntry]:
+        """The messages about that visit, in order of arrival."""
         if key.kind == "visit":
             return self._of_visit(key.value)
         if key.kind == "patient-day":
             found = [entry for entry in self.inbox.about("PID-3", key.value) if key in self._own_keys(entry)]
             return [entry for entry in found if entry.state == "taken"]
         if key.kind == "appointment":
-            both = [*self.inbox.about("SCH-2", key.value), *self.inbox.about("SCH-1", key.value)]
-            return _in_order(entry for entry in both if entry.state == "taken" and key in self._own_keys(entry))
+            return [entry for entry in self._of_appointment(key.value) if key in self._own_keys(entry)]
         return self.inbox.arrived(after=int(key.value) - 1, upto=int(key.value), limit=1)
+
+    def _of_appointment(self, appointment: str) -> list[InboxEntry]:
+        both = [*self.inbox.about("SCH-2", appointment), *self.inbox.about("SCH-1", appointment)]
+        return _in_order(entry for entry in both if entry.state == "taken" and _appointment(entry) == appointment)
 
     def _of_visit(self, number: str) -> list[InboxEntry]:
         found = [entry for path in self.options.visit_number for entry in self.inbox.about(path, number)]
-        mine = [entry for entry in found if self._number(entry) == number and entry.kind not in MERGES | REVOKES]
+        mine = [entry for entry in found if self.number(entry) == number and entry.kind not in MERGES | REVOKES]
         moved = [entry for path in self.options.visit_number for entry in self.inbox.about(_OLD_NUMBER[path], number)]
         mine += [entry for entry in moved if entry.kind in MOVES]
+        booked = {appointment for entry in mine if (appointment := _appointment(entry)) is not None}
+        mine += [one for appointment in booked for one in self._of_appointment(appointment) if self.number(one) is None]
         return _in_order(entry for entry in mine if entry.state == "taken")
 
     def _is_time(self, own: list[InboxEntry]) -> bool:
         """True when something was charged or cancelled, or when the day of a booked visit is over."""
-        if any(self._charges(entry) or entry.kind in _CANCELS or entry.kind.startswith("MDM") for entry in own):
+        if any(self.charges(entry) or entry.kind in _CANCELS or entry.kind.startswith("MDM") for entry in own):
             return True
         days = [day for entry in own for day in entry.values("due")]
-        return bool(days) and days[-1] < self.today.isoformat() and not self._charged_otherwise(own, days[-1])
+        # the last of all days: a booking that was moved is not late, in whatever order its messages came
+        return bool(days) and max(days) < self.today.isoformat() and not self._charged_otherwise(own, max(days))
 
     def _waits_for_adt(self, own: list[InboxEntry]) -> bool:
         """Charges of a sender that always sends an ADT wait for it, but not for ever."""
         if not self.options.expects_adt or any(entry.kind.startswith("ADT") for entry in own):
             return False
-        charged = [entry.received_at for entry in own if self._charges(entry)]
+        charged = [entry.received_at for entry in own if self.charges(entry)]
         return bool(charged) and max(charged) > self.waited_since
 
     def waited_long_enough(self, after: int, upto: int) -> tuple[list[Key], int]:
@@ -278,19 +322,19 @@ class VisitBook:
                 if entry.received_at > self.waited_since:
                     return list(found), after
                 after = entry.seq
-                if entry.state == "taken" and self._charges(entry):
+                if entry.state == "taken" and self.charges(entry):
                     found.update((key, None) for key in self._own_keys(entry) if not self._has_adt(key))
         return list(found), after
 
     def _has_adt(self, key: Key) -> bool:
-        return any(entry.kind.startswith("ADT") for entry in self._entries(key))
+        return any(entry.kind.startswith("ADT") for entry in self.entries(key))
 
     def _charged_otherwise(self, own: list[InboxEntry], day: str) -> bool:
         """True when the patient has charges of that day under another key: the booking named no visit number."""
-        if any(self._number(entry) is not None for entry in own):
+        if any(self.number(entry) is not None for entry in own):
             return False
         patients = {patient for entry in own for patient in entry.values("PID-3")}
-        charged = (entry for patient in patients for entry in self.inbox.about("PID-3", patient) if self._charges(entry))
+        charged = (entry for patient in patients for entry in self.inbox.about("PID-3", patient) if self.charges(entry))
         return any(day in entry.values("FT1-4") for entry in charged)
 
     def _person(self, patients: Iterable[str], newest: datetime) -> Iterator[InboxEntry]:
@@ -300,7 +344,7 @@ class VisitBook:
                 if entry.state == "taken" and entry.received_at <= until:
                     yield entry
 
-    def _merges(self, patients: Iterable[str]) -> list[InboxEntry]:
+    def merges(self, patients: Iterable[str]) -> list[InboxEntry]:
         """The merges that took this patient's record away, and those that took away the record that was left."""
         found: dict[int, InboxEntry] = {}
         seen, open_ = set[str](), [*patients]
@@ -322,17 +366,19 @@ class VisitBook:
 
     # ------------------------------------------------------------ one message
 
-    def _number(self, entry: InboxEntry) -> str | None:
+    def number(self, entry: InboxEntry) -> str | None:
+        """The visit's number in that message; None when it has none."""
         return next((value for path in self.options.visit_number for value in entry.values(path)), None)
 
-    def _charges(self, entry: InboxEntry) -> bool:
+    def charges(self, entry: InboxEntry) -> bool:
+        """Whether its FT1 segments bill."""
         code = entry.kind[:3]
         return code == "DFT" or (code in self.options.charges_from and bool(entry.values("FT1-4")))
 
     def _use(self, entry: InboxEntry, own: list[InboxEntry]) -> str:
         if entry.kind in MOVES:
             return "moved"
-        if not self._charges(entry):
+        if not self.charges(entry):
             return "facts"
         if self.options.expects_adt and not any(one.kind.startswith("ADT") for one in own):
             return "early"

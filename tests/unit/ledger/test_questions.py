@@ -156,6 +156,25 @@ def test_reconcile_reads_each_day_as_judged_and_as_the_biller_has_it(book):
     assert columns.never_billed(CLINIC, ("2026-11-04", "2026-11-30")) == {}
 
 
+def test_a_visit_is_found_by_its_id_and_by_its_patients_day_and_says_whether_it_is_out(book):
+    columns = book.ledger.columns
+    day = book.sent("e1", on=3)
+    book.unreadable("e9")
+    found = columns.visit(CLINIC, SOURCE, "e1")
+    assert found is not None and (found.day_id, found.reference, found.state) == (day, book.row(day).reference, "read")
+    assert not found.out and columns.of_patient("pat-key", CLINIC, "2026-11-03") == [found]
+    unread = columns.visit(CLINIC, SOURCE, "e9")
+    assert unread is not None and (unread.day_id, unread.reference, unread.state) == (None, None, "quarantined")
+    assert not unread.out and columns.visit(CLINIC, SOURCE, "e8") is None
+    book.judge(day, "voided")
+    (found,) = columns.of_patient("pat-key", CLINIC, "2026-11-03")
+    assert found.out
+    with book.ledger.transaction():
+        book.ledger.visits.gone(CLINIC, SOURCE, "e9")
+    (gone,) = [columns.visit(CLINIC, SOURCE, "e9")]
+    assert gone is not None and gone.out
+
+
 def test_a_biller_tells_once_it_has_told_anything(book):
     assert not book.ledger.columns.tells(CLINIC, PLATFORM)
     book.sent("e1")
