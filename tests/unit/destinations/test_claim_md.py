@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -14,7 +13,6 @@ import pytest
 from ptbridge_sandbox.biller_faults import Faults
 from ptbridge_sandbox.claim_md import SandboxClaimMd
 
-from ptbridge import plugins
 from ptbridge.delivery import RetryPolicy, SystemClock, deliver
 from ptbridge.destinations._claim_md_document import (
     control_number,
@@ -26,93 +24,28 @@ from ptbridge.destinations._claim_md_document import (
 )
 from ptbridge.destinations.claim_md import ClaimMd
 from ptbridge.errors import ConfigError, PeerRefused, PeerUnavailable
-from ptbridge.model import Answer, Disposition, Frequency, PricedDay, Provider, Stage, Standing, Submission
-from ptbridge.specs.clinic import AuthSpec, DestinationSpec
-from ptbridge.wire.http import HttpClient
-from ptbridge.wire.smart_auth import authorizer_from
-from tests.rigs import BILLING, CLAIMS, MARKERS, a_day, submission
+from ptbridge.model import Disposition, Provider, Stage, Standing
+from tests.rigs import BILLING, CLAIMS, MARKERS, a_day, servers, submission
+from tests.rigs.servers import DATES, NOBODY, REFERENCE, Scene, told
 from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
 from tests.unit.destinations.claim_days import full_day, of_visit, two_visits, with_lines
 
 KEY = "12345_a*key@with+odd&signs"
-REFERENCE = "pt-0123456789abcdef01234567"
-DATES = ("2026-11-02", "2026-11-02")
 ACCIDENT = {"accident_date_field": "cond_date", "accident_claim_field": "auth_code_1"}
 
 
-@dataclass
-class Scene:
-    """The destination, and what it speaks to."""
-
-    claim_md: ClaimMd
-    server: SandboxClaimMd
-    others: list[ClaimMd] = field(default_factory=list)
-
-    def send(
-        self, day: PricedDay, revision: int = 1, frequency: str = "1", icn: str | None = None, reference: str = REFERENCE
-    ) -> Submission:
-        """The submission of a day, as plan.py makes it."""
-        body, media_type = self.claim_md.encode(
-            day, reference=reference, frequency="1" if frequency == "8" else frequency, original_id=icn
-        )
-        if frequency == "8":
-            body, media_type = self.claim_md.encode_void(body, reference=reference, original_id=icn)
-        return replace(
-            submission(self.claim_md, reference=reference),
-            revision=revision,
-            key=f"{reference}-r{revision}",
-            frequency=Frequency(frequency),
-            body=body,
-            media_type=media_type,
-        )
-
-    def reopened(self) -> ClaimMd:
-        """The same account in another run."""
-        self.others.append(build(self.server, self.claim_md._options))
-        return self.others[-1]
-
-
-def build(server: SandboxClaimMd, options: Any, *, key: str = KEY) -> ClaimMd:
-    authorizer = authorizer_from(AuthSpec(method="form_key"), base_url=server.base_url, secret=key)
-    made: ClaimMd = plugins.destination("claim_md").build(
-        DestinationSpec(platform="claim_md", base_url=server.base_url, options=dict(options)),
-        clinic="oak",
-        http=HttpClient(server.base_url, authorizer=authorizer),
-        billing=BILLING,
-        folder=None,
-        run_id="run-1",
-        claims=CLAIMS,
-    )
+def build(address: str = NOBODY, key: str = KEY, **options: str) -> ClaimMd:
+    made: ClaimMd = servers.built("claim_md", address, options, method="form_key", secret=key)
     return made
 
 
-@asynccontextmanager
-async def opened(options: dict[str, str], server: dict[str, Any]) -> AsyncIterator[Scene]:
-    async with SandboxClaimMd(key=KEY, **server) as pretended:
-        made = build(pretended, {"find_lag_seconds": "0", **options})
-        scene = Scene(made, pretended)
-        try:
-            yield scene
-        finally:
-            for one in (made, *scene.others):
-                await one.close()
-        assert pretended.violations == []
-
-
 def play(scene: Callable[[Scene], Awaitable[None]], options: dict[str, str] | None = None, **server: Any) -> None:
-    async def run() -> None:
-        async with opened(options or {}, server) as it:
-            await scene(it)
+    pretended = SandboxClaimMd(key=KEY, **server)
 
-    asyncio.run(run())
+    def rebuild(**more: str) -> ClaimMd:
+        return build(pretended.base_url, **{"find_lag_seconds": "0", **(options or {}), **more})
 
-
-async def news(it: Scene, cursor: dict[str, str]) -> tuple[list[Answer], dict[str, str]]:
-    found: list[Answer] = []
-    async for page in it.claim_md.answers(cursor):
-        found.extend(page.answers)
-        cursor = dict(page.cursor or cursor)
-    return found, cursor
+    servers.play(pretended, rebuild, scene)
 
 
 # ---------------------------------------------------------------- what is written
@@ -172,9 +105,9 @@ def test_names_lead_back_and_hold_no_patient_data():
 
 def test_a_correction_names_the_payers_claim():
     async def scene(it: Scene):
-        (claim,) = orjson.loads(it.send(a_day(4), frequency="7", icn="ICN9").body)["claim"]
+        (claim,) = orjson.loads(it.send(a_day(4), frequency="7", original_id="ICN9").body)["claim"]
         assert (claim["frequency_code"], claim["icn_dcn_1"]) == ("7", "ICN9")
-        (void,) = orjson.loads(it.send(a_day(4), frequency="8", icn="ICN9").body)["claim"]
+        (void,) = orjson.loads(it.send(a_day(4), frequency="8", original_id="ICN9").body)["claim"]
         assert (void["frequency_code"], void["icn_dcn_1"], void["total_charge"]) == ("8", "ICN9", "150.00")
         assert len({claim["remote_claimid"], void["remote_claimid"]}) == 2
 
@@ -193,8 +126,8 @@ def test_a_correction_names_the_payers_claim():
 )
 def test_what_is_not_known_for_claim_md_is_held(day, billing, where):
     async def scene(it: Scene):
-        it.claim_md._billing = msgspec.structs.replace(BILLING, **billing)
-        assert where in [finding.where for finding in it.claim_md.lacks(day)]
+        it.destination._billing = msgspec.structs.replace(BILLING, **billing)
+        assert where in [finding.where for finding in it.destination.lacks(day)]
 
     play(scene)
 
@@ -203,25 +136,14 @@ def test_what_is_not_known_for_claim_md_is_held(day, billing, where):
     "options", [{"find_lag_seconds": "soon"}, {"feed_from": "x"}, {"remittances": "maybe"}, {"colour": "red"}]
 )
 def test_options_that_mean_nothing_are_refused(options):
-    async def run():
-        async with HttpClient("http://127.0.0.1:9") as http:
-            with pytest.raises(ConfigError):
-                plugins.destination("claim_md").build(
-                    DestinationSpec(platform="claim_md", options=options),
-                    clinic="oak",
-                    http=http,
-                    billing=BILLING,
-                    folder=None,
-                    run_id="r",
-                )
-
-    asyncio.run(run())
+    with pytest.raises(ConfigError):
+        build(**options)
 
 
 def test_a_look_up_is_believed_after_an_hour_unless_the_clinic_says_otherwise():
     async def scene(it: Scene):
-        assert it.claim_md.capabilities.find_lag_seconds == 0
-        assert ClaimMd(it.claim_md._api._http, BILLING, CLAIMS, {}).capabilities.find_lag_seconds == 3600
+        assert it.destination.capabilities.find_lag_seconds == 0
+        assert ClaimMd(it.destination._api._http, BILLING, CLAIMS, {}).capabilities.find_lag_seconds == 3600
 
     play(scene)
 
@@ -233,8 +155,8 @@ def test_the_account_key_goes_with_every_form_and_stands_in_no_stored_bytes():
     async def scene(it: Scene):
         sent = it.send(a_day())
         assert KEY.encode() not in sent.body
-        assert (await it.claim_md.submit(sent)).disposition is Disposition.ACCEPTED
-        assert await it.claim_md.check() and await it.claim_md.find(sent)
+        assert (await it.destination.submit(sent)).disposition is Disposition.ACCEPTED
+        assert await it.destination.check() and await it.destination.find(sent)
         assert it.server.requests["unauthorized"] == 0
 
     play(scene)
@@ -242,7 +164,7 @@ def test_the_account_key_goes_with_every_form_and_stands_in_no_stored_bytes():
 
 def test_a_wrong_key_is_refused_and_not_repeated_in_words():
     async def scene(it: Scene):
-        other = build(it.server, {}, key="not-the-key")
+        other = it.reopened(key="not-the-key")
         answer = await other.submit(it.send(a_day()))
         assert (answer.disposition, answer.native_code) == (Disposition.IN_DOUBT, "AccountKey")
         for ask in (other.check(), other.find(it.send(a_day()))):
@@ -250,7 +172,6 @@ def test_a_wrong_key_is_refused_and_not_repeated_in_words():
                 await ask
             assert "not-the-key" not in str(caught.value)
         assert it.server.claims == []
-        await other.close()
 
     play(scene)
 
@@ -263,7 +184,7 @@ def test_an_answer_that_does_not_name_the_claim_is_a_doubt_that_the_feed_settles
     async def scene(it: Scene):
         it.server.faults = Faults(**{fault: 1.0})
         sent = it.send(a_day())
-        assert (await it.claim_md.submit(sent)).disposition is Disposition.IN_DOUBT
+        assert (await it.destination.submit(sent)).disposition is Disposition.IN_DOUBT
         it.server.faults = Faults()
         found = await it.reopened().find(sent)
         assert (found.disposition, found.destination_id) == (Disposition.ACCEPTED, "1")
@@ -275,8 +196,8 @@ def test_a_rejection_whose_answer_was_lost_is_found_as_one():
     async def scene(it: Scene):
         it.server.faults = Faults(lose_answer=1.0, refuse=1.0)
         sent = it.send(a_day())
-        assert (await it.claim_md.submit(sent)).disposition is Disposition.IN_DOUBT
-        found = await it.claim_md.find(sent)
+        assert (await it.destination.submit(sent)).disposition is Disposition.IN_DOUBT
+        found = await it.destination.find(sent)
         assert (found.disposition, found.native_code) == (Disposition.REJECTED, "SBX1")
 
     play(scene)
@@ -284,8 +205,8 @@ def test_a_rejection_whose_answer_was_lost_is_found_as_one():
 
 def test_another_revision_is_not_taken_for_this_one():
     async def scene(it: Scene):
-        await it.claim_md.submit(it.send(a_day()))
-        assert await it.claim_md.find(it.send(a_day(4), revision=2)) is None
+        await it.destination.submit(it.send(a_day()))
+        assert await it.destination.find(it.send(a_day(4), revision=2)) is None
 
     play(scene)
 
@@ -293,7 +214,7 @@ def test_another_revision_is_not_taken_for_this_one():
 def test_busy_is_not_taken():
     async def scene(it: Scene):
         it.server.faults = Faults(busy=1.0, retry_after="9")
-        answer = await it.claim_md.submit(it.send(a_day()))
+        answer = await it.destination.submit(it.send(a_day()))
         assert (answer.disposition, answer.native_code, answer.retry_after_seconds) == (Disposition.RETRY, "429", 9.0)
         assert it.server.claims == []
 
@@ -304,7 +225,7 @@ def test_a_feed_that_does_not_answer_is_an_outage():
     async def scene(it: Scene):
         await it.server.stop()
         with pytest.raises(PeerUnavailable):
-            await it.claim_md.find(it.send(a_day()))
+            await it.destination.find(it.send(a_day()))
         await it.server.start()
 
     play(scene)
@@ -327,9 +248,9 @@ def test_a_bad_day_at_claim_md_loses_and_doubles_nothing(lag_seconds):
 
     async def scene(it: Scene):
         for number in range(80):
-            outbox.put(replace(submission(it.claim_md, reference=f"oak-{number}"), order_key=f"k{number}"))
+            outbox.put(replace(submission(it.destination, reference=f"oak-{number}"), order_key=f"k{number}"))
         policy = RetryPolicy(first_delay_seconds=0.01, max_delay_seconds=0.05, extra_calls_share=9, extra_calls_reserve=999)
-        report = await deliver(outbox, it.claim_md, in_flight=8, clock=SystemClock(), policy=policy, deadline_seconds=120)
+        report = await deliver(outbox, it.destination, in_flight=8, clock=SystemClock(), policy=policy, deadline_seconds=120)
         assert report.accepted == 80 and report.ended == "done" and report.doubts > 8, report
         it.server.faults = Faults()
         summary = it.server.summary()
@@ -344,25 +265,25 @@ def test_a_bad_day_at_claim_md_loses_and_doubles_nothing(lag_seconds):
 
 def test_a_correction_leaves_one_claim_and_the_list_shows_it():
     async def scene(it: Scene):
-        await it.claim_md.submit(it.send(a_day()))
+        await it.destination.submit(it.send(a_day()))
         number = it.server.payer_accepts(REFERENCE)
-        correction = it.send(a_day(4), revision=2, frequency="7", icn=number)
-        assert (await it.claim_md.submit(correction)).disposition is Disposition.ACCEPTED
+        correction = it.send(a_day(4), revision=2, frequency="7", original_id=number)
+        assert (await it.destination.submit(correction)).disposition is Disposition.ACCEPTED
         it.server.live_claim(REFERENCE)
         it.server._say(it.server.claims[0], "A", "STA", "replaced", by_payer=True)  # a late word about the first one
         assert await it.reopened().list_references(DATES) == {REFERENCE: (5, 15000)}
-        assert await it.claim_md.list_references(("2026-11-03", "2026-11-30")) == {}
-        void = it.send(a_day(4), revision=3, frequency="8", icn=it.server.payer_accepts(REFERENCE))
-        assert (await it.claim_md.submit(void)).disposition is Disposition.ACCEPTED
-        assert await it.claim_md.list_references(DATES) == {} and it.server.summary()["charges"] == 0
+        assert await it.destination.list_references(("2026-11-03", "2026-11-30")) == {}
+        void = it.send(a_day(4), revision=3, frequency="8", original_id=it.server.payer_accepts(REFERENCE))
+        assert (await it.destination.submit(void)).disposition is Disposition.ACCEPTED
+        assert await it.destination.list_references(DATES) == {} and it.server.summary()["charges"] == 0
 
     play(scene)
 
 
 def test_a_correction_without_the_payers_number_is_rejected_there():
     async def scene(it: Scene):
-        await it.claim_md.submit(it.send(a_day()))
-        answer = await it.claim_md.submit(it.send(a_day(4), revision=2, frequency="7", icn="ICN404"))
+        await it.destination.submit(it.send(a_day()))
+        answer = await it.destination.submit(it.send(a_day(4), revision=2, frequency="7", original_id="ICN404"))
         assert (answer.disposition, answer.native_code) == (Disposition.REJECTED, "ICN")
         assert it.server.summary()["units"] == 3
 
@@ -371,11 +292,11 @@ def test_a_correction_without_the_payers_number_is_rejected_there():
 
 def test_what_was_rejected_is_gone_and_goes_again_as_an_original():
     async def scene(it: Scene):
-        await it.claim_md.submit(it.send(a_day()))
+        await it.destination.submit(it.send(a_day()))
         it.server.payer_rejects(REFERENCE, "A7", "ins_number: not on file")
-        assert await it.claim_md.list_references(DATES) == {}
-        assert (await it.claim_md.submit(it.send(a_day(4), revision=2))).disposition is Disposition.ACCEPTED
-        assert await it.claim_md.list_references(DATES) == {REFERENCE: (5, 15000)}
+        assert await it.destination.list_references(DATES) == {}
+        assert (await it.destination.submit(it.send(a_day(4), revision=2))).disposition is Disposition.ACCEPTED
+        assert await it.destination.list_references(DATES) == {REFERENCE: (5, 15000)}
 
     play(scene)
 
@@ -385,40 +306,40 @@ def test_what_was_rejected_is_gone_and_goes_again_as_an_original():
 
 def test_the_feed_is_told_in_stages_page_by_page():
     async def scene(it: Scene):
-        await it.claim_md.submit(it.send(a_day()))
+        await it.destination.submit(it.send(a_day()))
         number = it.server.payer_accepts(REFERENCE)
         it.server.payer_rejects(REFERENCE, "A7", "ins_number: not on file")
-        told, cursor = await news(it, {})
-        assert [(one.stage, one.standing, one.reference) for one in told] == [
+        said, cursor = await told(it.destination, {})
+        assert [(one.stage, one.standing, one.reference) for one in said] == [
             (Stage.CLEARINGHOUSE, Standing.ACCEPTED, REFERENCE),
             (Stage.PAYER, Standing.ACCEPTED, REFERENCE),
             (Stage.PAYER, Standing.REJECTED, REFERENCE),
         ]
-        assert [one.payer_claim_number for one in told] == [None, number, number]
-        assert [(code.system, code.code, code.text) for code in told[2].codes] == [
+        assert [one.payer_claim_number for one in said] == [None, number, number]
+        assert [(code.system, code.code, code.text) for code in said[2].codes] == [
             ("claim_md.status", "R", ""),
             ("claim_md.message", "A7", "ins_number: not on file"),
         ]
         assert cursor == {"response_id": "3", "era_id": "0"}
-        assert (await news(it, cursor))[0] == [], "a cursor at the end brings nothing"
-        assert len((await news(it, {"response_id": "2", "era_id": "0"}))[0]) == 1
-        assert {one.destination_id for one in told} == {"1"}
+        assert (await told(it.destination, cursor))[0] == [], "a cursor at the end brings nothing"
+        assert len((await told(it.destination, {"response_id": "2", "era_id": "0"}))[0]) == 1
+        assert {one.destination_id for one in said} == {"1"}
 
     play(scene, page=2)
 
 
 def test_other_claims_of_the_account_are_not_ours_to_tell():
     async def scene(it: Scene):
-        await it.claim_md.submit(it.send(a_day()))
+        await it.destination.submit(it.send(a_day()))
         it.server.feed[0]["remote_claimid"] = "837-7"
-        assert (await news(it, {}))[0] == [] and await it.claim_md.list_references(DATES) == {}
+        assert (await told(it.destination, {}))[0] == [] and await it.destination.list_references(DATES) == {}
 
     play(scene)
 
 
 def test_a_remittance_is_told_for_the_claim_and_for_each_line():
     async def scene(it: Scene):
-        await it.claim_md.submit(it.send(with_lines(a_day(), "97110-GP x2", "97140-GP x1")))
+        await it.destination.submit(it.send(with_lines(a_day(), "97110-GP x2", "97140-GP x1")))
         number = it.server.payer_accepts(REFERENCE)
         it.server.pay(
             REFERENCE,
@@ -427,14 +348,14 @@ def test_a_remittance_is_told_for_the_claim_and_for_each_line():
                 {"paid": "0.00", "adjustment": _cut("30.00", "97")},
             ],
         )
-        told, cursor = await news(it, {})
-        whole, first, second = (one for one in told if one.stage is Stage.REMITTANCE)
+        said, cursor = await told(it.destination, {})
+        whole, first, second = (one for one in said if one.stage is Stage.REMITTANCE)
         assert (whole.standing, whole.payer_claim_number) == (Standing.PAID, number)
         assert REFERENCE.startswith(whole.reference) and len(whole.reference) == 18
         assert (whole.charged_cents, whole.paid_cents, whole.adjusted_cents, whole.patient_cents) == (9000, 3840, 5160, 960)
         assert (first.line, first.procedure, first.standing, first.patient_cents) == (1, "97110", Standing.PAID, 960)
         assert (second.line, second.standing, [code.code for code in second.codes]) == (2, Standing.DENIED, ["CO-97"])
-        assert cursor["era_id"] == "1" and (await news(it, cursor))[0] == []
+        assert cursor["era_id"] == "1" and (await told(it.destination, cursor))[0] == []
 
     play(scene)
 
@@ -450,10 +371,10 @@ def test_a_remittance_is_told_for_the_claim_and_for_each_line():
 )
 def test_a_decision_is_read_from_the_status_and_the_reasons(status, paid, code, standing):
     async def scene(it: Scene):
-        await it.claim_md.submit(it.send(with_lines(a_day(), "97110-GP x2")))
+        await it.destination.submit(it.send(with_lines(a_day(), "97110-GP x2")))
         it.server.pay(REFERENCE, [{"paid": paid, "adjustment": _cut("60.00", code)}], status_code=status)
-        told, _ = await news(it, {})
-        decided = [one for one in told if one.stage is Stage.REMITTANCE]
+        said, _ = await told(it.destination, {})
+        decided = [one for one in said if one.stage is Stage.REMITTANCE]
         assert decided[0].standing is standing and ("CLP02", status) in {(c.system, c.code) for c in decided[0].codes}
         assert len(decided) == (1 if status == "22" else 2), "a reversal is not told line by line"
 
@@ -462,9 +383,9 @@ def test_a_decision_is_read_from_the_status_and_the_reasons(status, paid, code, 
 
 def test_remittances_can_be_left_to_another_way():
     async def scene(it: Scene):
-        await it.claim_md.submit(it.send(a_day()))
+        await it.destination.submit(it.send(a_day()))
         it.server.pay(REFERENCE, [{"paid": "1.00"}, {"paid": "1.00"}])
-        assert {one.stage for one in (await news(it, {}))[0]} == {Stage.CLEARINGHOUSE}
+        assert {one.stage for one in (await told(it.destination, {}))[0]} == {Stage.CLEARINGHOUSE}
 
     play(scene, {"remittances": "no"})
 
@@ -476,20 +397,20 @@ def _cut(amount: str, code: str) -> dict[str, str]:
 @pytest.mark.parametrize("fault", ["number", "error"])
 def test_a_feed_that_is_none_is_an_outage_and_no_answer(fault):
     async def scene(it: Scene):
-        await it.claim_md.submit(it.send(a_day()))
+        await it.destination.submit(it.send(a_day()))
         it.server.feed_fault = fault
         with pytest.raises(PeerUnavailable):
-            await it.claim_md.find(it.send(a_day()))
+            await it.destination.find(it.send(a_day()))
 
     play(scene)
 
 
 def test_a_feed_without_our_file_name_cannot_be_counted():
     async def scene(it: Scene):
-        await it.claim_md.submit(it.send(a_day()))
+        await it.destination.submit(it.send(a_day()))
         it.server.feed[0]["filename"] = "renamed.txt"
         with pytest.raises(PeerUnavailable, match="file name"):
-            await it.claim_md.list_references(DATES)
+            await it.destination.list_references(DATES)
 
     play(scene)
 
@@ -499,7 +420,7 @@ def test_the_auditor_of_the_pretend_claim_md_sees_a_double():
 
     async def scene():
         async with SandboxClaimMd() as server:
-            made = build(server, {})
+            made = build(server.base_url)
             for _ in range(2):
                 await made.submit(submission(made, reference="oak-1"))
             await made.close()
@@ -512,9 +433,9 @@ def test_an_answer_without_a_status_is_a_doubt():
     async def scene(it: Scene):
         sent = it.send(a_day())
         it.server.faults = Faults(lose_answer=1.0)
-        await it.claim_md.submit(sent)
+        await it.destination.submit(sent)
         it.server.feed[0]["status"] = ""
-        assert (await it.claim_md.find(sent)).disposition is Disposition.IN_DOUBT
+        assert (await it.destination.find(sent)).disposition is Disposition.IN_DOUBT
 
     play(scene)
 

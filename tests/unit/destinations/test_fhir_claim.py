@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -15,91 +13,31 @@ from fhir.resources.R4B.claim import Claim
 from ptbridge_sandbox.biller_faults import Faults
 from ptbridge_sandbox.fhir_claim_server import SandboxFhirClaims
 
-from ptbridge import plugins
 from ptbridge.delivery import RetryPolicy, SystemClock, deliver
 from ptbridge.destinations.fhir_claim import FhirClaim
 from ptbridge.errors import ConfigError, PeerRefused
-from ptbridge.model import Accident, Answer, Disposition, Frequency, PricedDay, Stage, Standing, Submission, Subscriber
-from ptbridge.specs.clinic import DestinationSpec
-from ptbridge.wire.http import HttpClient
-from ptbridge.wire.smart_auth import StaticBearer
-from tests.rigs import BILLING, CLAIMS, a_day, submission
+from ptbridge.model import Accident, Disposition, PricedDay, Stage, Standing, Subscriber
+from tests.rigs import a_day, servers
+from tests.rigs.servers import DATES, NOBODY, REFERENCE, Scene, told
 from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
 from tests.unit.destinations.claim_days import full_day, of_coverage, of_patient, of_visit, two_visits, with_lines
 
 TOKEN = "a-token"
-REFERENCE = "pt-0123456789abcdef01234567"
-DATES = ("2026-11-02", "2026-11-02")
 
 
-@dataclass
-class Scene:
-    """The destination, and what it speaks to."""
-
-    fhir: FhirClaim
-    server: SandboxFhirClaims
-    others: list[FhirClaim] = field(default_factory=list)
-
-    def send(self, day: PricedDay, revision: int = 1, frequency: str = "1", reference: str = REFERENCE) -> Submission:
-        """The submission of a day, as plan.py makes it."""
-        body, media_type = self.fhir.encode(
-            day, reference=reference, frequency="1" if frequency == "8" else frequency, original_id=None
-        )
-        if frequency == "8":
-            body, media_type = self.fhir.encode_void(body, reference=reference, original_id=None)
-        return replace(
-            submission(self.fhir, reference=reference),
-            revision=revision,
-            key=f"{reference}-r{revision}",
-            frequency=Frequency(frequency),
-            body=body,
-            media_type=media_type,
-        )
-
-
-def build(address: str, token: str = TOKEN, **options: str) -> FhirClaim:
-    made: FhirClaim = plugins.destination("fhir_claim").build(
-        DestinationSpec(platform="fhir_claim", base_url=address, options=options),
-        clinic="oak",
-        http=HttpClient(address, authorizer=StaticBearer(token)),
-        billing=BILLING,
-        folder=None,
-        run_id="r",
-        claims=CLAIMS,
-    )
+def build(address: str = NOBODY, token: str = TOKEN, **options: str) -> FhirClaim:
+    made: FhirClaim = servers.built("fhir_claim", address, options, method="bearer", secret=token)
     return made
 
 
-@asynccontextmanager
-async def scene(**of_server: Any) -> AsyncIterator[Scene]:
-    async with SandboxFhirClaims(token=TOKEN, **of_server) as server:
-        made = Scene(build(server.base_url, find_lag_seconds="0"), server)
-        try:
-            yield made
-        finally:
-            for one in (made.fhir, *made.others):
-                await one.close()
-
-
 def play(work: Callable[[Scene], Awaitable[None]], **of_server: Any) -> None:
-    async def whole() -> None:
-        async with scene(**of_server) as made:
-            await work(made)
-
-    asyncio.run(whole())
-
-
-async def told(fhir: FhirClaim, cursor: dict[str, str] | None = None) -> tuple[list[Answer], dict[str, str]]:
-    found, last = [], dict(cursor or {})
-    async for page in fhir.answers(cursor or {}):
-        found += page.answers
-        last = dict(page.cursor or last)
-    return found, last
+    server = SandboxFhirClaims(token=TOKEN, **of_server)
+    servers.play(server, lambda **more: build(server.base_url, **{"find_lag_seconds": "0", **more}), work)
 
 
 def claim(day: PricedDay) -> dict[str, Any]:
     """What is sent of a day; a valid R4 Claim."""
-    body, _ = build("http://127.0.0.1:9").encode(day, reference=REFERENCE, frequency="1", original_id=None)
+    body, _ = build().encode(day, reference=REFERENCE, frequency="1", original_id=None)
     found: dict[str, Any] = orjson.loads(body)
     Claim.model_validate(found)
     return found
@@ -128,7 +66,7 @@ def test_a_claim_says_all_that_is_known() -> None:
 
 
 def test_money_keeps_its_two_places() -> None:
-    body, _ = build("http://127.0.0.1:9").encode(a_day(), reference=REFERENCE, frequency="1", original_id=None)
+    body, _ = build().encode(a_day(), reference=REFERENCE, frequency="1", original_id=None)
     assert b'"value":90.00' in body and b'"value":60.00' in body
 
 
@@ -163,11 +101,11 @@ def test_another_persons_coverage_names_them() -> None:
     ],
 )
 def test_what_a_claim_needs_holds_the_day(day: PricedDay, where: str) -> None:
-    assert [finding.where for finding in build("http://127.0.0.1:9").lacks(day)] == [where]
+    assert [finding.where for finding in build().lacks(day)] == [where]
 
 
 def test_what_would_break_r4_holds_the_day_with_its_path_and_no_value() -> None:
-    found, *_ = build("http://127.0.0.1:9").lacks(of_visit(a_day(), place_of_service="11 \n x"))
+    found, *_ = build().lacks(of_visit(a_day(), place_of_service="11 \n x"))
     assert found.code == "SB03" and found.where.startswith("Claim.item") and "11 \n x" not in str(found)
 
 
@@ -177,7 +115,7 @@ def test_what_would_break_r4_holds_the_day_with_its_path_and_no_value() -> None:
 def test_a_create_sent_twice_makes_one_claim() -> None:
     async def work(made: Scene) -> None:
         sent = made.send(a_day())
-        first, again = await made.fhir.submit(sent), await made.fhir.submit(sent)
+        first, again = await made.destination.submit(sent), await made.destination.submit(sent)
         assert first == again and first.disposition is Disposition.ACCEPTED and len(made.server.books.all("Claim")) == 1
         assert made.server.requests["matched creates"] == 1
 
@@ -186,10 +124,10 @@ def test_a_create_sent_twice_makes_one_claim() -> None:
 
 def test_an_original_never_overwrites_another_content() -> None:
     async def work(made: Scene) -> None:
-        await made.fhir.submit(made.send(a_day()))
-        answer = await made.fhir.submit(made.send(a_day(5), 2))
+        await made.destination.submit(made.send(a_day()))
+        answer = await made.destination.submit(made.send(a_day(5), 2))
         assert (answer.disposition, answer.native_code) == (Disposition.REJECTED, "reference-exists")
-        assert await made.fhir.list_references(DATES) == {REFERENCE: (3, 9000)}
+        assert await made.destination.list_references(DATES) == {REFERENCE: (3, 9000)}
 
     play(work)
 
@@ -197,21 +135,21 @@ def test_an_original_never_overwrites_another_content() -> None:
 def test_a_day_is_corrected_taken_back_and_billed_again_in_one_claim() -> None:
     async def work(made: Scene) -> None:
         ids = {
-            (await made.fhir.submit(made.send(day, at, frequency))).destination_id
+            (await made.destination.submit(made.send(day, at, frequency))).destination_id
             for at, (day, frequency) in enumerate([(a_day(), "1"), (a_day(4), "7"), (a_day(4), "8"), (a_day(4), "1")], start=1)
         }
         assert ids == {"1"} and made.server.books.kept["Claim"]["1"].version == 4 and made.server.violations == []
-        assert await made.fhir.list_references(DATES) == {REFERENCE: (5, 15000)}
+        assert await made.destination.list_references(DATES) == {REFERENCE: (5, 15000)}
 
     play(work)
 
 
 def test_two_claims_of_one_day_at_the_server_are_nobodys_guess() -> None:
     async def work(made: Scene) -> None:
-        await made.fhir.submit(made.send(a_day()))
+        await made.destination.submit(made.send(a_day()))
         claims = made.server.books.kept["Claim"]
         claims["2"] = replace(claims["1"], id="2")
-        answer = await made.fhir.submit(made.send(a_day(4), 2, "7"))
+        answer = await made.destination.submit(made.send(a_day(4), 2, "7"))
         assert (answer.disposition, answer.native_code) == (Disposition.REJECTED, "multiple-matches")
 
     play(work)
@@ -220,9 +158,9 @@ def test_two_claims_of_one_day_at_the_server_are_nobodys_guess() -> None:
 def test_other_totals_under_our_revision_are_no_acceptance() -> None:
     async def work(made: Scene) -> None:
         sent = made.send(a_day())
-        await made.fhir.submit(sent)
+        await made.destination.submit(sent)
         made.server.books.kept["Claim"]["1"].resource["total"]["value"] = 12
-        found = await made.fhir.find(sent)
+        found = await made.destination.find(sent)
         assert found is not None and found.native_code == "totals-differ"
 
     play(work)
@@ -232,19 +170,18 @@ def test_a_list_is_read_over_its_pages() -> None:
     async def work(made: Scene) -> None:
         names = [f"pt-{number:024x}" for number in range(7)]
         for name in names:
-            await made.fhir.submit(made.send(a_day(), reference=name))
-        assert await made.fhir.list_references(DATES) == dict.fromkeys(names, (3, 9000))
+            await made.destination.submit(made.send(a_day(), reference=name))
+        assert await made.destination.list_references(DATES) == dict.fromkeys(names, (3, 9000))
 
     play(work, page=3)
 
 
 def test_a_wrong_token_is_refused() -> None:
     async def work(made: Scene) -> None:
-        stranger = build(made.server.base_url, token="another")
-        made.others.append(stranger)
+        stranger = made.reopened(token="another")
         with pytest.raises(PeerRefused):
             await stranger.check()
-        assert "4.0.1" in (await made.fhir.check())[0]
+        assert "4.0.1" in (await made.destination.check())[0]
 
     play(work)
 
@@ -254,10 +191,10 @@ def test_a_wrong_token_is_refused() -> None:
 
 def test_answers_go_from_the_payers_hands_to_the_decision() -> None:
     async def work(made: Scene) -> None:
-        await made.fhir.submit(made.send(a_day()))
+        await made.destination.submit(made.send(a_day()))
         made.server.decide(REFERENCE, "queued")
         made.server.decide(REFERENCE, "complete", [{"paid": 40}, {"paid": 0, "reasons": ["50"]}])
-        found, cursor = await told(made.fhir)
+        found, cursor = await told(made.destination)
         assert [(one.stage, one.standing, one.line) for one in found] == [
             (Stage.PAYER, Standing.ACCEPTED, None),
             (Stage.REMITTANCE, Standing.PAID, None),
@@ -266,7 +203,7 @@ def test_answers_go_from_the_payers_hands_to_the_decision() -> None:
         ]
         assert {one.destination_id for one in found} == {"1"} and found[1].payer_claim_number == "ICN1"
         assert (found[1].charged_cents, found[1].paid_cents) == (9000, 4000)
-        again, _ = await told(made.fhir, cursor)
+        again, _ = await told(made.destination, cursor)
         assert {one.key for one in again} <= {one.key for one in found}, "the overlap has the same keys"
 
     play(work)
@@ -274,9 +211,9 @@ def test_answers_go_from_the_payers_hands_to_the_decision() -> None:
 
 def test_an_error_is_a_rejection_with_its_codes() -> None:
     async def work(made: Scene) -> None:
-        await made.fhir.submit(made.send(a_day()))
+        await made.destination.submit(made.send(a_day()))
         made.server.decide(REFERENCE, "error", error="a001")
-        (found,), _ = await told(made.fhir)
+        (found,), _ = await told(made.destination)
         assert found.standing is Standing.REJECTED and "a001" in [code.code for code in found.codes]
 
     play(work)
@@ -291,7 +228,7 @@ def test_a_bad_day_at_the_server_loses_and_doubles_nothing() -> None:
         for number in range(60):
             outbox.put(replace(made.send(a_day(), reference=f"pt-{number:024x}"), order_key=f"k{number}"))
         policy = RetryPolicy(first_delay_seconds=0.01, max_delay_seconds=0.05, extra_calls_share=9, extra_calls_reserve=999)
-        report = await deliver(outbox, made.fhir, in_flight=8, clock=SystemClock(), policy=policy, deadline_seconds=60)
+        report = await deliver(outbox, made.destination, in_flight=8, clock=SystemClock(), policy=policy, deadline_seconds=60)
         summary = made.server.summary()
         assert report.accepted == 60 and report.ended == "done" and summary["violations"] == []
         assert (summary["charges"], summary["units"], summary["amount_cents"]) == (60, 180, 60 * 9000)
@@ -310,4 +247,4 @@ def test_a_bad_day_at_the_server_loses_and_doubles_nothing() -> None:
 )
 def test_an_option_that_cannot_work_is_refused(options: dict[str, str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        build("http://127.0.0.1:9", **options)
+        build(**options)
