@@ -62,7 +62,7 @@ class OnItsWay:
 
 @dataclass(frozen=True, slots=True)
 class VisitFacts:
-    """One visit: its treatment day (None where it never could be read); `out`: it should not bill (excluded, deleted, taken back)."""
+    """One visit and its day, None where it never could be read; `out`: it should not bill (excluded, voided, deleted)."""
 
     visit_id: str
     day_id: int | None
