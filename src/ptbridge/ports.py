@@ -142,6 +142,12 @@ def edit(*, severity: Severity = Severity.ERROR) -> Callable[[CheckFunction], Ed
 
 # ---------------------------------------------------------------- destinations
 
+# What the claims of most platforms state, for `DestinationInfo.states`.
+CLAIM_STATES = (
+    *("billing_provider.tax_id", "billing_provider.address"),
+    *("claims.accepts_assignment", "claims.benefits_assigned", "claims.release_of_information", "claims.payers"),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
@@ -178,8 +184,13 @@ class Capabilities:
 class DestinationInfo:
     """What a destination file declares as `INFO`.
 
-    `needs` names the fields of the clinic file's `destination` that it cannot do without; `options` are the optional
-    settings, each with its help. `requests_per_second`: the platform's own limit, kept when the clinic file gives none.
+    `needs` names the fields of the clinic file's `destination` that it cannot do without: `base_url`, or `folder` (which an
+    sftp:// address may stand for). `options` are the settings, each with its help; `required` are those without which it is
+    not built. `requests_per_second`: the platform's own limit, kept when the clinic file gives none.
+
+    The rest is what `ptbridge init` and `doctor` go by. `auth`: how it is proved who we are over HTTP, the usual way first.
+    `address`, `token_url`: the platform's published ones; empty where each biller has its own. `states`: keys of the clinic
+    file (`billing_provider.…`, `claims.…`) that each claim states: without one every day is held, SB03.
     """
 
     name: str
@@ -187,6 +198,11 @@ class DestinationInfo:
     needs: tuple[str, ...]
     options: Mapping[str, str] = field(default_factory=dict)
     requests_per_second: float = 0
+    required: tuple[str, ...] = ()
+    auth: tuple[str, ...] = ("bearer",)
+    address: str = ""
+    token_url: str = ""
+    states: tuple[str, ...] = ()
 
     def refuse_unknown(self, options: Mapping[str, str]) -> None:
         """Raises ConfigError for an option that this destination does not have, with those that it has."""

@@ -53,6 +53,10 @@ _COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "mapping": ("ptbridge.cli.mapping:mapping", "Check a mapping file, or try it on a record."),
         "hl7": ("ptbridge.cli.hl7:hl7", "Show an HL7 v2 message, or check what a sample lacks for billing."),
         "connector": ("ptbridge.cli.connector:connector", "List the connectors, or ask an EMR what it can do."),
+        "destination": (
+            "ptbridge.cli.destination:destination",
+            "List the ways to a biller, or what one needs and can be told.",
+        ),
         "exit-codes": ("ptbridge.cli.exit_code_page:exit_code_page", "List the exit codes and what a scheduler should do."),
     },
 }

@@ -11,14 +11,12 @@ from typing import Any
 
 import click
 
-from ptbridge.cli import screen
+from ptbridge.cli import init_questions, screen
+from ptbridge.cli.init_claims import STATED, ClaimPayer, Street, unstated
 from ptbridge.cli.init_files import MORE_RESOURCES, SCOPES, Answers, allowed_file, medicare, scopes_of, text_of
+from ptbridge.cli.init_questions import BILLER_AUTH, EMR_AUTH
 from ptbridge.cli.options import config_option, json_option
 from ptbridge.errors import ConfigError
-
-_BILLER_AUTH = ("bearer", "ssh_key", "ssh_password", "none")
-_FILES = ("csv_drop", "hl7v2_dft")  # platforms that take files
-_AUTH = ("private_key_jwt", "client_secret_basic", "client_secret_post", "bearer", "none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +36,14 @@ class Written:
 @click.option("--time-zone", metavar="ZONE", help="IANA zone such as America/Chicago.")
 @click.option("--npi", metavar="NPI", help="The billing provider's NPI.")
 @click.option("--tax-id", metavar="ID", default="", help="The billing provider's tax id.")
+@click.option("--taxonomy", metavar="CODE", default="", help="Its taxonomy code, such as 261QP2000X.")
+@click.option("--address", metavar="TEXT", default="", help="Its address, as '100 Oak Street, Columbus, OH 43215-1234'.")
+@click.option("--contact", metavar="NAME", default="", help="Whom a payer may call about claims.")
+@click.option("--phone", metavar="NUMBER", default="", help="That telephone.")
 @click.option("--connector", metavar="NAME", help="Which EMR; ptbridge connector list.  [default: fhir_r4]")
 @click.option("--mapping", metavar="NAME", default="", help="Shipped mapping to extend; the connector's own otherwise.")
 @click.option("--emr-url", metavar="URL", help="The EMR's FHIR base address.")
-@click.option("--emr-auth", type=click.Choice(_AUTH), help="How to prove who we are.  [default: private_key_jwt]")
+@click.option("--emr-auth", type=click.Choice(EMR_AUTH), help="How to prove who we are.  [default: private_key_jwt]")
 @click.option("--client-id", metavar="ID", help="The id under which the EMR registered us.")
 @click.option("--token-url", metavar="URL", default="", help="Pin the token endpoint; discovered otherwise.")
 @click.option("--scope", "scopes", metavar="SCOPE", multiple=True, help="A scope to ask for; repeat it.")
@@ -50,13 +52,22 @@ class Written:
 )
 @click.option("--emr-secret", metavar="REF", default="file:secrets/emr_secret", help="Reference to the client secret or token.")
 @click.option("--listen", metavar="ADDRESS", help="Where to receive an EMR's HL7 v2 messages, as 127.0.0.1:2575.")
-@click.option("--destination", metavar="NAME", help="How charges go: charge_api, csv_drop, hl7v2_dft.  [default: charge_api]")
+@click.option("--destination", metavar="NAME", help="How charges go; ptbridge destination list.  [default: charge_api]")
 @click.option("--biller-url", metavar="URL", help="The biller's address: https://, mllps:// or sftp://.")
 @click.option(
-    "--biller-folder", metavar="DIR", default="", help="A folder here that the biller reads: for csv_drop, hl7v2_dft."
+    "--biller-folder", metavar="DIR", default="", help="A folder here that the biller reads, for platforms that take files."
+)
+@click.option(
+    "--biller-option",
+    "biller_options",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="What the platform can be told (ptbridge destination options NAME); repeat it.",
 )
 @click.option("--profile", metavar="NAME", help="What was agreed about HL7 v2: a shipped interface profile, or a file.")
-@click.option("--biller-auth", type=click.Choice(_BILLER_AUTH), help="How the biller knows us.  [default: by the address]")
+@click.option("--biller-auth", type=click.Choice(BILLER_AUTH), help="How the biller knows us.  [default: the platform's way]")
+@click.option("--biller-client-id", metavar="ID", default="", help="The id under which the biller registered us.")
+@click.option("--biller-token-url", metavar="URL", default="", help="The biller's token endpoint.")
 @click.option("--biller-user", metavar="NAME", help="The user of an SFTP server.")
 @click.option("--biller-host-key", metavar="KEY", help="The SFTP server's own key: SHA256:… or ssh-ed25519 AAAA….")
 @click.option("--biller-secret", metavar="REF", default="file:secrets/biller_token", help="Reference to the biller's token.")
@@ -64,21 +75,34 @@ class Written:
     "--payer", "payers", metavar="ID=POLICY", multiple=True, help="A payer's id as the EMR gives it, and its policy; repeat it."
 )
 @click.option(
+    "--claim-payer",
+    "claim_payers",
+    metavar="ID=PLATFORM-ID,FILING,NAME",
+    multiple=True,
+    help="How claims name that payer, as MCR-B=15202,MB,MEDICARE OHIO; repeat it.",
+)
+@click.option("--accepts-assignment", type=click.Choice(("A", "B", "C")), help="What each claim states: CLM07.")
+@click.option("--benefits-assigned", type=click.Choice(("Y", "N", "W")), help="What each claim states: CLM08.")
+@click.option("--release-of-information", type=click.Choice(("Y", "I")), help="What each claim states: CLM09.")
+@click.option("--signature-on-file", type=click.Choice(("Y", "N")), help="What each claim states: CLM06.")
+@click.option(
     "--environment",
     type=click.Choice(("sandbox", "production")),
     help="What both sides are; otherwise each by its address.",
 )
 @json_option
-def init(config_folder: Path, json_wanted: bool, payers: tuple[str, ...], scopes: tuple[str, ...], **given: Any) -> None:
+def init(config_folder: Path, json_wanted: bool, scopes: tuple[str, ...], **given: Any) -> None:
     """Write a config folder for a clinic.
 
     Asks for what the options leave open, if there is a terminal to ask on. Secrets are named by reference (env:NAME,
     file:path, keyring:service/name), never given here. For private_key_jwt it makes a key and the JWKS to register.
     """
-    complete = _ask(given) if sys.stdin.isatty() and not json_wanted else _require(given)
-    routes = tuple(_route(text) for text in payers)
+    given["biller_options"] = dict(_pair(text, "--biller-option", "usage=P") for text in given["biller_options"])
+    given["claim_payers"] = tuple(ClaimPayer.read(text) for text in given["claim_payers"])
+    asks = sys.stdin.isatty() and not json_wanted
+    complete = init_questions.ask(given) if asks else init_questions.require(given)
     complete["reads"] = tuple(dict.fromkeys(complete["reads"]))
-    answers = _answers(complete, routes, scopes or (*SCOPES, *scopes_of(complete["reads"])))
+    answers = _answers(complete, scopes or (*SCOPES, *scopes_of(complete["reads"])))
     written = write(config_folder, answers)
     if json_wanted:
         screen.put_json(
@@ -93,93 +117,22 @@ def init(config_folder: Path, json_wanted: bool, payers: tuple[str, ...], scopes
     _show(written)
 
 
-_QUESTIONS = {
-    "clinic": ("Short name of the clinic", None),
-    "name": ("Its name as it bills", None),
-    "time_zone": ("Its time zone", "America/Chicago"),
-    "npi": ("The billing provider's NPI", None),
-    "connector": ("Connector to the EMR", "fhir_r4"),
-    "emr_url": ("The EMR's FHIR base address", None),
-    "emr_auth": ("How to prove who we are to the EMR", "private_key_jwt"),
-    "client_id": ("The client id that the EMR gave us", None),
-    "listen": ("Where to receive the EMR's messages", "127.0.0.1:2575"),
-    "destination": ("How charges go to the biller", "charge_api"),
-    "biller_url": ("The biller's address", None),
-    "biller_folder": ("The folder for the files", "outbox"),
-    "profile": ("The interface profile: full_day, charge_master_p11, or a file of your own", None),
-    "biller_user": ("The user at the SFTP server", None),
-    "biller_host_key": ("The SFTP server's host key (SHA256:…)", None),
-}
+def _pair(text: str, flag: str, example: str) -> tuple[str, str]:
+    """Two words with an equals sign between. Raises BadParameter."""
+    name, equals, value = text.rpartition("=") if flag == "--payer" else text.partition("=")  # a payer's id may hold one
+    if not equals or not name.strip() or not value.strip():
+        form = "ID=POLICY" if flag == "--payer" else "NAME=VALUE"
+        raise click.BadParameter(f"{text!r} is not {form}, such as {example}", param_hint=flag)
+    return name.strip(), value.strip()
 
 
-def _wanted(given: dict[str, Any], key: str) -> bool:
-    """Whether a question makes sense after the answers so far."""
-    if key in ("emr_url", "emr_auth"):
-        return _standard(given).startswith("FHIR")  # messages and files come by themselves: there is no server to ask
-    if key == "client_id":
-        return bool(given["emr_auth"] not in (None, "none", "bearer"))
-    if key == "listen":
-        return _standard(given) == "HL7 v2"
-    if key == "biller_url":
-        return bool(given["destination"] != "csv_drop" and not given["biller_folder"])
-    if key == "biller_folder":
-        return bool(given["destination"] == "csv_drop" and not given["biller_url"])
-    if key == "profile":
-        return bool(given["destination"] == "hl7v2_dft")
-    if key in ("biller_user", "biller_host_key"):
-        return (given["biller_url"] or "").startswith("sftp://")
-    return True
-
-
-def _standard(given: dict[str, Any]) -> str:
-    """What the connector of the answers so far speaks. Raises ConfigError for one that is not there."""
-    from ptbridge import plugins
-
-    return str(plugins.connector(given["connector"]).INFO.standard)
-
-
-def _ask(given: dict[str, Any]) -> dict[str, Any]:
-    answers = dict(given)
-    for key, (question, default) in _QUESTIONS.items():
-        if not answers[key] and _wanted(answers, key):
-            kind = click.Choice(_AUTH) if key == "emr_auth" else str
-            answers[key] = click.prompt(question, default=default, type=kind, err=True)
-    return answers
-
-
-def _require(given: dict[str, Any]) -> dict[str, Any]:
-    """Fill what has a default; name every other missing option at once. A time zone is never guessed."""
-    answers = dict(given)
-    for key in ("connector", "emr_auth", "destination"):
-        if not answers[key] and _wanted(answers, key):
-            answers[key] = _QUESTIONS[key][1]
-    missing = [key for key in _QUESTIONS if not answers[key] and _wanted(answers, key)]
-    if missing:
-        raise click.UsageError(
-            "there is no terminal to ask on. Add " + ", ".join(f"--{key.replace('_', '-')}" for key in missing)
-        )
-    return answers
-
-
-def _route(text: str) -> tuple[str, str]:
-    payer, equals, policy = text.rpartition("=")
-    if not equals or not payer or not policy:
-        raise click.BadParameter(f"{text!r} is not ID=POLICY, such as MCR-B=medicare_part_b", param_hint="--payer")
-    return payer.strip(), policy.strip()
-
-
-def _answers(given: dict[str, Any], routes: tuple[tuple[str, str], ...], scopes: tuple[str, ...]) -> Answers:
+def _answers(given: dict[str, Any], scopes: tuple[str, ...]) -> Answers:
     """The answers, checked against what is there: the connector, the destination, the policies."""
     from ptbridge import plugins
-    from ptbridge.policy.payers import shipped_payers
 
     connector = plugins.connector(given["connector"])
-    plugins.destination(given["destination"])
     _check_destination(given)
-    policies = shipped_payers()
-    for payer, policy in routes:
-        if policy not in policies:
-            raise ConfigError(f"--payer {payer}: there is no policy {policy!r}. Known: {', '.join(sorted(policies))}.")
+    routes = _routes(given.pop("payers"))
     given["mapping"] = given["mapping"] or connector.INFO.mapping
     given["emr_auth"] = given["emr_auth"] or "none"
     address = given.pop("listen")
@@ -188,24 +141,53 @@ def _answers(given: dict[str, Any], routes: tuple[tuple[str, str], ...], scopes:
     reads = given.pop("reads")
     if reads and not connector.INFO.standard.startswith("FHIR"):
         raise ConfigError(f"--read is for FHIR; {given['connector']} speaks {connector.INFO.standard}. Leave it out.")
-    texts: dict[str, Any] = {key: value or "" for key, value in given.items()}
+    stated = {key: word for key in STATED if (word := given.pop(key))}
+    street = given.pop("address")
     options = ({"address": address} if address else {}) | ({"resources": reads} if reads else {})
-    return Answers(**texts, payers=routes, scopes=scopes, options=options)
+    kept = {name: given.pop(name) for name in ("biller_options", "claim_payers")}
+    texts: dict[str, Any] = {key: value or "" for key, value in given.items()}
+    return Answers(
+        **texts,
+        **kept,
+        address=Street.read(street) if street else None,
+        stated=stated,
+        needed=init_questions.biller(given).states,
+        payers=routes,
+        scopes=scopes,
+        options=options,
+    )
+
+
+def _routes(payers: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Each payer's id and its policy. Raises ConfigError for a policy that is not there."""
+    from ptbridge.policy.payers import shipped_payers
+
+    policies = shipped_payers()
+    routes = tuple(_pair(text, "--payer", "MCR-B=medicare_part_b") for text in payers)
+    for payer, policy in routes:
+        if policy not in policies:
+            raise ConfigError(f"--payer {payer}: there is no policy {policy!r}. Known: {', '.join(sorted(policies))}.")
+    return routes
 
 
 def _check_destination(given: dict[str, Any]) -> None:
-    """The biller's place and how it knows us, by the kind of address. Raises ConfigError."""
-    address = given["biller_url"] or ""
-    files = given["destination"] in _FILES
+    """The biller's place and how it knows us, as the platform declares them. Raises ConfigError."""
+    info, address = init_questions.biller(given), given["biller_url"] or ""
+    files = init_questions.takes_files(info)
     if given["biller_folder"] and (address or not files):
-        raise ConfigError(f"--biller-folder is for {' and '.join(_FILES)}, without --biller-url. Leave one out.")
+        raise ConfigError("--biller-folder is for a platform that takes files, without --biller-url. Leave one out.")
     if address.startswith("sftp://") and not files:
-        raise ConfigError(f"sftp:// takes files; {given['destination']} sends none. Choose one of {', '.join(_FILES)}.")
-    if given["destination"] == "hl7v2_dft":
+        raise ConfigError(f"sftp:// takes files; {info.name} sends none. Name its https:// address.")
+    if address.startswith(("http://", "https://")) and files and not info.name == "hl7v2_dft":
+        raise ConfigError(f"{address!r}: {info.name} writes files. Name a folder, or sftp://host/folder.")
+    info.refuse_unknown(given["biller_options"])
+    if "profile" in info.required:
         _check_profile(given["profile"], address)
     plain = not address or address.startswith(("mllp://", "mllps://"))
-    usual = "none" if plain else "ssh_key" if address.startswith("sftp://") else "bearer"
+    usual = "none" if plain else "ssh_key" if address.startswith("sftp://") else info.auth[0]
     given["biller_auth"] = given["biller_auth"] or usual
+    if given["biller_auth"].startswith("client_secret"):
+        given["biller_token_url"] = given["biller_token_url"] or info.token_url
     if given["biller_auth"] == "ssh_password":
         given["biller_secret"] = given["biller_secret"].replace("secrets/biller_token", "secrets/biller_password")
 
@@ -295,6 +277,12 @@ def _todo(folder: Path, answers: Answers, jwks: Path | None) -> list[str]:
         steps.append(
             f"Name the payers and their policies in {folder}/clinics/{answers.clinic}.yaml; visits of others are held."
         )
+    missing = unstated(answers.needed, _given(answers), dict(answers.payers), [one.payer for one in answers.claim_payers])
+    if missing:
+        steps.append(
+            f"Complete {folder}/clinics/{answers.clinic}.yaml: each claim needs {', '.join(missing)}. "
+            "Until then every day is held, and nothing goes."
+        )
     steps.append(f"Enter prices in {folder}/fees/{answers.clinic}.csv.")
     if medicare(answers):
         steps.append(
@@ -305,6 +293,12 @@ def _todo(folder: Path, answers: Answers, jwks: Path | None) -> list[str]:
     if answers.profile.endswith((".yaml", ".yml")) and not (folder / answers.profile).exists():
         steps.append(f"Write down what was agreed with the biller in {folder}/{answers.profile}: docs/interface-profiles.md.")
     return steps
+
+
+def _given(answers: Answers) -> list[str]:
+    """The keys of the clinic file that a claim states, and that were given."""
+    billing = ("tax_id", "taxonomy", "address", "contact", "phone")
+    return [f"billing_provider.{key}" for key in billing if getattr(answers, key)] + [f"claims.{key}" for key in answers.stated]
 
 
 def _show(written: Written) -> None:

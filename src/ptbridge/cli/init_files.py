@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass, field
 
+from ptbridge.cli.init_claims import ClaimPayer, Street, claims_text, quoted
 from ptbridge.specs.clinic import DestinationSpec, SourceSpec
 from ptbridge.specs.environment import destination_environment, source_environment
 
@@ -18,7 +17,6 @@ SCOPES = tuple(f"system/{resource}.read" for resource in _RESOURCES)
 # Read only where the clinic says so, and asked for only then: an EMR may refuse a token for a scope that it does not grant.
 MORE_RESOURCES = ("Appointment", "CarePlan", "ServiceRequest")
 _THRESHOLD_POLICY = "medicare_part_b"
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +28,10 @@ class Answers:
     time_zone: str
     npi: str
     tax_id: str = ""
+    taxonomy: str = ""
+    address: Street | None = None
+    contact: str = ""
+    phone: str = ""
     connector: str = "fhir_r4"
     mapping: str = "emrs/fhir_r4"  # the shipped mapping that the clinic's own extends
     emr_url: str = ""
@@ -49,6 +51,12 @@ class Answers:
     biller_host_key: str = ""
     biller_key: str = "file:secrets/biller_ssh_key"  # a reference
     biller_secret: str = "file:secrets/biller_token"  # noqa: S105 - a reference
+    biller_client_id: str = ""
+    biller_token_url: str = ""
+    biller_options: dict[str, str] = field(default_factory=dict)
+    needed: tuple[str, ...] = ()  # keys of the clinic file that each claim of this platform states
+    stated: dict[str, str] = field(default_factory=dict)  # those of `claims` that were given
+    claim_payers: tuple[ClaimPayer, ...] = ()
     payers: tuple[tuple[str, str], ...] = ()  # (payer id as the EMR gives it, policy)
     requests_per_second: str = ""
     environment: str = ""  # sandbox or production, of both sides; empty: each by its address
@@ -80,14 +88,8 @@ def allowed_file(answers: Answers) -> str:
     return f"fees/{answers.clinic}_medicare_allowed.csv"
 
 
-def quoted(text: str) -> str:
-    """A YAML scalar that reads back as this very text. JSON's quoting is YAML's."""
-    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
-
-
 def clinic_file(answers: Answers) -> str:
     """The clinic file: place, time, EMR, biller, payers. Every key that a person may want is there or named in a comment."""
-    tax_id = f"\n  tax_id: {quoted(answers.tax_id)}" if answers.tax_id else ""
     return f"""\
 # {answers.clinic}: where it is, which EMR it uses, and who bills for it.
 # What the EMR's words mean stands in mappings/{answers.clinic}.yaml, prices in fees/{answers.clinic}.csv, secrets in secrets/.
@@ -100,8 +102,8 @@ time_zone: {quoted(answers.time_zone)}  # decides the service date of a visit
 
 billing_provider:  # X12 loop 2010AA
   npi: "{answers.npi}"
-  name: {quoted(answers.name)}{tax_id}
-
+  name: {quoted(answers.name)}
+{_billing(answers)}
 source:
   connector: {quoted(answers.connector)}  # ptbridge connector list
 {_server(answers)}{_environment(answers.environment or _source_told(answers))}  mapping: mappings/{answers.clinic}.yaml
@@ -109,10 +111,29 @@ source:
 destination:
   platform: {quoted(answers.destination)}
 {_environment(answers.environment or _biller_told(answers))}{_place(answers)}
-{_payers(answers)}
+{claims_text(answers.stated, answers.claim_payers, answers.needed)}{_payers(answers)}
 fees: fees/{answers.clinic}.csv
 # assistant_method: percentage  # or simple: which of the two official 10 % computations this clinic recorded
 """
+
+
+_BILLING = {"tax_id": "12-3456789", "taxonomy": "261QP2000X", "contact": "Billing Office", "phone": "614-555-0100"}
+_ADDRESS = '{lines: [100 Oak Street], city: Columbus, state: OH, postal_code: "43215-1234"}'
+
+
+def _billing(answers: Answers) -> str:
+    """What else is known of the billing provider; what a claim needs and nobody gave, as a comment that shows its form."""
+    lines = []
+    for key, example in _BILLING.items():
+        if given := getattr(answers, key):
+            lines.append(f"  {key}: {quoted(given)}")
+        elif f"billing_provider.{key}" in answers.needed:
+            lines.append(f"  # {key}: {quoted(example)}")
+    if answers.address:
+        lines.append(f"  address: {answers.address.text()}")
+    elif "billing_provider.address" in answers.needed:
+        lines.append(f"  # address: {_ADDRESS}")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _server(answers: Answers) -> str:
@@ -130,7 +151,8 @@ def _source_told(answers: Answers) -> str:
 
 
 def _biller_told(answers: Answers) -> str:
-    return destination_environment(DestinationSpec(platform="", base_url=answers.biller_url)).environment
+    spec = DestinationSpec(platform="", base_url=answers.biller_url, options=answers.biller_options)
+    return destination_environment(spec).environment
 
 
 def _source_auth(answers: Answers) -> dict[str, str]:
@@ -165,7 +187,9 @@ def _rate(requests_per_second: str) -> str:
 
 
 def _place(answers: Answers) -> str:
-    options = f"  options: {{profile: {quoted(answers.profile)}}}\n" if answers.profile else ""
+    given = ({"profile": answers.profile} if answers.profile else {}) | answers.biller_options
+    options = "".join(f"    {quoted(key)}: {quoted(value)}\n" for key, value in given.items())
+    options = f"  options:\n{options}" if options else ""
     if answers.biller_folder:
         return f"  folder: {quoted(answers.biller_folder)}\n{options}"
     lines = [f"  base_url: {quoted(answers.biller_url)}"]
@@ -177,12 +201,16 @@ def _place(answers: Answers) -> str:
 
 
 def _biller_auth(answers: Answers) -> dict[str, str]:
-    keys = {"method": quoted(answers.biller_auth)}
-    if answers.biller_auth.startswith("ssh"):
+    method = answers.biller_auth
+    keys = {"method": quoted(method)}
+    if method.startswith("client_secret"):
+        named = {"token_url": answers.biller_token_url, "client_id": answers.biller_client_id}
+        keys |= {key: quoted(value) for key, value in named.items() if value}
+    if method.startswith("ssh"):
         keys |= {"user": quoted(answers.biller_user), "host_keys": f"[{quoted(answers.biller_host_key)}]"}
-    if answers.biller_auth == "ssh_key":
+    if method == "ssh_key":
         return keys | {"private_key": quoted(answers.biller_key)}
-    return keys if answers.biller_auth == "none" else keys | {"secret": quoted(answers.biller_secret)}
+    return keys if method == "none" else keys | {"secret": quoted(answers.biller_secret)}
 
 
 def _payers(answers: Answers) -> str:

@@ -43,9 +43,9 @@ def show_run(run: Mapping[str, Any], *, pulls: bool = True) -> None:
 
 def news(counts: Mapping[str, int]) -> str:
     """Answers in words, by how far they come from: `5 rejected (clearinghouse), 47 paid (remittance)`."""
-    named = [(*name.split("/"), count) for name, count in counts.items()]
-    told = sorted(named, key=lambda row: (Stage(row[0]).place, row[1]))
-    return ", ".join(f"{count:,} {standing} ({stage})" for stage, standing, count in told) or "none"
+    named = [(name.partition("/"), count) for name, count in counts.items()]
+    told = sorted((Stage(stage).place, standing, stage, count) for (stage, _, standing), count in named)
+    return ", ".join(f"{count:,} {standing} ({stage})" for _, standing, stage, count in told) or "none"
 
 
 def _show_worklist(run: Mapping[str, Any]) -> None:

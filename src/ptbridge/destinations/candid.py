@@ -18,7 +18,7 @@ from ptbridge.destinations._candid_document import candid_lacks, encounter_data
 from ptbridge.destinations._claim_facts import gather, lacks
 from ptbridge.errors import ConfigError, OutcomeUnknown
 from ptbridge.model import Acknowledgement, Disposition, Finding, PricedDay, Stage, Submission
-from ptbridge.ports import AnswerPage, Capabilities, DestinationInfo
+from ptbridge.ports import CLAIM_STATES, AnswerPage, Capabilities, DestinationInfo
 from ptbridge.specs.clinic import NO_CLAIMS, BillingProviderSpec, ClaimsSpec, DestinationSpec
 from ptbridge.wire.http import HttpClient
 
@@ -31,6 +31,10 @@ INFO = DestinationInfo(
         "way": "charge_captures (default), or encounters: claims at once",
         "find_lag_seconds": "how long after taking a charge Candid may still say that it is not there (default 0)",
     },
+    auth=("client_secret_json",),
+    address="https://api.joincandidhealth.com",
+    token_url="https://api.joincandidhealth.com/api/auth/v2/token",  # noqa: S106 - an address
+    states=CLAIM_STATES,
 )
 
 _MEDIA_TYPE = "application/json"

@@ -27,7 +27,7 @@ from ptbridge.destinations._claim_md_document import (
 from ptbridge.errors import ConfigError, OutcomeUnknown, PeerUnavailable
 from ptbridge.model import Acknowledgement, Answer, Disposition, Finding, PricedDay, Submission
 from ptbridge.model.money import cents
-from ptbridge.ports import AnswerPage, Capabilities, DestinationInfo
+from ptbridge.ports import CLAIM_STATES, AnswerPage, Capabilities, DestinationInfo
 from ptbridge.specs.clinic import NO_CLAIMS, BillingProviderSpec, ClaimsSpec, DestinationSpec
 from ptbridge.wire.http import HttpClient, Response
 
@@ -43,6 +43,9 @@ INFO = DestinationInfo(
         "accident_date_field": "Claim.MD's JSON field for the date of an accident; without it such days are held",
         "accident_claim_field": "Claim.MD's JSON field for the claim number of an accident; without it such days are held",
     },
+    auth=("form_key",),
+    address="https://svc.claim.md",
+    states=(*CLAIM_STATES, "billing_provider.phone"),
 )
 
 _MEDIA_TYPE = "application/json"

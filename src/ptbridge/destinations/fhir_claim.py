@@ -28,7 +28,7 @@ from ptbridge.destinations._fhir_claim_document import (
 from ptbridge.destinations._fhir_claim_parts import Document, identified, invalid_places, line_system, written
 from ptbridge.errors import ConfigError, OutcomeUnknown, PeerUnavailable
 from ptbridge.model import Acknowledgement, Disposition, Finding, Frequency, PricedDay, Stage, Submission
-from ptbridge.ports import AnswerPage, Capabilities, DestinationInfo
+from ptbridge.ports import CLAIM_STATES, AnswerPage, Capabilities, DestinationInfo
 from ptbridge.specs.clinic import NO_CLAIMS, BillingProviderSpec, ClaimsSpec, DestinationSpec
 from ptbridge.wire.http import HttpClient
 
@@ -43,6 +43,7 @@ INFO = DestinationInfo(
         "find_lag_seconds": "how long after a resource was taken a search may still not find it (default 60)",
         "overlap_seconds": "how far before the last change each search for news begins again (default 300)",
     },
+    states=CLAIM_STATES,
 )
 
 _SYSTEM = "urn:ptbridge:charge"

@@ -38,6 +38,7 @@ INFO = DestinationInfo(
         "tls_certificate_file": "PEM of our own certificate, for mutual TLS",
         "tls_key_file": "PEM of our own key, mode 0600",
     },
+    required=("profile",),
 )
 _DAY_SECONDS = 86_400
 

@@ -25,7 +25,7 @@ from ptbridge.destinations._stedi_document import (
 )
 from ptbridge.errors import ConfigError, OutcomeUnknown, PeerUnavailable
 from ptbridge.model import Acknowledgement, Answer, Disposition, Finding, Frequency, PricedDay, Standing, Submission
-from ptbridge.ports import AnswerPage, Capabilities, DestinationInfo
+from ptbridge.ports import CLAIM_STATES, AnswerPage, Capabilities, DestinationInfo
 from ptbridge.specs.clinic import NO_CLAIMS, BillingProviderSpec, ClaimsSpec, DestinationSpec
 from ptbridge.wire.http import HttpClient, Response
 
@@ -41,6 +41,10 @@ INFO = DestinationInfo(
         "find_lag_seconds": "how long after a claim was sent the list may still be silent about it (default 900)",
         "therapy_dates": "yes: lines say when the plan of care began and was last certified, where known (default no)",
     },
+    required=("usage",),
+    auth=("api_key",),
+    address="https://healthcare.us.stedi.com/2024-04-01",
+    states=(*CLAIM_STATES, "billing_provider.contact", "billing_provider.phone", "claims.signature_on_file"),
 )
 
 _MEDIA_TYPE = "application/json"

@@ -25,7 +25,7 @@ from ptbridge.destinations._x12_sent import Sent
 from ptbridge.destinations._x12_text import Problem, spelled
 from ptbridge.errors import ConfigError, PeerUnavailable
 from ptbridge.model import Acknowledgement, Disposition, Finding, Frequency, PricedDay, Submission
-from ptbridge.ports import AnswerPage, Capabilities, DestinationInfo
+from ptbridge.ports import CLAIM_STATES, AnswerPage, Capabilities, DestinationInfo
 from ptbridge.specs.clinic import NO_CLAIMS, BillingProviderSpec, ClaimsSpec, DestinationSpec
 from ptbridge.wire.http import HttpClient
 
@@ -50,12 +50,13 @@ INFO = DestinationInfo(
         "original_only": "filing indicators whose payers take no frequency 7 or 8, such as `MB VA`, or none (default MB)",
         "time_zone": "the zone of the dates in the envelope, such as America/New_York (default: this machine's)",
     },
+    required=("submitter_id", "receiver_id", "receiver_name", "usage"),
+    states=(*CLAIM_STATES, "billing_provider.contact", "billing_provider.phone", "claims.signature_on_file"),
 )
 
 ENDING = ".837"
 _MEDIA_TYPE = "application/edi-x12"
 _WITHHELD = f"{_MEDIA_TYPE}; withheld="
-_REQUIRED = ("submitter_id", "receiver_id", "receiver_name", "usage")
 _WHY = {
     "original-only": "this payer takes no corrected claim (option original_only): correct it with the payer",
     "no-payer-number": "the payer's claim number is not known, or not for each claim of the day: wait for its answer",
@@ -100,7 +101,7 @@ def _original_only(text: str) -> frozenset[str]:
 
 
 def _parties(options: Mapping[str, str]) -> Parties:
-    for name in _REQUIRED:
+    for name in INFO.required:
         if not options.get(name):
             raise ConfigError(f"x12_837p needs it: {INFO.options[name]}.", where=f"destination.options.{name}")
     if options["usage"] not in ("P", "T"):

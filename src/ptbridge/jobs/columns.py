@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ptbridge.jobs.bookings import Unseen
+from ptbridge.jobs.owners import owner_of
 from ptbridge.ledger import Ledger
 from ptbridge.ledger.columns import DayFacts, OnItsWay
 from ptbridge.model import Stage, Standing
@@ -215,7 +216,7 @@ def _of_findings(findings: list[dict[str, Any]], prefix: str = "") -> Why:
 def _owner(codes: tuple[str, ...]) -> str:
     """Who must act: the integrator for words that nobody mapped and prices that nobody entered, else the clinic."""
     if any(code in AT_THE_BILLER for code in codes):
-        return "biller"
+        return owner_of(codes)
     return "integrator" if codes and all(code.startswith(_INTEGRATOR) for code in codes) else "clinic"
 
 

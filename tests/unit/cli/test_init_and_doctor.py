@@ -12,7 +12,7 @@ import pytest
 
 from ptbridge.cli import main
 from ptbridge.cli.checks import npi_is_well_formed
-from ptbridge.cli.init_files import quoted
+from ptbridge.cli.init_claims import quoted
 from ptbridge.cli.peer_checks import clock_offset
 from ptbridge.specs.yaml_text import parse
 
