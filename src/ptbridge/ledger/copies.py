@@ -33,8 +33,6 @@ def recode_database(path: Path, old: bytes | None, new: bytes) -> None:
         with _opened(path, old) as database:
             connection = database.connection
             connection.execute("PRAGMA journal_mode = DELETE").fetchall()
-            if old is None:
-                connection.execute("PRAGMA cipher = 'sqlcipher'; PRAGMA legacy = 4").fetchall()
             for statement in at_rest.pragmas(new, word="rekey").split("; "):
                 connection.execute(statement).fetchall()
         with _opened(path, new) as database:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import apsw
 import pytest
 
 from ptbridge.errors import LedgerBusy, LedgerError
-from ptbridge.ledger import Ledger, database, start_check
+from ptbridge.ledger import Ledger, copies, database, start_check
 from ptbridge.ledger.chain import Chain
 from ptbridge.ledger.copies import copy_database, recode_database
 from ptbridge.ledger.database import open_file, pack, patient_key, patient_key_of, transaction, unpack
@@ -138,6 +140,46 @@ def test_a_copy_changes_its_key_and_nothing_else(tmp_path):
     open_file(tmp_path / "second.sqlite", OTHER, write=False).close()
 
 
+def test_a_key_is_changed_outside_of_wal_mode_and_the_result_is_read_once(book, tmp_path):
+    """The cipher cannot change the key of a file in WAL mode: it only does where SQLite has not noticed the mode yet."""
+    path = tmp_path / "copy.sqlite"
+    copy_database(book.folder / "ledger.sqlite", path, None)
+    recode_database(path, None, KEY)
+    with copies._opened(path, KEY) as opened:
+        assert opened.connection.pragma("journal_mode") == "delete"
+    with copies._opened(path, KEY) as unsound:
+        unsound.connection.execute("PRAGMA ignore_check_constraints = ON; UPDATE history_head SET id = 2").fetchall()
+    with pytest.raises(LedgerError, match="the copy is not sound"):
+        recode_database(path, KEY, OTHER)
+
+
+def test_what_is_sorted_for_a_copy_stays_in_memory_and_its_connection_ends_with_it(book):
+    with copies._opened(book.folder / "ledger.sqlite", None) as opened:
+        assert opened.connection.pragma("temp_store") == 2
+    with pytest.raises(apsw.ConnectionClosedError):
+        opened.connection.pragma("user_version")
+
+
+def test_a_copy_waits_for_somebody_who_has_the_file_to_himself(tmp_path):
+    """As a database outside of WAL mode is while it is written."""
+    source, held = tmp_path / "plain.sqlite", threading.Event()
+
+    def hold() -> None:
+        alone = apsw.Connection(str(source))
+        alone.execute("CREATE TABLE t (a); BEGIN EXCLUSIVE").fetchall()
+        held.set()
+        time.sleep(0.3)
+        alone.execute("COMMIT").fetchall()
+        alone.close()
+
+    other = threading.Thread(target=hold)
+    other.start()
+    assert held.wait(20)
+    copy_database(source, tmp_path / "copy.sqlite", None)
+    other.join()
+    assert b"CREATE TABLE t" in (tmp_path / "copy.sqlite").read_bytes()
+
+
 def test_a_file_found_as_it_was_left_is_not_looked_through_again(tmp_path, monkeypatch):
     def looked(folder: Path) -> float:
         with Ledger.open(folder) as ledger:
@@ -150,10 +192,11 @@ def test_a_file_found_as_it_was_left_is_not_looked_through_again(tmp_path, monke
     assert looked(tmp_path) == first, "found as it was left"
     monkeypatch.setattr(start_check.time, "time", lambda: first + start_check.EVERY_SECONDS - 1)
     assert looked(tmp_path) == first
-    monkeypatch.setattr(start_check.time, "time", lambda: first + start_check.EVERY_SECONDS + 1)
-    assert looked(tmp_path) == first + start_check.EVERY_SECONDS + 1, "once a day in any case"
-    monkeypatch.setattr(start_check.time, "time", lambda: first - 5)
-    assert looked(tmp_path) == first - 5, "a note from the future is none"
+    monkeypatch.setattr(start_check.time, "time", lambda: first + start_check.EVERY_SECONDS)
+    assert looked(tmp_path) == first + start_check.EVERY_SECONDS, "once a day in any case"
+    for early in (0.5, 5):
+        monkeypatch.setattr(start_check.time, "time", lambda early=early: first - early)
+        assert looked(tmp_path) == first - early, "a note from the future is none"
     shutil.copy(tmp_path / "ledger.sqlite", tmp_path / "other")
     (tmp_path / "other").rename(tmp_path / "ledger.sqlite")
     monkeypatch.setattr(start_check.time, "time", lambda: first + 7)
