@@ -26,7 +26,7 @@ from aiohttp import web
 
 from .biller_books import ORIGINAL, REPLACEMENT, VOID, Books, Refusal
 from .biller_faults import Faults
-from .biller_news import News
+from .biller_news import News, which
 from .biller_pages import day, limit
 from .faulty_server import JSON, FaultyServer, Handler, fault_names, reply, serve
 
@@ -242,9 +242,9 @@ class SandboxBiller(FaultyServer):
         return reply(self.news.about(reference))
 
     async def _adjudicate(self, request: web.Request) -> web.StreamResponse:
-        """Let the payers decide now: {"reject": share, "deny": share}."""
+        """Let the payers decide now: {"reject": …, "deny": …}, each a share of the charges or a list of references."""
         wanted = await request.json()
-        return reply(self.news.adjudicate(reject=float(wanted.get("reject", 0)), deny=float(wanted.get("deny", 0))))
+        return reply(self.news.adjudicate(reject=which(wanted.get("reject", 0)), deny=which(wanted.get("deny", 0))))
 
     async def _contract(self, request: web.Request) -> web.StreamResponse:
         return web.Response(body=CONTRACT, content_type=JSON)

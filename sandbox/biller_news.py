@@ -18,6 +18,11 @@ Document = dict[str, Any]
 Which = float | Callable[[Document], bool]  # a share of the charges, or a predicate over the charge as it was sent
 
 
+def which(wanted: float | list[str]) -> Which:
+    """A share, or the charges of these references, as another process asks for them."""
+    return float(wanted) if not isinstance(wanted, list) else lambda document: document["reference"] in wanted
+
+
 @dataclass(slots=True, kw_only=True)
 class News:
     """The feed. `keep` is how many answers it still has; an older place in it is refused with 410."""

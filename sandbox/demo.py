@@ -26,6 +26,7 @@ CLINIC, TIME_ZONE = "riverside-pt", "America/Chicago"
 SECOND = "harbor-pt"
 PAYERS = {"MCR-B": "medicare_part_b", "ACME": "commercial_midpoint", "BLUE8": "commercial_eight_minute"}
 EXPLAINED = PLANTED["same-day-first"]
+REJECTED, DENIED = "enc-0003", PLANTED["plan-not-certified"]  # by the clearinghouse, by Medicare
 TRUTH = {CLINIC: FATES, SECOND: hl7_day.fates()}
 """Clinic -> visit -> where it must end."""
 _PLACE_OF_SERVICE = """
@@ -94,14 +95,24 @@ def show(folder: Path) -> dict[str, Any]:
         for clinic in TRUTH:
             check_truth(bridge, clinic)
         check_same_day(before)
-        title("7. The same job again: nothing is sent twice")
+        title("7. Two days later: the same job again. Nothing is sent twice, and the payers' answers come in")
+        refused = decide(bridge, servers)
         bridge.run("sync", allowed=(0, 3))
         after = {clinic: agree(bridge, servers, clinic) for clinic in TRUTH}
         for clinic in TRUTH:
             check_nothing_moved(clinic, before[clinic], after[clinic])
+        title("8. What was turned away, with the dollars at stake")
+        bridge.run("denials", "--clinic", CLINIC, allowed=(3,))
+        check_refused(bridge, refused)
     leave(folder)
     second = {"clinic": SECOND, "visits": len(TRUTH[SECOND]), "biller": after[SECOND]}
-    return {"folder": str(folder), "visits": len(FATES), "biller": after[CLINIC], "second_clinic": second}
+    return {
+        "folder": str(folder),
+        "visits": len(FATES),
+        "biller": after[CLINIC],
+        "refused": refused,
+        "second_clinic": second,
+    }
 
 
 def write_config(bridge: Bridge, emr_port: int, tokens: Mapping[str, str]) -> None:
@@ -177,6 +188,27 @@ def check_nothing_moved(clinic: str, before: Mapping[str, Any], after: Mapping[s
     if after["violations"]:
         raise Disagreement(f"{clinic}: the biller's auditor found {after['violations']}")
     say(f"{clinic}: {sum(after['events'].values())} submissions in both runs together; nothing was sent twice.")
+
+
+def decide(bridge: Bridge, servers: Servers) -> dict[str, int]:
+    """The payers of the first clinic decide: one charge is rejected, one is denied. Gives the cents of each."""
+    days = {name: bridge.json("explain", name)["days"][0] for name in (REJECTED, DENIED)}
+    counts = servers.adjudicate(CLINIC, reject=[days[REJECTED]["reference"]], deny=[days[DENIED]["reference"]])
+    if (counts["rejected"], counts["denied"]) != (1, 1):
+        raise Disagreement(f"the payers decided {counts}, not one rejection and one denial")
+    say(f"(the clearinghouse rejects {REJECTED}, Medicare denies {DENIED}, the other {counts['paid']} are paid)")
+    return {name: days[visit]["amount_cents"] for name, visit in (("rejected_cents", REJECTED), ("denied_cents", DENIED))}
+
+
+def check_refused(bridge: Bridge, refused: Mapping[str, int]) -> None:
+    """What `denials` counts is what the payers turned away, to the cent."""
+    total = bridge.json("denials", "--clinic", CLINIC)[CLINIC]["total"]
+    wanted = {"days": 2, "rejected": 1, "denied": 1, "amount_cents": sum(refused.values())}
+    if {name: total[name] for name in wanted} != wanted:
+        raise Disagreement(f"{CLINIC}: denials says {total}, the payers turned away {wanted}")
+    say(
+        "A rejected charge goes again as an original once it is corrected; a denied one as a replacement of what the payer has."
+    )
 
 
 def leave(folder: Path) -> None:

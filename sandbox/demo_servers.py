@@ -152,8 +152,17 @@ class Servers:
 
     def summary(self, clinic: str) -> dict[str, Any]:
         """What a clinic's biller itself counts."""
+        return self._asked(clinic, "summary")
+
+    def adjudicate(self, clinic: str, *, reject: Sequence[str], deny: Sequence[str]) -> dict[str, Any]:
+        """Let the payers behind a clinic's biller decide; these references are rejected or denied, all others paid."""
+        return self._asked(clinic, "adjudicate", {"reject": list(reject), "deny": list(deny)})
+
+    def _asked(self, clinic: str, what: str, told: Mapping[str, Any] | None = None) -> dict[str, Any]:
         request = urllib.request.Request(
-            f"{self.billers[clinic]}/_sandbox/summary", headers={"Authorization": f"Bearer {self.tokens[clinic]}"}
+            f"{self.billers[clinic]}/_sandbox/{what}",
+            headers={"Authorization": f"Bearer {self.tokens[clinic]}"},
+            data=None if told is None else json.dumps(told).encode(),
         )
         with urllib.request.urlopen(request, timeout=READY_SECONDS) as answer:
             found: dict[str, Any] = json.load(answer)

@@ -64,6 +64,22 @@ def test_plain_blocks_name_commands_and_options_that_exist() -> None:
         assert {word for word in words if word.startswith("--")} <= options, words
 
 
+def test_what_the_demo_prints_is_what_the_readme_shows(tmp_path: Path) -> None:
+    command = [sys.executable, "-P", "-m", "ptbridge", "demo", "--folder", str(tmp_path / "demo")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    (shown,) = [body for body in OF[""] if body.startswith("$ ptbridge sync")]
+    rest = _of_any_day(done.stdout)
+    for block in _of_any_day(shown).split("…\n"):  # `…` stands for lines left out; each block is whole, and they come in order
+        _, found, rest = rest.partition("\n" + block)
+        assert found, block
+
+
+def _of_any_day(text: str) -> str:
+    """The demo's day is the last weekday before today."""
+    return re.sub(r"\d{4}-\d{2}-\d{2}", "2026-11-20", text)
+
+
 def test_make_words_exist() -> None:
     words = re.findall(r"^make (\w+)", "\n".join(OF[""]), re.MULTILINE)
     makefile = (ROOT / "Makefile").read_text("utf-8")
