@@ -17,7 +17,7 @@ from ptbridge_sandbox.biller_faults import Faults
 from ptbridge_sandbox.candid import SandboxCandid
 from ptbridge_sandbox.claim_md import SandboxClaimMd
 from ptbridge_sandbox.faulty_server import FaultyServer
-from ptbridge_sandbox.fhir_claim_server import SandboxFhirClaims
+from ptbridge_sandbox.fhir_claim_server import SandboxFhirClaims, TransactionFaults
 from ptbridge_sandbox.stedi import SandboxStedi
 from ptbridge_sandbox.stedi_words import denied as denied_line
 
@@ -69,10 +69,10 @@ def stedi() -> tuple[FaultyServer, str]:
     return SandboxStedi(key=KEY), f"destination:\n  platform: stedi\n  base_url: URL\n{auth}{options}"
 
 
-def fhir_claim() -> tuple[FaultyServer, str]:
+def fhir_claim(resources: str) -> tuple[FaultyServer, str]:
     auth = "  auth: {method: bearer, secret: 'file:secrets/platform'}\n"
-    destination = f"destination:\n  platform: fhir_claim\n  base_url: URL\n{auth}  options: {{find_lag_seconds: '0'}}\n"
-    return SandboxFhirClaims(token=KEY), destination
+    options = f"  options: {{resources: '{resources}', find_lag_seconds: '0'}}\n"
+    return SandboxFhirClaims(token=KEY), f"destination:\n  platform: fhir_claim\n  base_url: URL\n{auth}{options}"
 
 
 PLATFORMS: dict[str, Any] = {
@@ -80,10 +80,12 @@ PLATFORMS: dict[str, Any] = {
     "candid-encounters": lambda: candid("encounters"),
     "claim_md": claim_md,
     "stedi": stedi,
-    "fhir_claim": fhir_claim,
+    "fhir_claim": lambda: fhir_claim("Claim"),
+    "fhir_claim-both": lambda: fhir_claim("Claim, ChargeItem"),
+    "fhir_claim-items": lambda: fhir_claim("ChargeItem"),
 }
 NUMBERED = ("claim_md", "stedi")  # a correction is a claim of its own and names the payer's claim number
-KEYED = (*NUMBERED, "fhir_claim")
+BY_SECRET = {name: CLIENT[1] if name.startswith("candid") else KEY for name in PLATFORMS}
 
 
 @contextmanager
@@ -94,7 +96,7 @@ def at(platform: str, folder: Path) -> Iterator[tuple[World, Any]]:
         there = lambda work: asyncio.run_coroutine_threadsafe(work, world.loop).result(timeout=30)  # noqa: E731
         there(server.start())
         secret = world.folder / "secrets" / "platform"
-        secret.write_text(KEY if platform in KEYED else CLIENT[1], "utf-8")
+        secret.write_text(BY_SECRET[platform], "utf-8")
         secret.chmod(0o600)
         text = world.clinic_file.read_text("utf-8")
         head, _, rest = text.partition("billing_provider:")
@@ -135,7 +137,16 @@ def test_a_day_is_sent_to_the_cent_and_sent_once(platform: str, tmp_path: Path) 
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_a_day_with_a_tenth_of_everything_going_wrong_ends_the_same(platform: str, tmp_path: Path) -> None:
     with at(platform, tmp_path / "config") as (world, server):
-        server.faults = Faults(busy=0.1, lose_answer=0.1, error_after_commit=0.05, html_answer=0.05, answer_twice=0.05)
+        server.faults = TransactionFaults(  # those of transactions are a FHIR server's alone
+            busy=0.1,
+            lose_answer=0.1,
+            error_after_commit=0.05,
+            html_answer=0.05,
+            answer_twice=0.05,
+            half_answer=0.05,
+            half_done=0.05,
+            half_lost=0.05,
+        )
         for _ in range(6):
             report = world.sync()
             if not report.visits.get("queued"):
@@ -202,18 +213,21 @@ def test_a_correction_at_a_clearinghouse_waits_for_the_payers_number(platform: s
         agrees(world, server)
 
 
-@pytest.mark.parametrize("platform", ["candid", "candid-encounters"])
-def test_a_correction_after_the_payer_decided_is_a_task_for_a_person_at_candid(platform: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("platform", ["candid", "candid-encounters", "fhir_claim-items"])
+def test_a_correction_of_what_went_on_is_a_task_for_a_person_there(platform: str, tmp_path: Path) -> None:
     with at(platform, tmp_path / "config") as (world, server):
         world.sync()
         name = str(day(world)["reference"])
 
-        def pay() -> None:
+        def go_on() -> None:
+            if platform == "fhir_claim-items":
+                server.mark(name, "billed")
+                return
             if platform == "candid":
                 server.books.make_claim(name)
             server.books.set_status(name, "paid", payer_claim_id="ICN7")
 
-        world.in_servers(pay)
+        world.in_servers(go_on)
         changes = len(server.seen)
         world.store.edit_visit(VISIT, {"97112": 40})
         world.sync()
@@ -241,7 +255,10 @@ def test_a_denial_is_told_in_the_payers_words(platform: str, tmp_path: Path) -> 
                 lines = server.live_claim(name).information["serviceLines"]
                 server.pay(name, [denied_line(line) for line in lines], status_code="4")
                 return
-            if platform == "fhir_claim":
+            if platform == "fhir_claim-items":
+                server.mark(name, "not-billable")
+                return
+            if platform.startswith("fhir_claim"):
                 items = server.live_claim(name)["item"]
                 server.decide(name, "complete", [{"paid": 0, "reasons": ["CO-97"]} for _ in items])
                 return
@@ -254,7 +271,7 @@ def test_a_denial_is_told_in_the_payers_words(platform: str, tmp_path: Path) -> 
         world.in_servers(deny)
         world.sync()
         denied = jobs.denials(world.config)
-        assert "CO-97" in str(denied), denied
+        assert ("not-billable" if platform == "fhir_claim-items" else "CO-97") in str(denied), denied
 
 
 def test_a_restored_ledger_knows_its_days_at_stedi_by_the_beginning_of_their_names(tmp_path: Path) -> None:

@@ -95,8 +95,8 @@ def numbers(charges: Sequence[Charge], live: Sequence[Document], system: str) ->
     wanted = [(charge.line.procedure, charge.line.modifiers) for charge in charges]
     found: dict[int, int] = {}
     for parts in (2, 1):  # procedure and modifiers, then procedure alone
-        for place, shape in enumerate(wanted):
-            number = next((one for one, there in free.items() if there[:parts] == shape[:parts]), None)
+        for place, line in enumerate(wanted):
+            number = next((one for one, there in free.items() if there[:parts] == line[:parts]), None)
             if place not in found and number is not None:
                 found[place] = number
                 del free[number]
