@@ -131,6 +131,11 @@ class SegmentPath:
         return found
 
     @property
+    def is_first(self) -> bool:
+        """Whether it asks for the first value of a field, with no bracket: a field of letters and digits is that value."""
+        return self.plain and self.component == self.subcomponent == 1
+
+    @property
     def is_text(self) -> bool:
         """Whether it may lead to free text, whose delimiters are only characters."""
         return (self.segment, self.field) in _TEXTS

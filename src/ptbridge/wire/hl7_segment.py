@@ -65,6 +65,13 @@ class Segment:
         fields = self._fields or self._split()
         return fields if len(fields) >= length else fields + [""] * (length - len(fields))
 
+    def keyed_row(self, length: int) -> list[str]:
+        """The same, with the declared delimiters in place of the name: what is equal in two such rows says the same."""
+        fields = self._fields or self._split()
+        row = fields + [""] * (length - len(fields))
+        row[0] = self.delimiters.declared
+        return row
+
     def repetitions(self, position: int) -> list[str]:
         """Each repetition as it stands, in order; empty ones stay, an absent field gives an empty list."""
         whole = self.field(position)

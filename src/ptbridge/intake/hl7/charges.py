@@ -99,16 +99,13 @@ def _readable(record: VisitRecord, kind: Field, line_key: Field, reading: Readin
             refused = None
         if record.only_day:
             charged = [(scope, what) for scope, what in charged if what[0][0] == record.only_day]
-        meanings = kind.each_of([scope for scope, _ in charged], reading)  # an unknown one is reported, its line stays in sight
-        told = zip(charged, meanings, strict=True)
-        batch = [_transaction(*one, seen, meaning or CHARGE, line_key) for one, meaning in told if meaning != NO_CHARGE]
-        found.append((seen, batch))
+        found.append((seen, _batch(seen, charged, kind, line_key, reading)))
     if refused is not None:
         raise refused
     return found
 
 
-_WHAT = itemgetter(*plausible.FIELDS, 26)
+_WHAT = itemgetter(0, *plausible.FIELDS, 26)
 _Charged = tuple[Content, Content, bool]
 _seen: dict[tuple[str, ...], _Charged] = {}
 
@@ -118,8 +115,7 @@ def _charged(scopes: Sequence[LineScope]) -> list[tuple[LineScope, _Charged]]:
 
     Raises RecordError for a message with fields that cannot be what they should.
     """
-    declared = scopes[0].group.head.delimiters.declared
-    keys = [(declared, *_WHAT(scope.row)) for scope in scopes]
+    keys = [_WHAT(scope.row) for scope in scopes]
     found = [_seen.get(key) for key in keys]
     if None in found:
         plausible.check([scope.group.head for scope in scopes])
@@ -135,12 +131,18 @@ def _content(head: Segment) -> _Charged:
     return (*service, _whole(quantity.removeprefix("-"))), service, quantity.startswith("-")
 
 
-def _transaction(scope: LineScope, charged: _Charged, seen: Seen, meaning: str, line_key: Field) -> Transaction:
-    content, service, negative = charged
-    if negative and meaning == CHARGE:
-        meaning = CREDIT
-    key = (line_key.first(scope)[0] or "") if line_key.paths else ""
-    return Transaction(scope, seen, meaning, key, content, service)
+def _batch(
+    seen: Seen, charged: Sequence[tuple[LineScope, _Charged]], kind: Field, line_key: Field, reading: Reading
+) -> list[Transaction]:
+    """The transactions of one message, without what is no charge. An unknown kind is reported, its line stays in sight."""
+    scopes = [scope for scope, _ in charged]
+    meanings = kind.each_of(scopes, reading)
+    found = []
+    for (scope, (content, service, negative)), meaning, key in zip(charged, meanings, line_key.texts(scopes), strict=True):
+        if meaning != NO_CHARGE:
+            what = CREDIT if negative else meaning or CHARGE
+            found.append(Transaction(scope, seen, what, key, content, service))
+    return found
 
 
 def _whole(quantity: str) -> str:
@@ -156,7 +158,7 @@ def _ids_are_keys(batches: Sequence[list[Transaction]]) -> bool:
         ids = {one.id for one in charges}
         if "" in ids or len(ids) < len(charges):
             return False
-        if any(_is_line_number(one.group.head, one.id) for one in charges):
+        if any(map(str.isdecimal, ids)) and any(_is_line_number(one.group.head, one.id) for one in charges):
             return False
     return True
 

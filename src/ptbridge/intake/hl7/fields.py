@@ -8,15 +8,18 @@ quotation marks) in the newest message that has the segment ends the search: the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from ptbridge.errors import ConfigError
 from ptbridge.intake.fields import Reading
+from ptbridge.intake.hl7.plain_text import ODD, part
 from ptbridge.intake.hl7.record import LENGTH, LineScope, Scope
 from ptbridge.intake.values import Unreadable
 from ptbridge.model import Severity
 from ptbridge.specs.mapping import FieldSpec, LookupTable, Mapping, texts
 from ptbridge.wire.hl7_paths import PathSyntaxError, SegmentPath, compile_path
+from ptbridge.wire.hl7v2 import RECOMMENDED
 
 Convert = Callable[[str, Reading], Any]
 
@@ -24,7 +27,7 @@ Convert = Callable[[str, Reading], Any]
 class Field:
     """A compiled field. `read` gives the first value, converted; `first` the text as it stands, and its path."""
 
-    __slots__ = ("_grave", "_known", "_of_line", "_own", "convert", "name", "paths", "spec", "table")
+    __slots__ = ("_grave", "_known", "_of_line", "_others", "_own", "_text_of", "convert", "name", "paths", "spec", "table")
 
     def __init__(self, mapping: Mapping, section: str, name: str, convert: Convert, *, grave: bool = True) -> None:
         self.spec: FieldSpec = getattr(getattr(mapping.spec, section), name) or FieldSpec()
@@ -35,6 +38,8 @@ class Field:
         own = self.paths[0] if self.paths else None
         self._own = own.field if own is not None and own.segment == "FT1" and not own.which and own.field < LENGTH else 0
         self._of_line = own if own is not None and own.plain and own.segment in ("FT1", "PR1") else None
+        self._others = self.paths[1:] if self._own else self.paths
+        self._text_of: Callable[[list[str]], tuple[str, str]] = itemgetter(self._own, 0)
         self._known: dict[tuple[str, str], Any] = {}
 
     def read(self, scope: Scope, reading: Reading) -> Any:
@@ -42,12 +47,12 @@ class Field:
         if not self.paths:
             return self._without_path(reading)
         if not self._own or scope.__class__ is not LineScope:
-            return self._read(scope, reading)[0]
+            return self._read(scope, reading, self.paths)[0]
         # The same text in the line's own field means the same again.
-        key = (scope.row[self._own], scope.group.head.delimiters.declared)
+        key = self._text_of(scope.row)
         value = self._known.get(key)
         if value is None:
-            value, path = self._read(scope, reading)
+            value, path = self._read(scope, reading, self.paths if key[0] else self._others)
             if value is not None and path is self.paths[0]:
                 remember(self._known, key, value)
         return value
@@ -60,25 +65,44 @@ class Field:
             value = found[0].value(own.field, own.component, own.subcomponent) if found else None
             if value is not None:
                 return value, own.text
-        value, path = self._first(scope)
+        value, path = self._first(scope, self.paths)
         return value, path.text if path is not None else ""
 
     def each_of(self, scopes: Sequence[LineScope], reading: Reading) -> list[Any]:
         """The value of each of these lines, which are of one message."""
         if not self._own or not scopes:
             return [self.read(scope, reading) for scope in scopes]
-        known, own, declared = self._known, self._own, scopes[0].group.head.delimiters.declared
-        return [known.get((scope.row[own], declared)) or self.read(scope, reading) for scope in scopes]
+        rows = [scope.row for scope in scopes]
+        value = self._known.get(self._text_of(rows[0])) if self._are_alike(rows) else None
+        return [value] * len(scopes) if value else [self.read(scope, reading) for scope in scopes]
+
+    def texts(self, scopes: Sequence[LineScope]) -> list[str]:
+        """The text of each line as it stands; empty where no path gives one."""
+        own = self._of_line
+        if own is None or own.segment != "FT1" or not own.is_first or own.field >= LENGTH:
+            return [self.first(scope)[0] or "" for scope in scopes]
+        found = []
+        for scope in scopes:
+            written: str | None = scope.row[own.field]
+            if written and not written.isalnum():
+                written = part(written, 1) if scope.row[0] == RECOMMENDED else ODD
+            if not written or written is ODD:
+                written = self.first(scope)[0] or ""
+            found.append(written)
+        return found
 
     def of_lines(self, scopes: Sequence[LineScope], reading: Reading) -> set[Any]:
         """The different values that these lines have, None among them where one has none."""
         if not self._own:
             return {self.read(scope, reading) for scope in scopes}
-        known = self._known
-        keys = {(scope.row[self._own], scope.group.head.delimiters.declared) for scope in scopes}
-        if known.keys() >= keys:
-            return {known[key] for key in keys}
-        return {self.read(scope, reading) for scope in scopes}
+        rows = [scope.row for scope in scopes]
+        value = self._known.get(self._text_of(rows[0])) if self._are_alike(rows) else None
+        return {value} if value is not None else {self.read(scope, reading) for scope in scopes}
+
+    def _are_alike(self, rows: Sequence[list[str]]) -> bool:
+        """Whether all these lines have the same text in the field, written with the same delimiters."""
+        written, marks = [row[self._own] for row in rows], [row[0] for row in rows]
+        return written.count(written[0]) == len(rows) == marks.count(marks[0])
 
     def own_fields(self) -> tuple[int, ...] | None:
         """The FT1 fields that its paths look at; None when they look at anything else as well."""
@@ -118,17 +142,17 @@ class Field:
             return self._converted(self.spec.fixed, reading)
         return self.missing(reading) if self.spec.required else None
 
-    def _read(self, scope: Scope, reading: Reading) -> tuple[Any, SegmentPath | None]:
-        """The value, and the path that decided it."""
-        written, path = self._first(scope) if self.table is None else self._looked_up(scope, reading)
+    def _read(self, scope: Scope, reading: Reading, paths: Sequence[SegmentPath]) -> tuple[Any, SegmentPath | None]:
+        """The value, and which of these paths decided it."""
+        written, path = self._first(scope, paths) if self.table is None else self._looked_up(scope, reading, paths)
         if written is None:
             if self.spec.required and path is None:
                 self.missing(reading)
             return None, path
         return self._converted(written, reading), path
 
-    def _first(self, scope: Scope) -> tuple[str | None, SegmentPath | None]:
-        for path in self.paths:
+    def _first(self, scope: Scope, paths: Sequence[SegmentPath]) -> tuple[str | None, SegmentPath | None]:
+        for path in paths:
             for segments in scope.segments(path.segment):
                 value = path.first(segments)
                 if value is not None:
@@ -137,10 +161,10 @@ class Field:
                     break
         return None, None
 
-    def _looked_up(self, scope: Scope, reading: Reading) -> tuple[str | None, SegmentPath | None]:
+    def _looked_up(self, scope: Scope, reading: Reading, paths: Sequence[SegmentPath]) -> tuple[str | None, SegmentPath | None]:
         """Our word for the first one that the table knows, else None with the path of the first that it does not."""
         unknown: tuple[str, SegmentPath] | None = None
-        for path in self.paths:
+        for path in paths:
             for segments in scope.segments(path.segment):
                 found = path.every(segments)
                 for written in found:

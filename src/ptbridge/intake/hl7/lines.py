@@ -47,6 +47,10 @@ class Lines:
         self.code = compiled("code")
         self.services = ServiceTable(mapping, spec.code.lookup if spec.code else None)
         self.minutes = [compiled(name) for name in ("minutes", "therapist_minutes", "assistant_minutes")]
+        first = self.minutes[0].paths[0] if self.minutes[0].paths else None
+        self._minutes_at = first.field if first is not None and first.segment == "PR1" and first.is_first else 0
+        self._known_minutes: dict[str, tuple[int | None, str]] = {}
+        self._in_parts = any(field.paths for field in self.minutes[1:])
         self.units = compiled("units", lambda raw, _reading: values.count(raw))
         self.modifiers = compiled("modifiers")
         self.by_assistant = compiled("by_assistant", lambda raw, _reading: values.flag(raw))
@@ -69,19 +73,26 @@ class Lines:
         """One line for each charge that stands, in the order in which they came."""
         used: Counter[str] = Counter()
         reading.facts = facts
-        found = [self._line(position, one, reading, used) for position, one in enumerate(transactions, start=1)]
+        told = map(self._own_texts, [one.scope.row for one in transactions])
+        found = [
+            self._line(position, one, texts, reading, used)
+            for position, (one, texts) in enumerate(zip(transactions, told, strict=True), start=1)
+        ]
         reading.line_key = None
         return tuple(found)
 
-    def _line(self, position: int, transaction: Transaction, reading: Reading, used: Counter[str]) -> Intervention:
+    def _line(
+        self, position: int, transaction: Transaction, texts: tuple[str, ...], reading: Reading, used: Counter[str]
+    ) -> Intervention:
         scope = transaction.scope
         reading.line_key = key = transaction.id or _key(transaction, used)
-        said = self._what(scope, reading)
-        minutes, source = self._minutes(self.minutes[0], scope, reading)
-        therapist = self._minutes(self.minutes[1], scope, reading)[0] if self.minutes[1].paths else None
-        assistant = self._minutes(self.minutes[2], scope, reading)[0] if self.minutes[2].paths else None
-        if therapist is not None and assistant is not None and minutes not in (None, therapist + assistant):
-            reading.report("MP17", f"{therapist} + {assistant} minutes against {minutes} documented")
+        said = self._what(scope, texts, reading)
+        minutes, source = self._whole_minutes(scope, reading)
+        therapist = assistant = None
+        if self._in_parts:
+            therapist, assistant = (self._minutes(field, scope, reading)[0] for field in self.minutes[1:])
+            if therapist is not None and assistant is not None and minutes not in (None, therapist + assistant):
+                reading.report("MP17", f"{therapist} + {assistant} minutes against {minutes} documented")
         return Intervention(
             line_key=key,
             documented=said.service.documented,
@@ -100,12 +111,11 @@ class Lines:
             units_source=self.units_source if said.units is not None else "",
         )
 
-    def _what(self, scope: LineScope, reading: Reading) -> Said:
-        """What the line's own fields say. Remembered unless something was reported or the visit decides with it."""
-        key = (scope.group.head.delimiters.declared, *self._own_texts(scope.row))
-        if self._of_procedures:
+    def _what(self, scope: LineScope, key: tuple[str, ...], reading: Reading) -> Said:
+        """What the line's own fields say, `key` their texts. Remembered unless something was reported or the visit decides."""
+        for position in self._of_procedures:
             for one in scope.procedures:
-                key += tuple(map(one.field, self._of_procedures))
+                key += (one.field(position),)
         said = self._said.get(key)
         if said is None:
             before = len(reading.findings)
@@ -131,6 +141,17 @@ class Lines:
                     system = segments[0].value(path.field, 3) or f"{path.segment}-{path.field}"
                     return {"coding": [{"system": system, "code": written.strip().upper()}]}
         return None
+
+    def _whole_minutes(self, scope: LineScope, reading: Reading) -> tuple[int | None, str]:
+        """The line's minutes and their path. Digits in the first PR1 are what they were before."""
+        written = scope.procedures[0].field(self._minutes_at) if self._minutes_at and scope.procedures else ""
+        known = self._known_minutes.get(written)
+        if known is None:
+            before = len(reading.findings)
+            known = self._minutes(self.minutes[0], scope, reading)
+            if written.isalnum() and len(reading.findings) == before:
+                remember(self._known_minutes, written, known)
+        return known
 
     def _minutes(self, field: Field, scope: LineScope, reading: Reading) -> tuple[int | None, str]:
         if not field.paths:

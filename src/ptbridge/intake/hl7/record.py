@@ -87,14 +87,15 @@ LENGTH = 44  # of a line's row: FT1 has 43 fields in v2.8.2. What a mapping asks
 class LineScope:
     """What a charge line may read: its own group, then what is shared of its message, then the visit's other messages.
 
-    `row` are the fields of its FT1 as they stand, `LENGTH` at least; `procedures` its PR1 segments.
+    `row` are the fields of its FT1 as they stand, `LENGTH` at least, with the declared delimiters for its name: what is equal
+    in the rows of two lines says the same. `procedures` are its PR1 segments.
     """
 
     __slots__ = ("group", "procedures", "record", "row")
 
     def __init__(self, group: Group, record: VisitRecord) -> None:
         self.group, self.record = group, record
-        self.row = group.head.row(LENGTH)
+        self.row = group.head.keyed_row(LENGTH)
         self.procedures = group.segments("PR1")
 
     def segments(self, name: str) -> Sequence[Sequence[Segment]]:

@@ -31,6 +31,7 @@ from typing import Any
 from ptbridge.intake.fields import Reading
 from ptbridge.intake.hl7.converts import text
 from ptbridge.intake.hl7.fields import Field
+from ptbridge.intake.hl7.plain_text import ODD, chosen, part
 from ptbridge.intake.hl7.record import Scope
 from ptbridge.intake.values import Unreadable
 from ptbridge.wire.hl7_paths import SegmentPath, Selector
@@ -38,7 +39,6 @@ from ptbridge.wire.hl7v2 import RECOMMENDED, Segment
 
 Row = tuple[Any, ...]
 _Reader = Callable[[Segment, Scope, Reading, bool], Row]
-ODD = "(odd)"  # compared by identity: a text that needs the whole rules
 _EVERY = (Selector(),)
 
 
@@ -133,19 +133,3 @@ def _look(path: SegmentPath) -> list[str]:
         return [*lines, f"r = {call} if r else None"]
     call = f"r = part(r, {path.component}) if r else None"
     return [*lines, "if not r.isalnum():", f"    {call}"] if path.component == 1 else [*lines, call]
-
-
-def part(field: str, component: int) -> str | None:
-    """A component of a field without repetitions, None when it is empty or not there; ODD where that is not all to be said."""
-    if "~" in field or "\\" in field or "&" in field or '"' in field:
-        return ODD
-    if component == 1:
-        return field.partition("^")[0] or None
-    parts = field.split("^", component)
-    return (parts[component - 1] or None) if len(parts) >= component else None
-
-
-def chosen(field: str, component: int, by: int, value: str) -> str | None:
-    """The same of a field whose component `by` must equal `value`."""
-    told = part(field, by)
-    return part(field, component) if told == value else ODD if told is ODD else None

@@ -217,6 +217,7 @@ class ProviderReader:
         own = (self.id, self.npi, self.name, self.credential, self.taxonomy)
         self._own_fields = sorted({path.field for field in own for path in field.paths})
         self._lasting = all(field.own_fields() is not None for field in own)
+        self._bare = not any(field.paths or field.spec.fixed for field in own)
         self._known: dict[tuple[str, ...], Provider] = {}
 
     def read(self, record: VisitRecord, lines: Sequence[LineScope], reading: Reading) -> Provider | None:
@@ -238,37 +239,44 @@ class ProviderReader:
 
     def _of_lines(self, path: SegmentPath, lines: Sequence[LineScope], reading: Reading) -> dict[Provider, None]:
         """The different clinicians of the lines; the same text in their fields is the same clinician."""
-        texts_of = itemgetter(path.field, *self._own_fields, 0)
+        texts_of = itemgetter(0, path.field, *self._own_fields)
         texts = [texts_of(scope.row) for scope in lines]
-        first = dict(zip(reversed(texts), reversed(lines), strict=True))  # the first line of each
         found: dict[Provider, None] = {}
-        for written in dict.fromkeys(texts):
-            scope = first[written]
-            key = (scope.group.head.delimiters.declared, *written)
-            one = self._known.get(key)
+        for written in texts[:1] if texts.count(texts[0]) == len(texts) else dict.fromkeys(texts):
+            one = self._known.get(written)
             if one is None:
                 before = len(reading.findings)
-                one = self._one(path, scope, reading)
+                one = self._one(path, lines[texts.index(written)], reading)
                 if one is not None and len(reading.findings) == before:
-                    remember(self._known, key, one)
+                    remember(self._known, written, one)
             if one is not None:
                 found[one] = None
         return found
 
     def _one(self, path: SegmentPath, scope: Scope, reading: Reading) -> Provider | None:
         for segments in scope.segments(path.segment):
-            written = _xcn(segments[0], path.field)
-            if written is None:
-                continue
-            identity, name, credential = written
-            return Provider(
-                id=self._own(self.id, scope, reading) or identity,
-                npi=hl7.npi(self._own(self.npi, scope, reading) or identity),
-                name=self._own(self.name, scope, reading) or name,
-                credential=values.credential(self._own(self.credential, scope, reading) or credential),
-                taxonomy=self._own(self.taxonomy, scope, reading),
-            )
+            segment = segments[0]
+            key = (segment.delimiters.declared, segment.field(path.field))
+            one = self._known.get(key) if self._bare else None
+            if one is None:
+                written = _xcn(segment, path.field)
+                if written is None:
+                    continue
+                one = self._made(written, scope, reading)
+                if self._bare:  # the field alone says who it is
+                    remember(self._known, key, one)
+            return one
         return None
+
+    def _made(self, written: tuple[str, str | None, str], scope: Scope, reading: Reading) -> Provider:
+        identity, name, credential = written
+        return Provider(
+            id=self._own(self.id, scope, reading) or identity,
+            npi=hl7.npi(self._own(self.npi, scope, reading) or identity),
+            name=self._own(self.name, scope, reading) or name,
+            credential=values.credential(self._own(self.credential, scope, reading) or credential),
+            taxonomy=self._own(self.taxonomy, scope, reading),
+        )
 
     @staticmethod
     def _own(field: Field, scope: Scope, reading: Reading) -> str | None:
