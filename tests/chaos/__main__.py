@@ -3,38 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import os
 import secrets
 import sys
-import tempfile
 import time
-import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from itertools import count
 from pathlib import Path
 
-from tests.chaos import kills, listener, machine, network, power
-from tests.chaos.ground import Ground, Skipped, ground
-from tests.chaos.verdict import judge
-
-SCENARIOS: dict[str, Callable[[Ground], None]] = {
-    play.__name__: play
-    for play in (
-        kills.kill_at_any_moment,
-        kills.kill_at_a_system_call,
-        kills.a_system_call_fails,
-        power.power_cut,
-        machine.disk_full_and_back,
-        machine.files_that_may_not_grow,
-        machine.the_clock_jumps,
-        machine.several_at_once,
-        machine.an_old_backup_restored,
-        machine.an_older_ledger_is_brought_up,
-        network.answers_lost_on_the_way,
-        network.storms,
-        network.a_biller_that_forgets,
-        listener.killed_while_messages_come,
-    )
-}
+from tests.chaos.rounds import SCENARIOS, play
 
 SABOTAGES = sorted(path.name for path in (Path(__file__).parent / "sabotage").iterdir())
 
@@ -44,44 +24,39 @@ def main() -> int:
     asked = _arguments()
     names = asked.only or list(SCENARIOS)
     first = asked.seed if asked.seed is not None else secrets.randbelow(1_000_000)
-    until, number, counts = time.monotonic() + asked.seconds, first, Counter[str]()
-    print(f"chaos from seed {first}: {len(names)} scenarios, {asked.seconds} s", flush=True)
-    while True:
-        for name in names:
-            counts[_round(name, number, asked.sabotage)] += 1
-            if asked.rounds and number - first + 1 >= asked.rounds and name == names[-1]:
-                return _end(counts)
-        number += 1
-        if not asked.rounds and time.monotonic() >= until:
-            return _end(counts)
-
-
-def _round(name: str, seed: int, sabotage: str = "") -> str:
-    """Play one: ok, failed or skipped, with a line that says so."""
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="ptbridge-chaos-") as folder, ground(Path(folder), seed) as place:
-        place.sabotage(sabotage)
-        try:
-            SCENARIOS[name](place)
-            place.calm()
-            troubles = judge(place).troubles
-        except Skipped as missing:
-            print(f"skipped  {name}: {missing}", flush=True)
-            return "skipped"
-        except Exception:
-            troubles = [traceback.format_exc(limit=-3)]
-        print(f"{'FAILED' if troubles else 'ok':8} {name} --seed {seed}  {time.monotonic() - began:.1f} s", flush=True)
-        if troubles:
-            told = "\n    ".join(
-                [*place.done, *troubles, f"play it again: python -m tests.chaos --only {name} --seed {seed} --rounds 1"]
-            )
-            print(f"    {told}", flush=True)
-    return "failed" if troubles else "ok"
-
-
-def _end(counts: Counter[str]) -> int:
-    print(", ".join(f"{count} {what}" for what, count in sorted(counts.items())), flush=True)
+    length = f"{asked.rounds} rounds" if asked.rounds else f"{asked.seconds:.0f} s"
+    print(f"chaos from seed {first}: {len(names)} scenarios, {length}, {asked.at_once} at once", flush=True)
+    rounds = _rounds(names, first, asked.rounds, time.monotonic() + asked.seconds)
+    counts = Counter[str]()
+    for result, told in _played(rounds, asked.sabotage, asked.at_once):
+        counts[result] += 1
+        print(told, flush=True)
+    print(", ".join(f"{number} {what}" for what, number in sorted(counts.items())), flush=True)
     return 1 if counts["failed"] else 0
+
+
+def _rounds(names: list[str], first: int, turns: int, until: float) -> Iterator[tuple[str, int]]:
+    """Each scenario in every turn: so many turns, or until the time is up."""
+    for number in count(first):
+        if number > first and not turns and time.monotonic() >= until:
+            return
+        yield from ((name, number) for name in names)
+        if turns and number - first + 1 >= turns:
+            return
+
+
+def _played(rounds: Iterator[tuple[str, int]], sabotage: str, at_once: int) -> Iterator[tuple[str, str]]:
+    """Play some at once, each in a process of its own: most of a round is waiting."""
+    with ProcessPoolExecutor(at_once, multiprocessing.get_context("spawn")) as pool:
+        playing: set[Future[tuple[str, str]]] = set()
+        for name, number in rounds:
+            playing.add(pool.submit(play, name, number, sabotage))
+            while len(playing) >= at_once:
+                done, playing = wait(playing, return_when=FIRST_COMPLETED)
+                yield from (one.result() for one in done)
+        while playing:
+            done, playing = wait(playing, return_when=FIRST_COMPLETED)
+            yield from (one.result() for one in done)
 
 
 def _arguments() -> argparse.Namespace:
@@ -91,6 +66,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sabotage", choices=SABOTAGES, default="", help="break ptbridge on purpose: rounds must fail")
     parser.add_argument("--seconds", type=float, default=120, help="start no further turn after so long (default 120)")
     parser.add_argument("--rounds", type=int, default=0, help="so many turns instead, whatever the time")
+    parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, help="so many side by side (default: one a core)")
     return parser.parse_args()
 
 

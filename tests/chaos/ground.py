@@ -6,8 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -23,8 +24,8 @@ from ptbridge_sandbox.store import Store
 from tests.world import DAY, World, running
 
 VISITS = 24
-LONGEST_RUN_SECONDS = 120
-STOP_SECONDS = 10
+HANGS_SECONDS = 900  # only against hanging: no machine is so slow, and nothing here fails for slowness
+PEACE = 30  # calm runs until nothing waits; a scheduler comes back
 DONE, HELD, WAITING, PEER, BUSY = 0, 3, 4, 5, 7  # exit codes of ptbridge
 
 
@@ -61,32 +62,76 @@ class Ground:
 
     def start(self, *words: str, before: Sequence[str] = (), **options: Any) -> subprocess.Popen[bytes]:
         """A ptbridge process; its words go to a file that a failed round shows."""
-        environment = {**os.environ, **self.environment, "PYTHONDONTWRITEBYTECODE": "1"}
         with (self.folder / "said.txt").open("ab") as said:
             return subprocess.Popen(
                 self.command(*words, before=before),
                 stdout=said,
                 stderr=said,
-                env=environment,
+                env=self._environment(),
                 start_new_session=True,
                 **options,
             )
 
-    def run(self, *words: str, before: Sequence[str] = (), patience: float = LONGEST_RUN_SECONDS, **options: Any) -> int:
+    def run(self, *words: str, before: Sequence[str] = (), patience: float = 0.0, **options: Any) -> int:
         """The same, to its end. Gives the exit code; negative for a signal.
 
-        After `patience` seconds it is asked to stop, as a machine that shuts down does, and must have ended within ten (D29).
+        With `patience` it is told to stop, so many seconds after its first word to the biller, as when a machine shuts down.
         """
         with self.start(*words, before=before, **options) as process:
-            try:
-                return process.wait(timeout=patience)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGTERM)
-                try:
-                    return process.wait(timeout=STOP_SECONDS)
-                except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    raise AssertionError(f"it did not end within {STOP_SECONDS} s of SIGTERM") from None
+            if patience:
+                self.at_work(process)
+                ended = waited(lambda: process.poll() is not None, patience)
+                return self.end(process) if ended else self.end(process, signal.SIGTERM)
+            return self.end(process)
+
+    def told(self, *words: str) -> tuple[int, bytes]:
+        """The exit code, and what it says on its standard output."""
+        with (self.folder / "said.txt").open("ab") as said:
+            done = subprocess.run(
+                self.command(*words),
+                check=False,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                env=self._environment(),
+                timeout=HANGS_SECONDS,
+            )
+        return done.returncode, done.stdout
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, **self.environment, "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def end(self, process: subprocess.Popen[bytes], number: int | None = None) -> int:
+        """Send this signal (none: nothing) and wait until it has ended: the exit code. A process that never ends is killed."""
+        if number is not None:
+            with suppress(ProcessLookupError):  # it ended meanwhile
+                os.killpg(process.pid, number)
+        try:
+            return process.wait(timeout=HANGS_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise AssertionError(f"it hangs: no end within {HANGS_SECONDS} s, told by signal {number}") from None
+
+    def asked(self) -> int:
+        """How often the biller was asked anything so far."""
+        return sum(self.world.biller.requests.values())
+
+    def at_work(self, process: subprocess.Popen[bytes], requests: int = 1) -> None:
+        """Return when it has asked the biller so many things, or has ended: a moment that no machine's speed moves."""
+        until = self.asked() + requests
+        if not waited(lambda: self.asked() >= until or process.poll() is not None, HANGS_SECONDS):
+            os.killpg(process.pid, signal.SIGKILL)
+            raise AssertionError(f"it hangs: it neither asked the biller {requests} times nor ended")
+
+    def some_moment(self, process: subprocess.Popen[bytes], requests: int = 45) -> str:
+        """Let it run to a moment by the dice: before it asks anybody, or at the n-th word to the biller and a little after."""
+        if self.dice.random() < 0.15:
+            seconds = self.dice.uniform(0.0, 1.2)
+            waited(lambda: process.poll() is not None, seconds)
+            return f"{seconds:.2f} s after its start"
+        number, later = self.dice.randint(1, requests), self.dice.uniform(0.0, 0.03)
+        self.at_work(process, number)
+        waited(lambda: process.poll() is not None, later)
+        return f"{later * 1000:.0f} ms after it asked the biller {number} times"
 
     def calm(self) -> None:
         """Every fault off; then ptbridge runs, as its scheduler would, until nothing waits. No manual step in between (D21)."""
@@ -94,13 +139,14 @@ class Ground:
         for name in [name for name in self.environment if name != "PYTHONPATH"]:
             del self.environment[name]
         since = (DAY - timedelta(days=40)).isoformat()  # looks for what was deleted, too
-        for attempt in range(8):
+        for attempt in range(PEACE):
             code = self.run("sync", "--since", since)
             self.note(f"calm sync {attempt + 1}: exit code {code}")
             if code in (DONE, HELD):
                 return
             assert code in (WAITING, PEER), f"a calm sync ended with exit code {code}: {self.said()}"
-        raise AssertionError(f"after eight calm runs something still waits: {self.said()}")
+            time.sleep(attempt)  # what waits for its next try is due some time
+        raise AssertionError(f"after {PEACE} calm runs something still waits: {self.said()}")
 
     def said(self, characters: int = 1500) -> str:
         """The last words of ptbridge's processes."""
@@ -151,6 +197,16 @@ class Ground:
             resource.pop("meta", None)
             self.world.store.add(resource)
         self.note(f"{plan.id}: new")
+
+
+def waited(done: Callable[[], bool], seconds: float) -> bool:
+    """Wait until it is done; False when `seconds` pass first."""
+    until = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() >= until:
+            return False
+        time.sleep(0.002)
+    return True
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,11 +11,13 @@ import time
 from pathlib import Path
 
 from ptbridge.inbox import ClinicInbox
-from tests.chaos.ground import DONE, LONGEST_RUN_SECONDS, Ground
-from tests.chaos.kills import SYSTEM_CALLS, traced
+from tests.chaos.ground import DONE, HANGS_SECONDS, Ground
+from tests.chaos.kills import SYSTEM_CALLS, cannot_trace, traced
 from tests.hl7_clinic import CLINIC, Hl7World, a_visit, lakeside
 
 PATIENTS = 12
+TURNS = 25  # then it is left in peace until all is acknowledged
+ANSWER_SECONDS = 120  # only against hanging
 _CONTROL = re.compile(rb"MSA\|A[AER]\|([^\r|]+)")
 
 
@@ -25,11 +26,11 @@ def killed_while_messages_come(ground: Ground) -> None:
     with lakeside(ground.folder / "hl7") as clinic:
         messages = [raw for number in range(PATIENTS) for raw in a_visit(f"V{number}", f"M{number}")]
         told: set[bytes] = set()
-        for _ in range(40):
+        for turn in range(TURNS + 1):
             waiting = [raw for raw in messages if _control(raw) not in told]
             if not waiting:
                 break
-            told |= _send_until_killed(ground, clinic, waiting)
+            told |= _send_until_killed(ground, clinic, waiting, calm=turn == TURNS)
             assert told <= _stored(clinic), "a message was acknowledged and is not in the inbox"
             if ground.dice.random() < 0.5:
                 _sync(ground, clinic.world.folder)
@@ -40,10 +41,11 @@ def killed_while_messages_come(ground: Ground) -> None:
         assert books["charges"] == PATIENTS, f"{books['charges']} charges of {PATIENTS} visits"
 
 
-def _send_until_killed(ground: Ground, clinic: Hl7World, messages: list[bytes]) -> set[bytes]:
+def _send_until_killed(ground: Ground, clinic: Hl7World, messages: list[bytes], *, calm: bool) -> set[bytes]:
     """Start the listener, send, kill it; the control ids that were acknowledged."""
     before: list[str] = []
-    if ground.dice.random() < 0.5 and shutil.which("strace"):
+    many = len(messages) if calm else ground.dice.randint(1, 8)
+    if not calm and ground.dice.random() < 0.5 and not cannot_trace():
         before = traced("fdatasync", f"signal=KILL:when={ground.dice.randint(1, SYSTEM_CALLS['fdatasync'] // 2)}")
     command = ground.command("listen", "--port", "0", before=before)
     command[command.index("--config") + 1] = str(clinic.world.folder)
@@ -55,17 +57,19 @@ def _send_until_killed(ground: Ground, clinic: Hl7World, messages: list[bytes]) 
         place = re.search(rb"127\.0\.0\.1:(\d+)", process.stdout.readline())
         try:
             if place is not None:
-                told = _send(int(place[1]), messages, until=time.monotonic() + ground.dice.uniform(0.01, 0.4))
+                told = _send(int(place[1]), messages[:many], messages[many : many + 1])
+                time.sleep(ground.dice.uniform(0.0, 0.03))
         finally:
             os.killpg(process.pid, signal.SIGKILL)  # under strace there are two
     ground.note(f"killed after {len(told)} of {len(messages)} messages were acknowledged")
     return told
 
 
-def _send(port: int, messages: list[bytes], until: float) -> set[bytes]:
+def _send(port: int, messages: list[bytes], unheard: list[bytes]) -> set[bytes]:
+    """What was acknowledged of `messages`. What `unheard` is answered, nobody listens to: it is killed meanwhile."""
     told: set[bytes] = set()
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS) as connection:
             for raw in messages:
                 connection.sendall(b"\x0b" + raw + b"\x1c\r")
                 answer = b""
@@ -75,8 +79,8 @@ def _send(port: int, messages: list[bytes], until: float) -> set[bytes]:
                         return told
                     answer += more
                 told.update(_CONTROL.findall(answer))
-                if time.monotonic() > until:
-                    break
+            for raw in unheard:
+                connection.sendall(b"\x0b" + raw + b"\x1c\r")
     except OSError:
         pass  # it was killed: what is not acknowledged is sent again
     return told
@@ -95,4 +99,4 @@ def _sync(ground: Ground, folder: Path) -> int:
     command = ground.command("sync")
     command[command.index("--config") + 1] = str(folder)
     with (ground.folder / "said.txt").open("ab") as said:
-        return subprocess.run(command, check=False, stdout=said, stderr=said, timeout=LONGEST_RUN_SECONDS).returncode
+        return subprocess.run(command, check=False, stdout=said, stderr=said, timeout=HANGS_SECONDS).returncode

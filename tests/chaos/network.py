@@ -15,7 +15,7 @@ from ptbridge_sandbox.biller_faults import Faults
 
 from tests.chaos.ground import Ground
 
-PATIENCE = 12.0  # seconds; then the run is asked to stop, and the next goes on where it was
+PATIENCE = 4.0  # seconds after its first word to the biller; then the run is asked to stop, and the next goes on where it was
 WAYS = ("reset", "close", "half", "silence", "slow")
 
 

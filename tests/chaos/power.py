@@ -8,14 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ptbridge_sandbox.biller_faults import Faults
 
-from tests.chaos.ground import Ground, Skipped
+from tests.chaos.ground import HANGS_SECONDS, Ground, Skipped, waited
 
 
 def power_cut(ground: Ground) -> None:
@@ -29,13 +28,12 @@ def power_cut(ground: Ground) -> None:
     for _ in range(3):
         ground.world.biller.faults = Faults(answer_delay_seconds=0.02, lose_answer=0.05, seed=ground.dice.getrandbits(30))
         with mounted(real, state, ground.dice.getrandbits(30)) as disk, ground.start("sync") as process:
-            seconds = ground.dice.uniform(0.8, 3.0)
-            time.sleep(seconds)
+            moment = ground.some_moment(process)
             process.send_signal(signal.SIGSTOP)  # a machine without power does nothing more
             disk.send_signal(signal.SIGUSR1)
             disk.wait()
             process.kill()
-            ground.note(f"the power went after {seconds:.2f} s")
+            ground.note(f"the power went {moment}")
         ground.edit(2)
     state.rmdir()
     shutil.copytree(real, state)
@@ -56,13 +54,10 @@ def mounted(real: Path, mount: Path, seed: int) -> Iterator[subprocess.Popen[byt
     """The forgetful disk at `mount`, keeping what is synced in `real`."""
     words = [sys.executable, "-m", "tests.chaos.forgetful_disk", str(real), str(mount), str(seed)]
     with subprocess.Popen(words, stderr=subprocess.DEVNULL, cwd=Path(__file__).parents[2]) as disk:
-        for _ in range(200):
-            if os.path.ismount(mount) or disk.poll() is not None:
-                break
-            time.sleep(0.02)
+        waited(lambda: os.path.ismount(mount) or disk.poll() is not None, HANGS_SECONDS)
         try:
             if not os.path.ismount(mount):
-                raise Skipped("this machine lets nobody mount a FUSE file system")
+                raise Skipped("this machine lets nobody mount a FUSE file system (in a container: --device /dev/fuse)")
             yield disk
         finally:
             disk.kill()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from typing import Any
 
 from ptbridge_sandbox.biller_books import Books
 
 from ptbridge.ledger import Ledger
-from tests.chaos.ground import Ground
+from tests.chaos.ground import DONE, Ground
+from tests.chaos.tampering import WAYS, tamper
 from tests.world import running
+
+DIFFERENCE = 9  # exit code of `ptbridge reconcile`
 
 Live = dict[str, tuple[int, int, int]]  # reference -> lines, units, cents
 
@@ -41,10 +46,36 @@ def judge(ground: Ground) -> Verdict:
             name for name in stands.keys() - held if stands[name] != should.get(name)
         ),  # a held day keeps what was sent before it was held
     )
-    code = ground.run("reconcile")
-    if code != 0:
-        verdict.sums.append(f"reconcile ended with exit code {code}")
+    verdict.sums = _sums(ground, books)
+    if not verdict.troubles:
+        verdict.sums = _sabotage(ground, books)
     return verdict
+
+
+def _sums(ground: Ground, books: Books) -> list[str]:
+    """What `reconcile` says against the biller's own books: counts, units and cents, from both sides."""
+    code, answer = _reconciled(ground)
+    totals = {name: count for name, count in books.totals().items() if name != "lines"}
+    found = [f"reconcile ended with exit code {code}: {answer['differences']}"] if code != DONE else []
+    found += [f"{side} {answer[side]}, in the books {totals}" for side in ("ours", "theirs") if answer[side] != totals]
+    return found if answer["agrees"] else [*found, "it does not agree"]
+
+
+def _sabotage(ground: Ground, books: Books) -> list[str]:
+    """The biller's data is changed behind everybody's back: one reconcile must name the charge."""
+    way = ground.dice.choice(sorted(WAYS))
+    reference = tamper(books, way, ground.dice)
+    code, answer = _reconciled(ground)
+    named = [row["reference"] for row in answer["differences"]]
+    if code == DIFFERENCE and named == [reference]:
+        return []
+    return [f"a charge was {way} at the biller ({reference}): reconcile ended with exit code {code} and named {named}"]
+
+
+def _reconciled(ground: Ground) -> tuple[int, dict[str, Any]]:
+    code, told = ground.told("reconcile", "--json", "--no-schedule")
+    (answer,) = json.loads(told).values()
+    return code, answer
 
 
 def _undisturbed(ground: Ground) -> tuple[Live, set[str]]:

@@ -123,7 +123,7 @@ class ChargeApi:
         return accepted(answer) if Receipt.of(submission) == Receipt.read(answer) else differs(answer)
 
     async def list_references(self, service_dates: tuple[str, str]) -> dict[str, tuple[int, int]] | None:
-        """Live charges in that range (both days included): reference -> (units, cents)."""
+        """Live charges in that range (both days included): reference -> (units, cents), the sums where it holds two of one."""
         found: dict[str, tuple[int, int]] = {}
         after = ""
         for _ in range(_MAX_PAGES):
@@ -132,7 +132,9 @@ class ChargeApi:
                 counted = totals(charge)
                 if counted is None:
                     raise PeerUnavailable("the biller's list of charges has one without totals.")
-                found[str(charge["reference"])] = counted[1:]
+                reference = str(charge["reference"])
+                units, cents = found.get(reference, (0, 0))
+                found[reference] = (units + counted[1], cents + counted[2])
             if not after:
                 return found
         raise PeerUnavailable(f"the biller's list of charges did not end after {_MAX_PAGES} pages.")

@@ -24,8 +24,7 @@ async def settle_restored(ledger: Ledger, destination: Destination, clinic: str,
         ledger.restored.compared(clinic, mark, theirs)
     changed = 0
     for suspect in ledger.restored.suspects(clinic):
-        await _settle(ledger, destination, clinic, platform, suspect)
-        changed += 1
+        changed += await _settle(ledger, destination, clinic, platform, suspect)
     return changed + await _settle_unasked(ledger, destination, clinic, platform)
 
 
@@ -40,13 +39,18 @@ def _wait_for_its_list(destination: Destination, mark: Mark) -> None:
         )
 
 
-async def _settle(ledger: Ledger, destination: Destination, clinic: str, platform: str, suspect: Suspect) -> None:
-    if await _found(ledger, destination, clinic, platform, suspect.submission_id):
+async def _settle(ledger: Ledger, destination: Destination, clinic: str, platform: str, suspect: Suspect) -> bool:
+    """Whether the day changed. A day that is held for a reason of its own stays so where nothing can be told of it yet."""
+    id_, told = suspect.submission_id, isinstance(destination, CorrectingDestination)  # it must be told what it has
+    if suspect.waits and id_ is not None and await _found(ledger, destination, clinic, platform, id_):
         ledger.restored.settle(clinic, suspect)
-    elif isinstance(destination, CorrectingDestination):  # it must be told what it has, and nobody here knows
-        ledger.restored.hold(clinic, suspect)
-    else:
+    elif id_ is not None and not told:
         ledger.restored.adopt(clinic, suspect)
+    elif suspect.held:
+        return False
+    else:
+        ledger.restored.hold(clinic, suspect)
+    return True
 
 
 async def _settle_unasked(ledger: Ledger, destination: Destination, clinic: str, platform: str) -> int:

@@ -157,7 +157,15 @@ class Run:
             return delivered, await self._asked(agreement_after(self.ledger, destination, name, run_id))
 
     async def _asked(self, asking: Coroutine[Any, Any, T]) -> T | None:
-        """What a peer says; None when it is in trouble, which is noted, or when the run is told to stop meanwhile (D29).
+        """What a peer says; None when it is in trouble, which is noted, or when the run is told to stop meanwhile."""
+        try:
+            return await self._unless_stopped(asking)
+        except PeerError as error:
+            self._note(error)
+            return None
+
+    async def _unless_stopped(self, asking: Coroutine[Any, Any, T]) -> T | None:
+        """What a peer says; None when the run is told to stop meanwhile (D29). Raises as `asking` does.
 
         What was taken before is durable and goes on, and the cursor covers no more than that: a transaction never waits for a
         peer, so a stop cuts none in two.
@@ -171,9 +179,6 @@ class Run:
         except asyncio.CancelledError:
             if not self.stop.is_set():
                 raise
-            return None
-        except PeerError as error:
-            self._note(error)
             return None
         finally:
             stopped.cancel()
@@ -286,11 +291,14 @@ class Run:
         spec = kit.clinic
         total: DeliveryReport | None = None
         for _ in range(PASSES):
-            judged = self._judge(kit)
+            self._judge(kit)
             if self.dry_run:
                 return None
-            if await settle_restored(self.ledger, destination, spec.clinic, spec.destination.platform, kit.today):
-                judged += self._judge(kit)
+            restored = settle_restored(self.ledger, destination, spec.clinic, spec.destination.platform, kit.today)
+            if await self._unless_stopped(restored):
+                self._judge(kit)
+            if self.stop.is_set():  # what a restore asks for may not be settled: nothing leaves
+                break
             delivered = await deliver(
                 self.ledger.outbox(spec.clinic, spec.destination.platform),
                 destination,
@@ -303,7 +311,7 @@ class Run:
                 pace=self._pace(spec.destination),
             )
             total = settle.added(total, delivered)
-            if delivered.ended != "done" or not judged or not self.ledger.days.dirty(spec.clinic, limit=1):
+            if delivered.ended != "done" or not self.ledger.days.dirty(spec.clinic, limit=1):
                 break
         return total
 
@@ -315,8 +323,8 @@ class Run:
     def _sent(self, report: DeliveryReport) -> None:
         self.progress("sending", report.accepted)
 
-    def _judge(self, kit: Kit) -> int:
-        """Judge every day that changed; each chunk in one durable transaction. Returns how many were judged."""
+    def _judge(self, kit: Kit) -> None:
+        """Judge every day that changed; each chunk in one durable transaction."""
         ledger, count = self.ledger, 0
         while not self.stop.is_set() and (rows := ledger.days.dirty(kit.clinic.clinic, limit=CHUNK)):
             with ledger.transaction():
@@ -324,7 +332,6 @@ class Run:
                     ledger.days.record(row, self._verdict(row, kit))
             count += len(rows)
             self.progress("judging", count)
-        return count
 
     def _verdict(self, row: DayRow, kit: Kit) -> Verdict:
         ledger = self.ledger

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import apsw
 
@@ -26,11 +27,30 @@ _DECIDED = """EXISTS (SELECT 1 FROM history r WHERE r.entity = 'day' AND r.entit
                AND h.detail = 'restored' AND h.seq > (SELECT max(m.seq) FROM history m WHERE m.entity = 'ledger'
                                                       AND m.event = 'restored')))"""
 # CROSS JOIN: from what the biller had, which is empty but after a restore, never from all that was ever sent.
+_NAMED = f"BETWEEN b.reference AND b.reference || iif(length(b.reference) = {_CUT} AND b.reference GLOB 'pt-*', 'g', '')"
 _SUSPECTS = f"""
-SELECT s.day_id, s.id, s.reference, b.units, b.amount_cents FROM biller_had b INDEXED BY biller_had_unsettled
-CROSS JOIN submission s ON s.clinic = b.clinic
-AND s.reference BETWEEN b.reference AND b.reference || iif(length(b.reference) = {_CUT} AND b.reference GLOB 'pt-*', 'g', '')
-WHERE b.clinic = ? AND b.settled = 0 AND s.state IN {_OPEN} AND s.frequency = '1' AND NOT {_DECIDED.format(day="s.day_id")}
+SELECT s.day_id, s.id, s.reference, b.units, b.amount_cents, 1, 0 FROM biller_had b INDEXED BY biller_had_unsettled
+CROSS JOIN submission s ON s.clinic = b.clinic AND s.reference {_NAMED}
+WHERE b.clinic = ?1 AND b.settled = 0 AND s.state IN {_OPEN} AND NOT {_DECIDED.format(day="s.day_id")}
+UNION ALL
+SELECT d.id, (SELECT max(s.id) FROM submission s WHERE s.day_id = d.id), d.reference, b.units, b.amount_cents, 0,
+ d.state = 'held' FROM biller_had b INDEXED BY biller_had_unsettled
+CROSS JOIN treatment_day d ON d.clinic = b.clinic AND d.reference {_NAMED}
+WHERE b.clinic = ?1 AND b.settled = 0 AND d.dirty = 0 AND d.generation = 0 AND d.state IN ('sent', 'held', 'excluded', 'voided')
+AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.day_id = d.id AND s.state NOT IN ('accepted', 'replaced'))
+AND NOT {_DECIDED.format(day="d.id")}
+"""  # noqa: S608
+_LIVE = f"""
+SELECT live_reference AS reference, live_units AS units, live_cents AS cents, EXISTS (SELECT 1 FROM submission s
+ WHERE s.day_id = d.id AND s.state IN {_OPEN}) AS waits FROM treatment_day d WHERE clinic = ?1 AND live_sha256 IS NOT NULL
+"""  # noqa: S608
+# In sets, so that each is made once. A correction that waits is looked up by delivery: no surprise either.
+_KNOWN = f"""
+WITH whole AS ({_LIVE}),
+ live AS (SELECT * FROM whole UNION ALL SELECT substr(reference, 1, {_CUT}), units, cents, waits FROM whole)
+UPDATE biller_had SET settled = 1 WHERE clinic = ?1
+ AND ((reference, units, amount_cents) IN (SELECT reference, units, cents FROM live)
+  OR reference IN (SELECT reference FROM live WHERE waits))
 """  # noqa: S608
 _UNASKED = f"""
 SELECT s.id FROM submission s INDEXED BY submission_open_order WHERE s.clinic = ?1
@@ -50,13 +70,19 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suspect:
-    """An original that waits to be sent, and that the biller has already: the units and cents are the biller's."""
+    """A treatment day that the biller has otherwise than this ledger knows: the units and cents are the biller's.
+
+    `submission_id`: what waits to be sent (`waits`), else the last that was made of it, else None: nothing ever was. `held`: it
+    is held for a reason of its own, and nothing waits.
+    """
 
     day_id: int
-    submission_id: int
+    submission_id: int | None
     reference: str
     units: int
     amount_cents: int
+    waits: bool
+    held: bool
 
 
 class Restored:
@@ -99,8 +125,8 @@ class Restored:
     def compared(self, clinic: str, mark: Mark, theirs: Mapping[str, tuple[int, int]] | None) -> None:
         """Keep what the biller has: reference -> units, cents; None when it cannot be asked.
 
-        What the ledger has live under its reference is no surprise. Corrections that wait may have been sent already: each is
-        in doubt, so that delivery looks it up first.
+        What the ledger has live under its reference in as many units and cents is no surprise. Corrections that wait may have
+        been sent already: each is in doubt, so that delivery looks it up first.
         """
         with transaction(self._connection):
             self._connection.executemany(
@@ -109,12 +135,7 @@ class Restored:
                 " settled = 0",
                 [(clinic, reference, units, cents) for reference, (units, cents) in (theirs or {}).items()],
             )
-            self._connection.execute(
-                "WITH live AS (SELECT live_reference FROM treatment_day WHERE clinic = ?1 AND live_sha256 IS NOT NULL)"
-                " UPDATE biller_had SET settled = 1 WHERE clinic = ?1 AND (reference IN live"
-                " OR reference IN (SELECT substr(live_reference, 1, ?2) FROM live))",
-                (clinic, _CUT),
-            )
+            self._connection.execute(_KNOWN, (clinic,))
             self._connection.execute(
                 "UPDATE submission SET state = 'in-doubt' WHERE clinic = ? AND state = 'queued' AND frequency <> '1'", (clinic,)
             )
@@ -125,10 +146,22 @@ class Restored:
             self._history.add(clinic, "ledger", mark.id, "compared", detail)
 
     def suspects(self, clinic: str) -> list[Suspect]:
-        """Originals that wait under a reference that the biller had; none that a person let go since."""
-        rows = self._connection.execute(_SUSPECTS, (clinic,))
+        """The days that the biller had: an original of it waits, or nothing of it and the ledger does not know what it has.
+
+        None that a person let go since.
+        """
+        rows: list[tuple[Any, ...]] = self._connection.execute(_SUSPECTS, (clinic,)).fetchall()
         return [
-            Suspect(day_id=row[0], submission_id=row[1], reference=row[2], units=row[3], amount_cents=row[4]) for row in rows
+            Suspect(
+                day_id=row[0],
+                submission_id=row[1],
+                reference=row[2],
+                units=row[3],
+                amount_cents=row[4],
+                waits=bool(row[5]),
+                held=bool(row[6]),
+            )
+            for row in rows
         ]
 
     def settle(self, clinic: str, suspect: Suspect) -> None:
@@ -137,11 +170,12 @@ class Restored:
             self._settled(clinic, suspect)
 
     def adopt(self, clinic: str, suspect: Suspect) -> None:
-        """The biller has this day in content that this ledger never saw: it is live, and what waited is no original any more.
+        """The biller has this day in content that this ledger never saw: it is live, and what was made of it is no original.
 
         The day is judged again, and its content differs from the unknown one: what follows is the platform's way to correct, or
         a person's decision, never a second original.
         """
+        assert suspect.submission_id is not None, "what was made of the day is what a correction starts from"
         with transaction(self._connection):
             self._connection.execute(
                 "UPDATE submission SET state = 'accepted', accepted_run = 0 WHERE id = ?", (suspect.submission_id,)

@@ -117,3 +117,44 @@ def test_where_the_biller_cannot_be_asked_each_open_charge_of_then_waits_for_a_p
     assert told.unasked(CLINIC) == []
     assert [restored.ledger.days.named(name)[0].state for name in ("e1", "e2", "e3")] == ["held"] * 3
     assert restored.row(late).state == "queued"
+
+
+def test_a_live_day_that_the_biller_has_in_other_units_is_taken_over_as_the_biller_has_it(book):
+    told = book.ledger.restored
+    for name, on in (("e1", 3), ("e2", 9), ("e3", 20)):
+        book.sent(name, on=on)
+    told.mark(MADE, "someone")
+    units, cents = (book.ledger.days.named("e1")[0].live_units, book.ledger.days.named("e1")[0].live_cents)
+    theirs = {reference(book, "e1"): (units, cents), reference(book, "e2"): (units + 1, cents)}
+    compare(book, {**theirs, reference(book, "e3")[:17]: (units, cents)})
+    (suspect,) = told.suspects(CLINIC)
+    assert (suspect.reference, suspect.units, suspect.waits, suspect.held) == (reference(book, "e2"), units + 1, False, False)
+    told.adopt(CLINIC, suspect)
+    (day,) = book.ledger.days.named("e2")
+    assert (day.live_units, day.live_sha256) == (units + 1, unknown_content(suspect.reference))
+    assert told.suspects(CLINIC) == []
+
+
+def test_a_correction_that_waits_is_looked_up_by_delivery_and_no_suspect(book):
+    told = book.ledger.restored
+    live = book.sent("e1", on=3)
+    book.send(live, b"2", Frequency.REPLACEMENT)
+    told.mark(MADE, "someone")
+    compare(book, {reference(book, "e1"): (9, 1)})
+    assert told.suspects(CLINIC) == []
+
+
+@pytest.mark.parametrize(("state", "held"), [("held", True), ("excluded", False), ("voided", False)])
+def test_a_day_without_a_submission_that_the_biller_has_is_suspected_as_it_is(book, state, held):
+    told, day = book.ledger.restored, book.visit("e1", on=3)
+    told.mark(MADE, "someone")
+    compare(book, {reference(book, "e1"): (2, 9000)})
+    assert told.suspects(CLINIC) == [], "it is judged first"
+    book.connection.execute("UPDATE treatment_day SET dirty = 0, state = ? WHERE id = ?", (state, day))
+    (suspect,) = told.suspects(CLINIC)
+    assert (suspect.day_id, suspect.submission_id, suspect.waits, suspect.held) == (day, None, False, held)
+    told.hold(CLINIC, suspect)
+    with book.ledger.transaction():
+        book.ledger.days.decide(book.row(day), "release", "", "compared", "someone")
+    book.connection.execute("UPDATE treatment_day SET dirty = 0 WHERE id = ?", (day,))
+    assert told.suspects(CLINIC) == []
