@@ -18,6 +18,8 @@ from ptbridge.model import Fate, dollars
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _DAYS_SHOWN = 2000  # a page with more is slow on a phone; the rest stays in the ledger
+_NOTHING_NEW = "No visit is new or changed"
+_REFUSED = ("rejected", "denied")
 _FATES = (Fate.SENT, Fate.UNCHANGED, Fate.QUEUED, Fate.HELD, Fate.QUARANTINED, Fate.EXCLUDED)
 
 
@@ -42,7 +44,7 @@ def render(data: Mapping[str, Any]) -> str:
     style = resources.files("ptbridge").joinpath("report.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    title = f"{_clinic_name(data)}, {_dates(data)}"
+    title = f"{_clinic_name(data)}, {_dates(data) or _NOTHING_NEW.lower()}"
     head = [
         _void("meta", charset="utf-8"),
         _void("meta", http_equiv="Content-Security-Policy", content=policy),
@@ -88,17 +90,18 @@ def _clinic_name(data: Mapping[str, Any]) -> str:
 
 
 def _dates(data: Mapping[str, Any]) -> str:
-    """`2026-11-20`, or `2026-11-18 to 2026-11-20`."""
+    """`2026-11-20`, or `2026-11-18 to 2026-11-20`; empty for a run that judged nothing."""
     dates = sorted({str(day) for day in data.get("service_dates") or ()})
     if not dates:
-        return "no service dates"
+        return ""
     return dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
 
 
 def _header(data: Mapping[str, Any]) -> _Markup:
     run = data.get("run") or {}
     when = _time(run.get("finished"))
-    below = f"Service dates {_dates(data)}" + (f" · run finished {when}" if when else "")
+    dates = _dates(data)
+    below = (f"Service dates {dates}" if dates else _NOTHING_NEW) + (f" · run finished {when}" if when else "")
     return _tag("header", _tag("h1", _clinic_name(data)), _tag("p", below))
 
 
@@ -116,16 +119,16 @@ def _verdict(data: Mapping[str, Any]) -> _Markup:
     person = _for_a_person(data)
     waiting = visits.get(Fate.QUEUED, 0)
     biller = data.get("biller") or {}
-    said = [
-        "Nothing was sent: this was a dry run."
-        if data.get("dry_run")
-        else f"{_counted(visits.get(Fate.SENT, 0), 'visit')} sent."
-    ]
+    sent = visits.get(Fate.SENT, 0)
+    said = ["Nothing was sent: this was a dry run." if data.get("dry_run") else _sent(sent)]
     said.append(
-        f"{_counted(person, 'visit')} {'needs' if person == 1 else 'need'} a person."
+        f"{_counted(person, 'treatment day')} {'needs' if person == 1 else 'need'} a person."
         if person
         else "Nothing waits for a person."
     )
+    refused = sum(row["days"] for row in data.get("answers") or () if row["standing"] in _REFUSED)
+    if refused:
+        said.append(f"{_counted(refused, 'treatment day')} of late {'was' if refused == 1 else 'were'} rejected or denied.")
     if waiting:
         said.append(f"{_counted(waiting, 'visit')} {'waits' if waiting == 1 else 'wait'} for the biller.")
     if "agrees" in biller:
@@ -135,9 +138,14 @@ def _verdict(data: Mapping[str, Any]) -> _Markup:
     return _tag("p", " ".join(said), class_=f"verdict {kind}".strip())
 
 
+def _sent(visits: int) -> str:
+    return f"{_counted(visits, 'visit')} sent." if visits else "Nothing new was sent."
+
+
 def _for_a_person(data: Mapping[str, Any]) -> int:
-    visits = data.get("visits") or {}
-    return int(visits.get(Fate.HELD, 0) + visits.get(Fate.QUARANTINED, 0))
+    """Everything on the worklist, whichever run put it there."""
+    held = data.get("held") or ()
+    return int(data.get("held_days", len(held))) + len(data.get("quarantined") or ())
 
 
 def _numbers(data: Mapping[str, Any]) -> _Markup:
@@ -145,7 +153,7 @@ def _numbers(data: Mapping[str, Any]) -> _Markup:
         ("visits pulled", data.get("pulled_visits"), "{:,}"),
         ("units sent", data.get("units_sent"), "{:,}"),
         ("sent to the biller", data.get("amount_cents_sent"), dollars),
-        ("visits for a person", _for_a_person(data) if "visits" in data else None, "{:,}"),
+        ("days for a person", _for_a_person(data) if "held" in data or "held_days" in data else None, "{:,}"),
     )
     cards = [
         _tag("div", _tag("b", form(value) if callable(form) else form.format(value)), _tag("span", label), class_="number")
@@ -254,7 +262,8 @@ def _stages(data: Mapping[str, Any]) -> _Markup:
     if not rows:
         return _Markup("")
     named = [{**row, "stage": f"{row['stage']}, {row['standing']}"} for row in rows]
-    return _table("What became of it", "stage", named)
+    since = f", service dates since {data['answers_since']}" if data.get("answers_since") else ""
+    return _table(f"What became of it{since}", "stage", named)
 
 
 def _difference(difference: object) -> str:

@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from ptbridge.report import render
 from ptbridge.specs.config import Config
 
 DAYS_IN_REPORT = 2000
+ANSWER_DAYS = 90  # of service dates; `ptbridge status` counts them all, and a quiet night must not cost what the history costs
 HELD_IN_REPORT = 500  # of the worklist; a clinic that holds 70,000 days has one cause, and 300 MB are the whole run's
 
 DONE, PERSON_NEEDED, BILLER_WAITS, PEER_TROUBLE, BILLER_DIFFERS, STOPPED = 0, 3, 4, 5, 9, 130
@@ -167,7 +168,7 @@ def page_data(config: Config, ledger: Ledger, report: RunReport) -> dict[str, An
         "disciplines": _totals(days, "discipline"),
         "days": days,
         "biller": _biller(report),
-        "answers": _answers(ledger, report.clinic, spec.destination.platform),
+        **_answers(ledger, report, spec.destination.platform),
         "errors": report.errors,
     }
 
@@ -179,9 +180,12 @@ def _biller(report: RunReport) -> dict[str, Any] | None:
     return {"agrees": report.biller["agrees"], **report.biller["theirs"], "differences": report.biller["differences"]}
 
 
-def _answers(ledger: Ledger, clinic: str, platform: str) -> list[dict[str, Any]]:
-    """How far the live charges have come; nothing where this biller never tells."""
-    return ledger.answers.counts(clinic) if ledger.columns.tells(clinic, platform) else []
+def _answers(ledger: Ledger, report: RunReport, platform: str) -> dict[str, Any]:
+    """How far the live charges of late have come; nothing where this biller never tells."""
+    if not ledger.columns.tells(report.clinic, platform):
+        return {}
+    since = (datetime.fromisoformat(report.started_at).date() - timedelta(days=ANSWER_DAYS)).isoformat()
+    return {"answers": ledger.answers.counts(report.clinic, since), "answers_since": since}
 
 
 _FATE_OF_STATE = {"held": Fate.HELD, "excluded": Fate.EXCLUDED, "voided": Fate.EXCLUDED, "sent": Fate.SENT}

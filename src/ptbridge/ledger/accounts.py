@@ -131,9 +131,11 @@ class Accounts:
     def judged_in(self, clinic: str, run_id: int) -> Iterator[tuple[str, str, str | None, bytes]]:
         """Days with a visit seen in this run: reference, state, reason, judgement JSON; by service date."""
         rows = self._connection.execute(
-            "SELECT d.reference, d.state, d.reason, w.body FROM treatment_day d JOIN day_version w ON w.id = d.version_id"
-            " WHERE d.clinic = ? AND d.id IN (SELECT day_id FROM visit WHERE seen_run = ?) ORDER BY d.service_date, d.id",
-            (clinic, run_id),
+            # the run's visits lead (CROSS JOIN keeps the order): not one look at each day that there ever was
+            "SELECT d.reference, d.state, d.reason, w.body FROM (SELECT DISTINCT day_id FROM visit WHERE seen_run = ?) v"
+            " CROSS JOIN treatment_day d ON d.id = v.day_id JOIN day_version w ON w.id = d.version_id"
+            " WHERE d.clinic = ? ORDER BY d.service_date, d.id",
+            (run_id, clinic),
         )
         for reference, state, reason, body in rows:
             yield reference, state, reason, unpack(body)

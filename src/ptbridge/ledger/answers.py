@@ -333,12 +333,16 @@ class Answers:
             found.append({**dict(zip(names, row[:-2], strict=True)), "codes": codes, "text": text})
         return found
 
-    def counts(self, clinic: str) -> list[dict[str, Any]]:
-        """Live days by how far they have come: stage, standing, days, units, cents; a day without news stands at `received`."""
+    def counts(self, clinic: str, since: str = "") -> list[dict[str, Any]]:
+        """Live days by how far they have come: stage, standing, days, units, cents; a day without news stands at `received`.
+
+        `since`: service dates from that one on (ISO).
+        """
         rows = self._connection.execute(
             "SELECT coalesce(stage, 'received'), coalesce(standing, 'accepted'), count(*), sum(live_units), sum(live_cents)"
-            " FROM treatment_day WHERE clinic = ? AND live_sha256 IS NOT NULL GROUP BY 1, 2",
-            (clinic,),
+            " FROM treatment_day INDEXED BY treatment_day_by_date WHERE clinic = ? AND service_date >= ?"
+            " AND live_sha256 IS NOT NULL GROUP BY 1, 2",
+            (clinic, since),
         ).fetchall()
         rows.sort(key=lambda row: (Stage(str(row[0])).place, str(row[1])))
         return [dict(zip(("stage", "standing", "days", "units", "amount_cents"), row, strict=True)) for row in rows]

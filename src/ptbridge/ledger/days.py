@@ -24,7 +24,7 @@ _LEFT = (
     " AND o.live_sha256 IS NOT NULL AND {waits})"
 )
 _DIRTY = f"""
-SELECT {_COLUMNS} FROM treatment_day d WHERE clinic = ? AND dirty = 1
+SELECT {_COLUMNS} FROM treatment_day d INDEXED BY treatment_day_dirty WHERE clinic = ? AND dirty = 1
  AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.day_id = d.id AND s.state IN ('sending', 'in-doubt'))
  AND NOT {_LEFT}
  ORDER BY service_date, id LIMIT ?
