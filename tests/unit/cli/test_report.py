@@ -21,6 +21,7 @@ def page(**more: Any) -> dict[str, Any]:
         "lines": {"sent": 188, "held": 21},
         "units_sent": 243,
         "amount_cents_sent": 987650,
+        "held_days": 8,
         **more,
     }
 
@@ -56,7 +57,14 @@ def read(html: str) -> Reader:
 
 def test_the_numbers_are_there() -> None:
     text = read(render(page())).text
-    for said in ("Northside PT", "2026-11-19 to 2026-11-20", "66", "$9,876.50", "55 visits sent.", "8 visits need a person."):
+    for said in (
+        "Northside PT",
+        "2026-11-19 to 2026-11-20",
+        "66",
+        "$9,876.50",
+        "55 visits sent.",
+        "8 treatment days need a person.",
+    ):
         assert said in text
     assert "2026-11-20 23:10 UTC" in text
 
@@ -125,13 +133,27 @@ def test_what_is_absent_is_left_out() -> None:
     [
         ({"dry_run": True}, "Nothing was sent: this was a dry run."),
         ({"visits": {"sent": 1, "queued": 1}}, "1 visit waits for the biller."),
-        ({"visits": {"sent": 1}}, "Nothing waits for a person."),
+        ({"held_days": 0}, "Nothing waits for a person."),
+        ({"visits": {}, "held_days": 1}, "Nothing new was sent. 1 treatment day needs a person."),
+        (
+            {"answers": [{"stage": "payer", "standing": "denied", "days": 2}]},
+            "2 treatment days of late were rejected or denied.",
+        ),
         ({"biller": {"agrees": True, "charges": 55}}, "The biller's own count agrees."),
         ({"biller": {"agrees": False, "differences": ["x"]}}, "The biller's own count differs."),
     ],
 )
 def test_verdict(more: dict[str, Any], said: str) -> None:
     assert said in read(render(page(**more))).text
+
+
+def test_a_quiet_run_tells_of_the_worklist_that_it_found() -> None:
+    quiet = page(visits={}, lines={}, pulled_visits=0, service_dates=[], held=[{"id": "v", "reasons": []}], held_days=6)
+    html = render(quiet)
+    text = read(html).text
+    assert "6 treatment days need a person." in text and "5 treatment days more: ptbridge held" in text
+    assert "Nothing waits" not in text and 'class="verdict person"' in html
+    assert "No visit is new or changed · run finished" in text and "no service dates" not in text
 
 
 def test_quarantined_records_are_on_the_list() -> None:
