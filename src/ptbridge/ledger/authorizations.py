@@ -8,7 +8,6 @@ from datetime import date
 
 import apsw
 
-from ptbridge.ledger.history import History
 from ptbridge.policy.history import Authorization
 
 COUNTS = ("visits", "units", "days", "cents")
@@ -42,9 +41,8 @@ class Opening:
 class Authorizations:
     """The `authorization` and `threshold_opening` tables. Write inside a transaction."""
 
-    def __init__(self, connection: apsw.Connection, history: History) -> None:
+    def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        self._history = history
 
     def put(self, clinic: str, patient_key: str, one: Authorization, source: str) -> None:
         """Keep an authorization; one of the same number, discipline and codes is replaced (a payer extends them)."""

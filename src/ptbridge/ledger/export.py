@@ -12,17 +12,20 @@ import msgspec
 
 from ptbridge.ledger.database import unpack
 
+# What every row says of its visit. `version` is our name of its content, `source_version` what the source calls it.
+_OF_VISIT = ("clinic", "source", "visit_id", "line_key", "version", "source_version", "first_seen_at", "purged_at")
 _VISITS = """
-SELECT v.clinic, v.source, v.visit_id, v.state, v.reason, v.excluded_rule, v.first_seen_at, v.day_id, w.body,
-       hex(v.content_sha256), w.purged_at
-FROM visit v LEFT JOIN visit_version w ON w.id = v.version_id WHERE ?1 IS NULL OR v.clinic = ?1 ORDER BY v.day_id, v.id
+SELECT v.clinic, v.source, v.visit_id, NULL, lower(substr(hex(v.content_sha256), 1, 16)), nullif(r.version, ''),
+       v.first_seen_at, w.purged_at, v.state, v.reason, v.excluded_rule, v.day_id, w.body
+FROM visit v JOIN source_record r ON r.id = v.record_id LEFT JOIN visit_version w ON w.id = v.version_id
+WHERE ?1 IS NULL OR v.clinic = ?1 ORDER BY v.day_id, v.id
 """
 _DAY = """
 SELECT d.reference, d.state, d.reason, d.held_since, d.service_date, d.live_id, w.body FROM treatment_day d
 LEFT JOIN day_version w ON w.id = d.version_id WHERE d.id = ?
 """
 _SUBMISSION = """
-SELECT key, state, attempts, destination, destination_id, hold_reason FROM submission WHERE day_id = ? ORDER BY id DESC LIMIT 1
+SELECT key, state, attempts, destination, destination_id FROM submission WHERE day_id = ? ORDER BY id DESC LIMIT 1
 """
 
 
@@ -45,7 +48,6 @@ class _Visit(msgspec.Struct):
     """What an export reads of a stored visit."""
 
     patient: _Name
-    version: str = ""
     interventions: tuple[_Line, ...] = ()
 
 
@@ -97,24 +99,15 @@ class Export:
 
     def rows(self, clinic: str | None) -> Iterator[dict[str, Any]]:
         """One dict for each documented line, by treatment day; a record that cannot be read is one row without a line."""
-        for name, source, visit_id, state, reason, rule, seen, day_id, body, sha256, purged_at in self._connection.execute(
-            _VISITS, (clinic,)
-        ):
+        for *facts, state, reason, rule, day_id, body in self._connection.execute(_VISITS, (clinic,)):
             visit = _visit(unpack(body)) if body is not None else None
-            row = {
-                "clinic": name,
-                "source": source,
-                "visit_id": visit_id,
-                "line_key": None,
-                "version": str(sha256)[:16].lower(),
-            }
-            row |= {"source_version": visit.version if visit else None, "first_seen_at": seen, "purged_at": purged_at}
+            row = dict(zip(_OF_VISIT, facts, strict=True))
             if state == "quarantined" or visit is None:
                 yield {**row, **_row(state=str(state), reason=reason)}
                 continue
             day = self._of(day_id)
             for line in visit.interventions:
-                place = f"{visit_id}/{line.line_key}"
+                place = f"{row['visit_id']}/{line.line_key}"
                 known = _phi(visit, line, place, day) if self._phi else {}
                 standing = _gone(reason) if state == "gone" else _standing(place, line, rule, day)
                 yield {**row, "line_key": line.line_key, **standing, **known}
@@ -132,7 +125,7 @@ class Export:
             if charge.line_keys:
                 charges.setdefault(charge.line_keys[0], []).append(charge)
         last = self._connection.execute(_SUBMISSION, (day_id,)).fetchone()
-        columns = ("key", "state", "attempts", "destination", "billing_id", "hold_reason")
+        columns = ("key", "state", "attempts", "destination", "billing_id")
         self._day_id = day_id
         self._day = _Day(
             row=dict(zip(names, facts, strict=True)),

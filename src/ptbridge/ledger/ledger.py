@@ -49,7 +49,7 @@ class Ledger:
         self.accounts = Accounts(connection)
         self.answers = Answers(connection, self.history)
         self.columns = Columns(connection)
-        self.authorizations = Authorizations(connection, self.history)
+        self.authorizations = Authorizations(connection)
         self.patients = Patients(connection, self.authorizations)
         self.restored = Restored(connection, self.history)
         self.purge = Purge(connection, self.history)

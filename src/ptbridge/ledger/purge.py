@@ -229,7 +229,6 @@ def _visit_that_stays(visit: dict[str, Any], at: str, visit_id: str) -> dict[str
         "purged_at": at,
         "visit_id": visit_id,
         "patient": {"id": visit["patient"]["id"]},
-        "version": visit.get("version", ""),
         "interventions": lines,
     }
 

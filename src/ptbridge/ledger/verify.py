@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ import apsw
 from ptbridge.ledger import database
 from ptbridge.ledger.chain import START, link
 from ptbridge.ledger.restored import unknown_content
-from ptbridge.model import Fate, Frequency
+from ptbridge.model import Frequency
 
 KeyOf = Callable[[str, str, int, Frequency, bytes], str]  # platform, reference, revision, frequency, content -> key
 _SHOWN = 20  # problems that one check names; the rest is counted
@@ -198,15 +197,11 @@ class Verifier:
         )
         for clinic, visits, lines in counted:
             by_visit, by_line = Accounts(self._connection).fates(str(clinic), 0, everything=True)
-            if by_visit.total() != visits or _readable(by_line) != lines:
+            if by_visit.total() != visits or by_line.total() != lines:
                 yield (
                     f"{clinic}: {visits} visits with {lines} lines, and their fates add up to {by_visit.total()} "
-                    f"and {_readable(by_line)}"
+                    f"and {by_line.total()}"
                 )
-
-
-def _readable(lines: Counter[Fate]) -> int:
-    return lines.total() - lines[Fate.QUARANTINED]
 
 
 def _digest_of(packed: object) -> bytes:

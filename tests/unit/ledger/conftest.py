@@ -65,12 +65,15 @@ class Book:
             service_date=date(2026, 11, on),
             discipline=Discipline.PT,
             patient=Patient(id="pat-1", mrn="M-1", family="Testerly"),
-            interventions=tuple(
-                Intervention(line_key=f"l{n}", documented="97110", code="97110", minutes=30) for n in range(lines)
-            ),
-            **more,
+            **{
+                "interventions": tuple(
+                    Intervention(line_key=f"l{n}", documented="97110", code="97110", minutes=30) for n in range(lines)
+                )
+            }
+            | more,
         )
-        record, digest = self.record(visit_id, payload), bytes.fromhex(self.record(visit_id, payload).sha256)
+        record = self.record(visit_id, payload, one.version)
+        digest = bytes.fromhex(record.sha256)
         with self.ledger.transaction():
             known = self.ledger.visits.find(CLINIC, SOURCE, visit_id)
             record_id = self.ledger.visits.store(record, digest)
@@ -81,12 +84,13 @@ class Book:
                 self.ledger.days.mark([day_id])
         return day_id
 
-    def record(self, visit_id: str, payload: bytes) -> SourceRecord:
+    def record(self, visit_id: str, payload: bytes, version: str = "") -> SourceRecord:
         return SourceRecord(
             clinic=CLINIC,
             source=SOURCE,
             record_key=visit_id,
             media_type="application/fhir+json",
+            version=version,
             payload=payload,
             received_at=self.now,
         )

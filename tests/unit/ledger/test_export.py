@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ptbridge.model import Disposition, Frequency, Intervention
+
 CLINIC, SOURCE = "riverside", "fhir_r4"
 PAGE = {
     "lines": [
@@ -85,3 +87,54 @@ def test_a_visit_of_no_day_is_open_until_a_rule_excludes_it(book):
     book.tamper("UPDATE visit SET excluded_rule = 'no-show'")
     assert [rows(book)["e1/l0"][name] for name in ("state", "reason")] == ["excluded", "no-show"]
     assert rows(book, phi=True)["e1/l0"]["charges"] == []
+
+
+def test_every_row_has_the_same_names_in_the_same_order(book):
+    book.send(book.visit("e1", version="v7"), page=PAGE)
+    book.unreadable("e9")
+    names = ["clinic", "source", "visit_id", "line_key", "version", "source_version", "first_seen_at", "purged_at"]
+    names += ["state", "reason", "held_since", "reference", "destination", "key", "attempts", "billing_id"]
+    names += ["units", "amount_cents", "billed_with"]
+    assert [list(row) for row in rows(book).values()] == [names, names]
+    patient = ["service_date", "patient_id", "mrn", "family", "given", "birth_date", "documented", "minutes", "charges"]
+    assert list(rows(book, phi=True)["e1/l0"]) == names + patient
+    first, unread = rows(book)["e1/l0"], rows(book)["e9/None"]
+    assert (first["clinic"], first["source"], first["source_version"], first["purged_at"]) == (CLINIC, SOURCE, "v7", None)
+    assert first["first_seen_at"] == unread["first_seen_at"] == book.ledger.history.now()
+    assert unread["source_version"] is None and unread["reference"] is None
+    book.tamper("UPDATE visit_version SET purged_at = '2026-11-22T00:00:00'")
+    assert rows(book)["e1/l0"]["purged_at"] == "2026-11-22T00:00:00"
+
+
+def test_a_visit_that_cannot_be_read_any_more_is_one_row_however_it_was_read_before(book):
+    book.visit("e1", lines=2)
+    book.unreadable("e1", "no code")
+    (row,) = rows(book).values()
+    assert (row["state"], row["reason"], row["line_key"]) == ("quarantined", "no code", None)
+
+
+def test_a_line_that_begins_a_charge_of_its_own_is_not_billed_with_another(book):
+    parts = [("97110-GP x1", ["e1/l0", "e1/l1"]), ("97110-GP-CQ x1", ["e1/l1", "e1/l2"])]
+    lines = [{"line": line, "units": 1, "amount_cents": 4500, "line_keys": keys} for line, keys in parts]
+    book.send(book.visit("e1", lines=3), page={"lines": lines})
+    assert [row["billed_with"] for row in rows(book).values()] == [None, None, "e1/l1"]
+    assert [row["units"] for row in rows(book).values()] == [1, 1, 0]
+
+
+def test_what_was_documented_and_not_done_is_excluded(book):
+    day = book.visit("e1", interventions=(Intervention(line_key="l0", documented="97110", code="97110", not_done=True),))
+    book.judge(day, "held", "DC01")
+    assert [rows(book)["e1/l0"][name] for name in ("state", "reason")] == ["excluded", "not-done"]
+
+
+def test_a_charge_in_doubt_says_so_and_a_correction_has_the_id_of_what_is_live(book):
+    doubt = book.visit("e1", on=3)
+    book.send(doubt)
+    book.answer(Disposition.IN_DOUBT, destination_id=None)
+    assert rows(book)["e1/l0"]["state"] == "in-doubt"
+    book.tamper("UPDATE submission SET state = 'accepted'")
+    live = book.sent("e2")
+    book.send(live, b"void", Frequency.VOID)
+    assert (rows(book)["e2/l0"]["state"], rows(book)["e2/l0"]["billing_id"]) == ("queued", "B-7")
+    book.answer(destination_id="B-8")
+    assert (rows(book)["e2/l0"]["state"], rows(book)["e2/l0"]["billing_id"]) == ("voided", "B-8"), "nothing of it is live"

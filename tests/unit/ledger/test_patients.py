@@ -242,6 +242,7 @@ def use(number: str | None = None, on: date = ON, **facts: object) -> Use:
         ({"counts": "visits", "codes": frozenset({"97530"})}, 0),
         ({"counts": "visits", "payer": "acme"}, 0),
         ({"counts": "visits", "valid_to": ON - timedelta(days=1)}, 0),
+        ({"counts": "visits", "valid_to": ON}, 2),
         ({"counts": "visits", "valid_from": ON}, 3),
     ],
 )
@@ -251,10 +252,55 @@ def test_what_an_authorization_counts(facts: dict[str, object], amount: int) -> 
     assert sum(part for _, part in parts) == amount
 
 
+def test_each_date_counts_once_where_days_are_counted() -> None:
+    one = Authorization(number="A", allowed=99, counts="days")
+    (parts,) = shares([one], [use(on=ON + timedelta(days=later)) for later in (0, 1, 1, 2)])
+    assert [day.on for day, _ in parts] == [ON + timedelta(days=later) for later in (0, 1, 2)]
+
+
 def test_a_day_counts_to_the_number_that_it_names_else_to_the_first_with_room() -> None:
     old, new = Authorization(number="A", allowed=1), Authorization(number="B", allowed=5)
     first, second = shares([old, new], [use("B"), use(), use(), use("C"), use("A")])
     assert ([amount for _, amount in first], len(second)) == ([1, 1], 2)
+
+
+def test_days_of_the_same_date_are_no_earlier_ones(days: Days) -> None:
+    """Two billing providers saw the patient on one date: neither was before the other."""
+    days.day(ON, visit_type="progress")
+    found = days.asked()
+    assert found.treatment_days == found.progress_reports == ()
+
+
+def test_one_evaluation_among_the_codes_of_a_day_reports_progress(days: Days) -> None:
+    days.day(date(2026, 11, 3), lines=(line("97110"), line("97164", 1)))
+    days.day(date(2026, 11, 4), lines=(line("97110"),))
+    assert days.asked().progress_reports == (date(2026, 11, 3),)
+
+
+def test_a_line_without_a_price_takes_none_of_the_cents_and_accrues_nothing(days: Days) -> None:
+    days.authorize(counts="cents", allowed=10_000)
+    days.authorize(number="A-2", counts="visits")
+    days.day(date(2026, 11, 3), lines=(BilledLine("97110", ("GP",), 2, None, None),), authorization="A-1")
+    found = days.asked()
+    assert [(one.number, one.used) for one in found.authorizations] == [("A-1", 0), ("A-2", 0)] and found.accrued_cents == 0
+    days.day(date(2026, 11, 4), authorization="A-1")
+    assert [one.used for one in days.asked().authorizations] == [9000, 0], "one of them counts cents: the lines are read"
+
+
+def test_what_was_imported_comes_back_whole_and_asks_again_about_what_is_held(days: Days) -> None:
+    days.day(date(2026, 11, 2))
+    held = days.day(date(2026, 11, 3), "held")
+    assert days.dirty() == []
+    facts = {"discipline": "PT", "payer": PAYER, "codes": frozenset({"97110", "97140"}), "valid_from": ON, "valid_to": ON}
+    days.authorize(**facts)
+    assert days.dirty() == [held], "it may have waited for exactly this; what was sent is not touched"
+    assert days.ledger.authorizations.of(CLINIC, KEY) == [Authorization(number="A-1", counts="visits", allowed=12, **facts)]  # type: ignore[arg-type]
+    days.judge(held, "held")
+    assert days.dirty() == []
+    opening = Opening(patient_key=KEY, year=2026, group="PT_SLP", amount_cents=5000, as_of=ON, source="271 of November")
+    with days.ledger.transaction():
+        days.ledger.authorizations.put_opening(CLINIC, opening)
+    assert days.dirty() == [held] and days.ledger.authorizations.opening(CLINIC, KEY, "PT_SLP", 2026) == opening
 
 
 def test_an_older_ledger_is_brought_up_with_what_it_already_has(tmp_path: Path) -> None:

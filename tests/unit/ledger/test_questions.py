@@ -305,3 +305,44 @@ def test_the_errors_of_old_runs_are_emptied_once(book):
     assert changed == [1, 0]
     (kept,) = book.connection.execute("SELECT summary FROM run WHERE id = ?", (book.run,)).fetchone()
     assert "Jane" not in kept and len(json.loads(kept)["errors"]) == 2 and json.loads(kept)["visits"] == 2
+
+
+def test_a_line_that_is_not_billed_counts_as_excluded_wherever_its_day_stands(book):
+    """Each of two lines once, as fates: of a day that waits, one sent in this run, and one sent before."""
+    day = book.visit("e1", lines=2)
+    (row,) = book.connection.execute("SELECT id FROM visit").fetchone()
+    book.send(day, excluded={row: (1, None)})
+    assert book.ledger.accounts.fates(CLINIC, book.run)[1] == {Fate.QUEUED: 1, Fate.EXCLUDED: 1}
+    book.answer()
+    assert book.ledger.accounts.fates(CLINIC, book.run)[1] == {Fate.SENT: 1, Fate.EXCLUDED: 1}
+    everything = book.ledger.accounts.fates(CLINIC, book.run + 1, everything=True)
+    assert everything == ({Fate.UNCHANGED: 1}, {Fate.UNCHANGED: 1, Fate.EXCLUDED: 1})
+
+
+def test_what_waits_and_what_was_made_are_told_under_these_names(book):
+    day = book.visit("e1")
+    book.send(day)
+    (waiting,) = book.ledger.accounts.waiting(CLINIC)
+    assert waiting == {
+        "reference": book.row(day).reference,
+        "state": "queued",
+        "attempts": 0,
+        "queued_at": book.now.timestamp(),
+        "next_at": book.now.timestamp(),
+        "service_date": "2026-11-20",
+    }
+    book.answer()
+    (made,) = book.ledger.accounts.submissions_of(day)
+    assert made == {
+        "revision": 1,
+        "frequency": "1",
+        "key": made["key"],
+        "state": "accepted",
+        "attempts": 1,
+        "units": 2,
+        "amount_cents": 9000,
+        "destination": PLATFORM,
+        "destination_id": "B-7",
+        "hold_reason": None,
+        "last_answer": "accepted 201 ok",
+    }
