@@ -13,6 +13,7 @@ import yaml
 from ptbridge_sandbox.clearinghouse import Clearinghouse
 
 from ptbridge import jobs
+from ptbridge.jobs import backup
 from tests.rigs.x12_837p import OPTIONS
 from tests.world import World, running
 from tests.x12_judges import complaints
@@ -40,6 +41,10 @@ class Billed:
     def day(self, visit: str) -> dict[str, Any]:
         (found,) = jobs.explain(self.world.config, visit)["days"]
         return found
+
+    def repeated(self) -> bool:
+        """Whether a TA1 says that an interchange came before (note 025)."""
+        return any("*025~" in answer.read_text("ascii") for answer in self.house.outbound.glob("*ta1*"))
 
     def held_for(self, visit: str) -> set[str]:
         rows = [row for row in jobs.held(self.world.config) if visit in row["visits"]]
@@ -145,6 +150,38 @@ def test_a_claim_that_was_turned_away_is_corrected_and_goes_as_an_original(bille
     assert [row["frequency"] for row in billed.day("enc-0002")["submissions"]] == ["1", "1"]
     assert billed.held_for("enc-0002") == set()
     assert billed.house.number_of(_control(billed, "enc-0002"))
+
+
+def test_a_denied_claim_is_corrected_as_a_replacement_of_what_the_payer_has(billed):
+    billed.night()
+    billed.house.remit(deny={"97112": "CO-50"})
+    billed.night()
+    assert "RJ02" in billed.held_for("enc-0002")
+    claims = billed.house.books.totals()["claims"]
+    billed.world.store.edit_visit("enc-0002", {"97112": 40}, bump_encounter=False)
+    billed.night()
+    assert [row["frequency"] for row in billed.day("enc-0002")["submissions"]] == ["1", "7"], "a denied claim exists"
+    assert billed.held_for("enc-0002") == set() and billed.house.books.totals()["claims"] == claims
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_after_an_old_backup_no_claim_goes_twice_and_no_control_number_comes_again(billed, lost, tmp_path):
+    billed.night()
+    backup.backup(billed.world.config, tmp_path / "a.backup")
+    billed.night()  # brings the payer's number, after the backup
+    billed.world.store.edit_visit("enc-0002", {"97112": 40}, bump_encounter=False)
+    billed.night()
+    before, taken = billed.house.books.totals(), billed.house.taken
+    backup.restore(billed.world.config, tmp_path / "a.backup", replace=True, actor="test")
+    if lost:  # the count is gone with the folder's own memory of it
+        (tmp_path / "claims/.ptbridge/control-number").unlink()
+    billed.night()
+    billed.night()
+    assert billed.house.books.totals() == before, "the payer has what it had"
+    billed.world.store.edit_visit("enc-0003", {"97112": 40}, bump_encounter=False)
+    billed.night()
+    assert billed.house.taken > taken and [row["frequency"] for row in billed.day("enc-0003")["submissions"]] == ["1", "7"]
+    assert not billed.repeated()
 
 
 def _control(billed: Billed, visit: str) -> str:
