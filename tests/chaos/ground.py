@@ -26,7 +26,8 @@ from tests.world import DAY, World, running
 VISITS = 24
 HANGS_SECONDS = 900  # only against hanging: no machine is so slow, and nothing here fails for slowness
 PEACE = 30  # calm runs until nothing waits; a scheduler comes back
-DONE, HELD, WAITING, PEER, BUSY = 0, 3, 4, 5, 7  # exit codes of ptbridge
+DONE, HELD, WAITING, PEER, BUSY, STOPPED = 0, 3, 4, 5, 7, 130  # exit codes of ptbridge
+ORDERLY = (DONE, HELD, WAITING, PEER)
 
 
 class Skipped(Exception):
@@ -43,6 +44,7 @@ class Ground:
     done: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
     added: int = 0
+    _spared: int | None = None
 
     def note(self, text: str) -> None:
         """Remember a step for the report of a failed round."""
@@ -155,15 +157,22 @@ class Ground:
 
     # ------------------------------------------------------------ the EMR goes on
 
-    def edit(self, times: int = 1) -> None:
-        """What clinicians do meanwhile: other minutes, an entry in error, a deletion, a new visit."""
+    def edit(self, times: int = 1, sparing: int | None = None) -> None:
+        """What clinicians do meanwhile: other minutes, an entry in error, a deletion, a new visit.
+
+        `sparing`: no new visit from that number on is entered in error or deleted. Where a ledger that came out of a backup
+        has never seen a visit that the biller has, only a person can have it taken back.
+        """
         for _ in range(times):
             change = self.dice.choices((self._minutes, self._in_error, self._delete, self._visit), weights=(6, 1, 1, 3))[0]
+            self._spared = sparing if change in (self._in_error, self._delete) else None
             self.world.in_servers(change)
 
     def _some_visit(self) -> str | None:
         shelf = self.world.store.shelf("Encounter")
         finished = sorted(name for name, entry in shelf.by_id.items() if entry.status == "finished" and not entry.gone)
+        if self._spared is not None:
+            finished = [name for name in finished if not (name.startswith("w") and int(name[1:]) >= self._spared)]
         return self.dice.choice(finished) if len(finished) > 5 else None
 
     def _minutes(self) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from ptbridge_sandbox.biller_faults import Faults
 from ptbridge_sandbox.maker import clinic_day
 
-from tests.chaos.ground import BUSY, DONE, HELD, Ground, Skipped
+from tests.chaos.ground import BUSY, DONE, HELD, ORDERLY, STOPPED, Ground, Skipped
 from tests.chaos.kills import cannot_trace, traced
 from tests.world import DAY
 
@@ -113,18 +113,40 @@ def several_at_once(ground: Ground) -> None:
 
 
 def an_old_backup_restored(ground: Ground) -> None:
-    """Half is sent, a backup made, the rest is sent, with edits; then the machine dies and the backup comes back (D25)."""
+    """Half is sent, a backup made, the rest is sent, with edits; the machine dies, the backup comes back, and the runs that
+    settle it with the biller are stopped and killed in the middle (D25, D29)."""
     backup = ground.folder / "backup"
-    ground.world.biller.faults = Faults(busy=0.5, seed=ground.dice.getrandbits(30))
-    ground.note(f"a first sync: exit code {ground.run('sync')}")
+    ground.world.biller.faults = Faults(answer_delay_seconds=0.02)
+    with ground.start("sync") as process:
+        ground.at_work(process, ground.dice.randint(3, 20))
+        ground.note(f"a first sync, stopped: exit code {ground.end(process, signal.SIGTERM)}")
     assert ground.run("backup", str(backup)) == 0, ground.said()
+    unknown = ground.added
     ground.world.biller.faults = Faults()
-    ground.edit(4)
-    ground.note(f"a sync after the backup: exit code {ground.run('sync')}")
+    for _ in range(2):
+        ground.edit(4, sparing=unknown)
+        ground.note(f"a sync after the backup: exit code {ground.run('sync')}")
     for path in (ground.world.folder / "state").iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert ground.run("restore", str(backup)) == 0, ground.said()
-    ground.edit(2)
+    ground.note("restored")
+    for _ in range(3):
+        ground.edit(3, sparing=unknown)
+        _settle_and_stop(ground)
+
+
+def _settle_and_stop(ground: Ground) -> None:
+    """A run over a restored ledger that does not end by itself: stopped, killed, or killed at a disk's sync."""
+    if not cannot_trace() and ground.dice.random() < 0.3:
+        number = ground.dice.randint(1, 15)
+        code = ground.run("sync", before=traced("fdatasync", f"signal=KILL:when={number}"))
+        ground.note(f"killed at fdatasync number {number}: {code}")
+        return
+    with ground.start("sync") as process:
+        moment, number = ground.some_moment(process, requests=20), ground.dice.choice((signal.SIGTERM, signal.SIGKILL))
+        code = ground.end(process, number)
+    ground.note(f"{number.name} {moment}: exit code {code}")
+    assert code in (*ORDERLY, STOPPED, -number), f"exit code {code}: {ground.said()}"
 
 
 def an_older_ledger_is_brought_up(ground: Ground) -> None:

@@ -72,6 +72,23 @@ def test_D25_what_was_sent_since_the_backup_and_is_in_error_now_is_taken_back(wo
     world.agrees()
 
 
+def test_D25_what_was_taken_back_since_the_backup_is_taken_back_once(world: World) -> None:
+    """Corrected first, so that the void of now has another key than that of then; the biller answers that nothing is live."""
+    world.sync()
+    file = backup(world)
+    world.store.edit_visit(VISIT, {"97112": 40}, bump_encounter=True)
+    world.sync()
+    edited(world, status="entered-in-error")
+    world.sync()
+    before = world.books()
+    assert before["events"]["voided"] == 1
+    restore(world, file)
+    assert world.sync().exit_code == 3
+    assert world.books()["events"] == before["events"]
+    assert not [row for row in jobs.held(world.config) if VISIT in row["visits"]]
+    world.agrees()
+
+
 def test_D25_what_was_corrected_since_the_backup_and_is_held_now_is_known_as_the_biller_has_it(world: World) -> None:
     world.sync()
     file = backup(world)

@@ -62,8 +62,8 @@ def acknowledgement(submission: Submission, response: Response) -> Acknowledgeme
     """Translate one answer to a submission. Whatever is not clearly one of the contract's answers is in doubt.
 
     200 and 201 with our reference and totals: accepted. 409 `in-progress`: retry. 409 `reference-exists` holding our own
-    key: accepted. Other 4xx in the contract's problem shape: rejected. 408 425 429 503: not taken, retry. Everything
-    else, a 500 or 504 above all, may have been taken.
+    key, or a void of what was taken back before: accepted. Other 4xx in the contract's problem shape: rejected. 408 425 429
+    503: not taken, retry. Everything else, a 500 or 504 above all, may have been taken.
     """
     answer = json_object(response)
     code = str(answer.get("code") or response.status)
@@ -85,9 +85,17 @@ def _conflict(submission: Submission, answer: Mapping[str, Any], code: str, resp
     standing = answer.get("charge")
     if isinstance(standing, dict) and standing.get("idempotency_key") == submission.key:
         return accepted(standing) if Receipt.of(submission) == Receipt.read(standing) else differs(standing)
+    if isinstance(standing, dict) and _taken_back(submission, standing):
+        return accepted(standing)
     if answer.get("code"):
         return Acknowledgement(disposition=Disposition.REJECTED, native_code=code, native_text=_words(answer))
     return _doubt(code)
+
+
+def _taken_back(submission: Submission, standing: Mapping[str, Any]) -> bool:
+    """A void whose charge was taken back before, by a run that a restored ledger has forgotten: nothing is left to do."""
+    ours = standing.get("reference") == submission.reference
+    return ours and submission.frequency is Frequency.VOID and standing.get("status") == "void"
 
 
 def accepted(charge: Mapping[str, Any]) -> Acknowledgement:
