@@ -115,7 +115,7 @@ class Book:
             **{
                 "state": state,
                 "reason": reason,
-                "body": json.dumps({"findings": [], "lines": []} | (page or {})).encode(),
+                "body": json.dumps({"findings": [], "lines": [], "visits": [], "exclusions": []} | (page or {})).encode(),
                 "visits_sha256": b"v",
             }
             | more
