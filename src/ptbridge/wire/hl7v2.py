@@ -31,6 +31,7 @@ MAX_LINES = 200_000  # keeps the worst message under 300 MB of memory
 _FRAMING = "\x0b\x1c\ufeff"
 _LEAD = _FRAMING + "\r\n\t "
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_OF_BATCHES = frozenset({"FHS", "BHS", "BTS", "FTS"})
 _ByName = dict[str, list[Segment]]
 _NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
 
@@ -152,16 +153,19 @@ def _segments(text: str, delimiters: Delimiters, remarks: list[Remark]) -> tuple
     with_cr = _line_ends_as_cr(text)
     if with_cr.count("\r") > MAX_LINES:
         raise RecordError(f"more than {MAX_LINES} lines; no sender means that", where="MSH")
+    known: dict[str, tuple[str, type[Segment], list[Segment]]] = {}  # by name and separator
     for number, line in enumerate(with_cr.split("\r"), 1):
-        name = line[:3]
-        own = by_name.get(name)
-        if line[3:4] != separator or (own is None and _NAME.fullmatch(name) is None):
+        met = known.get(line[:4])
+        if met is None:
             if not line:
                 continue
-            return _numbered(_joined(text, separator, remarks), delimiters)
-        if own is None:
-            own = by_name[name] = []
-        segment = (HeaderSegment if name in HEADERS else Segment)(line, name, len(own) + 1, number, len(made), delimiters)
+            name = line[:3]
+            if line[3:4] != separator or _NAME.fullmatch(name) is None:
+                return _numbered(_joined(text, separator, remarks), delimiters)
+            by_name[name] = []
+            met = known[line[:4]] = (name, _kind(name), by_name[name])
+        name, kind, own = met
+        segment = kind(line, name, len(own) + 1, number, len(made), delimiters)
         own.append(segment)
         made.append(segment)
     if "\n" in text and text.count("\r") != text.count("\r\n") and text.count("\n") != text.count("\r\n"):
@@ -169,13 +173,16 @@ def _segments(text: str, delimiters: Delimiters, remarks: list[Remark]) -> tuple
     return made, by_name
 
 
+def _kind(name: str) -> type[Segment]:
+    return HeaderSegment if name in HEADERS else Segment
+
+
 def _numbered(lines: list[tuple[int, str]], delimiters: Delimiters) -> tuple[list[Segment], _ByName]:
     made: list[Segment] = []
     by_name: _ByName = {}
     for number, line in lines:
         own = by_name.setdefault(line[:3], [])
-        kind = HeaderSegment if line[:3] in HEADERS else Segment
-        own.append(kind(line, line[:3], len(own) + 1, number, len(made), delimiters))
+        own.append(_kind(line[:3])(line, line[:3], len(own) + 1, number, len(made), delimiters))
         made.append(own[-1])
     return made, by_name
 
@@ -221,6 +228,8 @@ def _check_start(start: str) -> None:
 
 def _check_single(by_name: Mapping[str, Sequence[Segment]]) -> None:
     """Two messages read as one would give a patient's charges to another."""
+    if len(by_name["MSH"]) == 1 and by_name.keys().isdisjoint(_OF_BATCHES):
+        return
     for name, allowed in (("MSH", 1), ("FHS", 0), ("BHS", 0), ("BTS", 0), ("FTS", 0)):
         found = by_name.get(name, ())
         if len(found) > allowed:

@@ -87,7 +87,9 @@ class Lines:
         scope = transaction.scope
         reading.line_key = key = transaction.id or _key(transaction, used)
         said = self._what(scope, texts, reading)
-        minutes, source = self._whole_minutes(scope, reading)
+        procedures = scope.procedures
+        written = procedures[0].field(self._minutes_at) if self._minutes_at and procedures else ""
+        minutes, source = self._known_minutes.get(written) or self._whole_minutes(written, scope, reading)
         therapist = assistant = None
         if self._in_parts:
             therapist, assistant = (self._minutes(field, scope, reading)[0] for field in self.minutes[1:])
@@ -142,16 +144,13 @@ class Lines:
                     return {"coding": [{"system": system, "code": written.strip().upper()}]}
         return None
 
-    def _whole_minutes(self, scope: LineScope, reading: Reading) -> tuple[int | None, str]:
-        """The line's minutes and their path. Digits in the first PR1 are what they were before."""
-        written = scope.procedures[0].field(self._minutes_at) if self._minutes_at and scope.procedures else ""
-        known = self._known_minutes.get(written)
-        if known is None:
-            before = len(reading.findings)
-            known = self._minutes(self.minutes[0], scope, reading)
-            if written.isalnum() and len(reading.findings) == before:
-                remember(self._known_minutes, written, known)
-        return known
+    def _whole_minutes(self, written: str, scope: LineScope, reading: Reading) -> tuple[int | None, str]:
+        """The line's minutes and their path. Digits as the text of the first PR1 are the same minutes again."""
+        before = len(reading.findings)
+        found = self._minutes(self.minutes[0], scope, reading)
+        if written.isalnum() and len(reading.findings) == before:
+            remember(self._known_minutes, written, found)
+        return found
 
     def _minutes(self, field: Field, scope: LineScope, reading: Reading) -> tuple[int | None, str]:
         if not field.paths:
