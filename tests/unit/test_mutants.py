@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import mutation_page
+from tests.excepts import not_entered
 from tests.mutants import Mutant, mutants_of, mutated
 
 TEXT = '''
@@ -82,3 +83,11 @@ def test_a_file_that_has_changed_since_is_not_guessed_at(found: list[Mutant]) ->
 def test_the_page_of_survivors_is_what_the_reasons_would_write() -> None:
     page = mutation_page.PAGE.read_text(encoding="utf-8")
     assert mutation_page.written(page) == page, "run python -m tests.mutation_page and commit what it writes"
+
+
+def test_an_except_that_no_test_entered_is_told_and_so_is_a_suppress() -> None:
+    text = (
+        "try:\n    a()\nexcept OSError:\n    b()\nexcept ValueError:\n    c()\nwith contextlib.suppress(KeyError):\n    d()\n"
+    )
+    assert [line for line, _ in not_entered(text, {1, 2, 3, 4, 7, 8})] == [5, 7]
+    assert [line for line, _ in not_entered(text, {1, 2, 4, 6})] == [7]
