@@ -63,7 +63,8 @@ def test_only_an_original_that_the_biller_has_is_suspected(restored):
     assert told.suspects("other") == [] and told.unasked(CLINIC) == []
     states = [row["state"] for row in restored.ledger.accounts.submissions_of(restored.ledger.days.named("e1")[0].id)]
     assert states == ["accepted", "in-doubt"], "a correction may have been sent: it is looked up first"
-    assert restored.ledger.history.of("ledger", 1)[-1]["detail"] == "biller has 3"
+    (*_, told_of) = restored.ledger.history.of("ledger", 1)
+    assert (told_of["event"], told_of["detail"]) == ("compared", "biller has 3")
 
 
 def test_what_it_has_becomes_live_in_unknown_content_and_is_judged_again(restored):
@@ -77,6 +78,21 @@ def test_what_it_has_becomes_live_in_unknown_content_and_is_judged_again(restore
     assert told.suspects(CLINIC) == [] and [one.id for one in restored.ledger.days.dirty(CLINIC)] == [day.id]
     waiting = [item.submission.reference for item in restored.ledger.outbox(CLINIC, PLATFORM).due(now=2e9, limit=9)]
     assert suspect.reference not in waiting and reference(restored, "e3") in waiting
+
+
+def test_what_was_taken_over_is_in_the_history_and_settled_for_good(restored):
+    told = restored.ledger.restored
+    compare(restored, {reference(restored, "e2"): (3, 13500)})
+    (suspect,) = told.suspects(CLINIC)
+    told.adopt(CLINIC, suspect)
+    (event,) = [row for row in restored.ledger.history.of("submission", suspect.submission_id) if row["event"] == "adopted"]
+    assert event["detail"] == "the biller had it before the restore"
+    restored.connection.execute("UPDATE treatment_day SET dirty = 0")
+    assert told.suspects(CLINIC) == [], "however it is judged later"
+
+
+def test_unknown_content_is_each_days_own():
+    assert unknown_content("a") != unknown_content("b") and len(unknown_content("a")) == 32
 
 
 def test_what_delivery_found_out_is_settled(restored):
