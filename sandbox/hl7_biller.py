@@ -17,6 +17,10 @@ What goes wrong is a word for each message, from `script` in order and then by `
     garbage             booked, and the answer is no message
     unframed            booked, and the answer comes without its framing
     accepts-anything    not even read, and answered AA without naming a message
+    deferred            booked, and answered CA; what the application says (AA, or AE for what cannot be booked) comes later
+    deferred-AE         not booked, and answered CA; the application says AE later (deferred-AR likewise)
+
+What comes later is said over a connection of its own by `say_deferred(address)`, to whoever listens for it there.
 """
 
 from __future__ import annotations
@@ -47,6 +51,9 @@ WORDS = (
     "garbage",
     "unframed",
     "accepts-anything",
+    "deferred",
+    "deferred-AE",
+    "deferred-AR",
 )
 
 
@@ -74,6 +81,7 @@ class Hl7Biller:
         self._tls = tls
         self._random = Random(seed)
         self._late: deque[bytes] = deque()
+        self.deferred: deque[bytes] = deque()  # what the application has yet to say
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -117,14 +125,31 @@ class Hl7Biller:
         self.received.append(message)
         word = self._word()
         self.happened[word] += 1
-        code = word if word in ("AE", "AR") else "AA"
-        if word not in ("AE", "AR", "close-before", "accepts-anything") and self.books.book(message.decode("latin-1")):
+        refused = word.removeprefix("deferred-")
+        code = refused if refused in ("AE", "AR") else "AA"
+        if code == "AA" and word not in ("close-before", "accepts-anything") and self.books.book(message.decode("latin-1")):
             code = "AE"
+        if word.startswith("deferred"):
+            self.deferred.append(application_answer(message, code))
+            code = "AA"
         answers = self._answers(word, acknowledgement(message, code), held)
         for answer in [*self._late_answers(word), *answers]:
             writer.write(answer if word == "unframed" else _START + answer + _END)
         await writer.drain()
         return word not in ("close", "close-before")
+
+    async def say_deferred(self, host: str, port: int) -> list[bytes]:
+        """Say what the application has to say, message by message over one new connection; the answers to that."""
+        reader, writer = await asyncio.open_connection(host, port)
+        answers = []
+        try:
+            while self.deferred:
+                writer.write(_START + self.deferred.popleft() + _END)
+                await writer.drain()
+                answers.append((await reader.readuntil(_END))[1 : -len(_END)])
+        finally:
+            writer.close()
+        return answers
 
     def _word(self) -> str:
         if self.script:
@@ -174,6 +199,15 @@ def acknowledgement(message: bytes, code: str) -> bytes:
     msh = [*fields[:2], fields[4], fields[5], fields[2], fields[3], "", "", "ACK", f"A{fields[9]}"[:20], fields[10], fields[11]]
     lines = (head[3].join(msh), head[3].join(("MSA", code, fields[9])))
     return "".join(line + "\r" for line in lines).encode("latin-1")
+
+
+def application_answer(message: bytes, code: str) -> bytes:
+    """What the application says of a message, as a message of its own that asks for an accept answer (MSH-15 AL)."""
+    head, msa, _ = acknowledgement(message, code).decode("latin-1").split("\r")
+    fields = head.split(head[3])
+    fields[8:10] = ["ACK^P03^ACK", f"D{fields[9]}"[:20]]
+    msa = head[3].join(("MSA", code, msa.split(head[3])[2]))
+    return f"{head[3].join([*fields[:12], '', '', 'AL', 'NE'])}\r{msa}\r".encode("latin-1")
 
 
 def renamed(answer: bytes, control_id: str) -> bytes:

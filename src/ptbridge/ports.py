@@ -305,6 +305,17 @@ class TellingDestination(AnsweringDestination, Protocol):
         """All that the platform still knows of these charges (our references); no page moves the cursor. Raises PeerError."""
 
 
+@runtime_checkable
+class HearingDestination(AnsweringDestination, Protocol):
+    """An answering destination whose platform tells by messages of its own accord, which `ptbridge listen` receives."""
+
+    def hear(self, inbox: Inbox) -> None:
+        """Where those messages are. Called once, before `answers` and `heard`, when anything was ever received."""
+
+    def heard(self, submission: Submission) -> Acknowledgement | None:
+        """The last word on a submission that is in doubt; None while none has come."""
+
+
 class BatchDestination(Destination, Protocol):
     """A destination whose `capabilities.batch` is True: many submissions become one file, durable as a whole or not at all."""
 

@@ -48,7 +48,8 @@ def _ready(json_wanted: bool, listening: Sequence[Listening]) -> None:
         _put(listening)
     for one in () if json_wanted else listening:
         places = [f"{one.address} ({one.secured})" if one.address else "", f"folder {one.folder}" if one.folder else ""]
-        screen.say(f"ready: {one.clinic} on {' and '.join(place for place in places if place)}")
+        what = f"{one.clinic}, its biller's answers," if one.answers else one.clinic
+        screen.say(f"ready: {what} on {' and '.join(place for place in places if place)}")
     if listening and listening[0].health and not json_wanted:
         screen.say(f"health: http://{listening[0].health}/healthz")
     sys.stdout.flush()

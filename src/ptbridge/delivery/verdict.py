@@ -80,6 +80,8 @@ def outcome(item: OutboxItem, answer: Acknowledgement, waits: Waits, policy: Ret
         return Outcome(item=item, acknowledgement=answer)
     if answer.disposition is Disposition.REJECTED:
         return Outcome(item=item, acknowledgement=answer, hold_reason=f"rejected:{answer.native_code}")
+    if answer.comes_within_seconds is not None:
+        return Outcome(item=item, acknowledgement=answer, next_at=now + answer.comes_within_seconds)
     answer = keep_doubt(item, answer)
     if exhausted(item, policy, now=now):
         reason = "in-doubt" if answer.disposition is Disposition.IN_DOUBT else "attempts-exhausted"

@@ -104,18 +104,23 @@ def acknowledgement(reply: MllpReply, agreed: AcknowledgementSpec, control_id: s
     """A reply by the profile: AA and CA are accepted, E and R mean what was agreed, everything else stays in doubt.
 
     An answer of the kind that was not agreed (CA in original mode, AA in enhanced mode) is taken too: it names our message.
+    In mode deferred CA says that the message is stored there, and what the application says of it comes later.
     `destination_id` is the control id, by which both sides find the message in their logs.
     """
     if reply.disposition is Disposition.IN_DOUBT:
         return Acknowledgement(disposition=Disposition.IN_DOUBT, native_code="no-acknowledgement", native_text=reply.reason)
+    if reply.code == "CA" and agreed.mode == "deferred":
+        return Acknowledgement(
+            disposition=Disposition.IN_DOUBT, native_code=reply.code, comes_within_seconds=agreed.application_hours * 3600
+        )
     if reply.code[1] == "A":
         return Acknowledgement(disposition=Disposition.ACCEPTED, destination_id=control_id, native_code=reply.code)
     meaning = agreed.error if reply.code[1] == "E" else agreed.reject
     disposition = Disposition.REJECTED if meaning == "rejected" else Disposition.RETRY
-    return Acknowledgement(disposition=disposition, native_code=reply.code, native_text=_words(reply.raw))
+    return Acknowledgement(disposition=disposition, native_code=reply.code, native_text=words_of(reply.raw))
 
 
-def _words(raw: bytes) -> str:
+def words_of(raw: bytes) -> str:
     """The partner's own words."""
     message = Message.parse(raw)
     return "; ".join(filter(None, (message.get(path) for path in _TEXTS)))

@@ -30,6 +30,7 @@ _DIAGNOSIS_FINAL = "F"  # DG1-6, HL7 table 0052
 ANCILLARY = ("DG1", "GT1", "IN1", "ACC")
 _PHONE_UNFORMATTED = "2.6"  # withdrew XTN-1; XTN-12 holds the number as it is written
 
+_ASKED = {"original": ("", ""), "enhanced": ("AL", "NE"), "deferred": ("AL", "AL")}  # MSH-15 and MSH-16, HL7 table 0155
 _NUMBER_SIGNS = frozenset("0123456789 ().+-")
 _SEX = {"male": "M", "female": "F", "other": "O", "unknown": "U"}  # HL7 table 0001
 _RELATIONSHIP = {"self": "SEL", "spouse": "SPO", "child": "CHD", "other": "OTH"}  # HL7 table 0063
@@ -130,7 +131,7 @@ class DayWriter:
 
     def _header(self) -> str:
         message, text = self._spec.message, self._er7.text
-        enhanced = self._spec.acknowledgement.mode == "enhanced"
+        accept, application = _ASKED[self._spec.acknowledgement.mode]
         return self._er7.header(
             {
                 3: text(message.sending_application),
@@ -141,8 +142,8 @@ class DayWriter:
                 9: self._er7.components("DFT", self._event, f"DFT_{self._event}"),
                 11: message.processing_id,
                 12: message.version,
-                15: "AL" if enhanced else "",
-                16: "NE" if enhanced else "",
+                15: accept,
+                16: application,
                 18: text(message.charset),
             }
         )

@@ -11,18 +11,20 @@ receiver ignores the same FT1-2 and MSH-10 (`resend_safe_days`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ptbridge.destinations._dft_credit import replacement_bytes, void_bytes
 from ptbridge.destinations._dft_er7 import control_id_of, stamped
 from ptbridge.destinations._dft_files import DftFiles
+from ptbridge.destinations._dft_heard import Heard
 from ptbridge.destinations._dft_link import Link, link_to
 from ptbridge.destinations._dft_message import DayWriter, dft_bytes, withheld_as, withheld_reason
 from ptbridge.destinations._dft_sample import compare_samples, samples
 from ptbridge.errors import ConfigError
 from ptbridge.model import Acknowledgement, Disposition, Frequency, PricedDay, Submission
-from ptbridge.ports import Capabilities, DestinationInfo
+from ptbridge.ports import AnswerPage, Capabilities, DestinationInfo, Inbox
 from ptbridge.specs.clinic import NO_CLAIMS, BillingProviderSpec, ClaimsSpec, DestinationSpec
 from ptbridge.specs.interface_profile import Interface, load_interface
 from ptbridge.wire.http import HttpClient
@@ -37,6 +39,12 @@ INFO = DestinationInfo(
         "tls_ca_file": "PEM of the authority that signed the biller's certificate (default: the system's authorities)",
         "tls_certificate_file": "PEM of our own certificate, for mutual TLS",
         "tls_key_file": "PEM of our own key, mode 0600",
+        "answers_address": "where `ptbridge listen` waits for answers of mode deferred, as 127.0.0.1:2576",
+        "answers_tls_certificate_file": "PEM of that listener's certificate chain; with it only TLS is spoken there",
+        "answers_tls_key_file": "PEM of its key, mode 0600",
+        "answers_tls_client_ca_file": "PEM of the authority of the biller's certificates: it must show one (mutual TLS)",
+        "answers_allow_peers": "addresses or networks that may connect there, separated by commas (default: any)",
+        "answers_insecure_plaintext": "yes: without TLS on an address that is not this machine's own",
     },
     required=("profile",),
 )
@@ -68,9 +76,13 @@ def build(
         )
     interface = load_interface(spec.options.get("profile", ""))
     compare_samples(interface)
+    _check_way_back(spec, interface)
     if folder is not None:
         return Hl7DftFiles(interface, billing, DftFiles(folder, interface.spec, clinic, run_id))
-    return Hl7DftLink(interface, billing, link_to(spec, interface.spec))
+    link = link_to(spec, interface.spec)
+    if interface.spec.acknowledgement.mode == "deferred":
+        return Hl7DftDeferred(interface, billing, link)
+    return Hl7DftLink(interface, billing, link)
 
 
 def sample_text(profile: str) -> str:
@@ -84,6 +96,20 @@ def sample_text(profile: str) -> str:
 
 def _check_options(options: Mapping[str, str]) -> None:
     INFO.refuse_unknown(options)
+
+
+def _check_way_back(spec: DestinationSpec, interface: Interface) -> None:
+    """In mode deferred, and only then, the biller's application answers over a connection of its own."""
+    deferred, address = interface.spec.acknowledgement.mode == "deferred", spec.options.get("answers_address")
+    if deferred and (spec.folder or not address):
+        text = (
+            f"{interface.label} agrees on deferred answers: it needs base_url, and answers_address for `ptbridge listen`. "
+            "Write both, as answers_address: 127.0.0.1:2576."
+        )
+        raise ConfigError(text, where="destination.options.answers_address")
+    if address and not deferred:
+        text = f"{interface.label} agrees on no deferred answers. Remove it, or write acknowledgement.mode: deferred."
+        raise ConfigError(text, where="destination.options.answers_address")
 
 
 class Hl7Dft:
@@ -161,6 +187,40 @@ class Hl7DftLink(Hl7Dft):
     async def close(self) -> None:
         """Close the connections."""
         await self._link.close()
+
+
+class Hl7DftDeferred(Hl7DftLink):
+    """Over MLLP to a partner whose application answers later: CA leaves a message in doubt until that answer has come."""
+
+    _heard: Heard | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Sent again only while the application may still be silent; then a person is asked."""
+        agreed = self._spec.acknowledgement
+        window = min(super().capabilities.idempotency_seconds, agreed.application_hours * 3600)
+        return replace(super().capabilities, idempotency_seconds=window)
+
+    def hear(self, inbox: Inbox) -> None:
+        """Where the application's answers are."""
+        self._heard = Heard(inbox)
+
+    def heard(self, submission: Submission) -> Acknowledgement | None:
+        """What the application said of this very message; None while it has said nothing."""
+        return self._heard.last_word(submission) if self._heard else None
+
+    async def answers(self, cursor: Mapping[str, str]) -> AsyncIterator[AnswerPage]:
+        """What came since: also about nothing of ours, and again about what was settled."""
+        for page in self._heard.pages(cursor) if self._heard else ():
+            yield page
+
+    async def check(self) -> list[str]:
+        """The connection, and what must run beside it. Raises PeerUnavailable."""
+        hours = f"{self._spec.acknowledgement.application_hours:g}"
+        return [
+            *await super().check(),
+            f"its application answers over a connection of its own, within {hours} h: `ptbridge listen` must run for it",
+        ]
 
 
 class Hl7DftFiles(Hl7Dft):

@@ -24,6 +24,7 @@ _REVOKED = frozenset({"A29", "A37"})  # a person's record is deleted, or two tha
 _OF_A_VISIT = frozenset({"MDM", "ORU", "BAR"})  # nothing can be done with one that names no visit
 _TEST_IDS = frozenset({"T", "D"})  # MSH-11: training and debugging (table 0103)
 VISIT_KEYS = frozenset({"PV1-19", "PID-18", "PV1-50"})
+ANSWERED = "MSA-2"  # the control id of the message that an answer is about
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class Rules:
 
     charset: str | None = None
     charges_from: frozenset[str] = frozenset()
+    answers_only: bool = False  # a biller's door: whatever is no answer to us is recorded and never becomes a visit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,10 @@ def envelope_of(raw: bytes, rules: Rules) -> Envelope:
 
 def _ignored(message: Message, code: str, kind: str, keys: tuple[tuple[str, str], ...], rules: Rules) -> str:
     """Why a whole message is only recorded and counted; empty when it is taken. Never patient data."""
+    if code == "ACK":
+        return "" if any(path == ANSWERED for path, _ in keys) else "an answer to nothing"
+    if rules.answers_only:
+        return "not an answer"
     processing = (message.header.value(11) or "").upper()
     if processing in _TEST_IDS:
         return f"processing id {processing}"
@@ -94,6 +100,10 @@ def _ignored(message: Message, code: str, kind: str, keys: tuple[tuple[str, str]
 
 def _keys(message: Message, code: str, trigger: str) -> Iterator[tuple[str, str]]:
     """Every (path, value) under which the message is looked for; each segment is asked once."""
+    if code == "ACK":
+        for segment in message.segments("MSA")[:1]:
+            yield from _plain(segment, 2)
+        return
     patients: list[str] = []
     for segment in message.segments("PID")[:1]:
         patients = _identifiers(segment, 3)

@@ -17,7 +17,7 @@ from ptbridge.jobs.schedule import past_schedule
 from ptbridge.jobs.standing import clinic_names
 from ptbridge.ledger import Ledger
 from ptbridge.ledger.news import SHORTEST_REFERENCE
-from ptbridge.ports import Destination
+from ptbridge.ports import Destination, HearingDestination
 from ptbridge.specs.clinic import ClinicSpec
 from ptbridge.specs.config import Config
 
@@ -58,11 +58,12 @@ class _Clinic:
         booked = await self._schedule(spec, today, errors) if schedule else None
         async with open_destination(self.config, spec, run_id="reconcile") as destination:
             compared = await agreement(ledger, destination, self.name, self._asked(today))
+            hop_only = isinstance(destination, HearingDestination)  # it says that its application took a charge, never more
         walk = Walk(
             ledger=ledger,
             clinic=self.name,
             today=today,
-            tells=ledger.columns.tells(self.name, spec.destination.platform),
+            tells=not hop_only and ledger.columns.tells(self.name, spec.destination.platform),
             dates=self.dates,
             unseen=booked.unseen if booked else None,
         )

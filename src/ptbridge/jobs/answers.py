@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Any
 
 from ptbridge.jobs.log_file import log_to
 from ptbridge.jobs.peers import open_destination
 from ptbridge.jobs.standing import clinic_names
 from ptbridge.ledger import Ledger, Recorded
-from ptbridge.ports import AnsweringDestination, Destination, TellingDestination
+from ptbridge.model import Disposition
+from ptbridge.ports import AnsweringDestination, Destination, HearingDestination, Outcome, TellingDestination
 from ptbridge.specs.config import Config
 
 log = logging.getLogger(__name__)
@@ -30,7 +32,26 @@ async def take_answers(ledger: Ledger, destination: Destination, clinic: str, pl
         gap = gap or page.gap
     if gap:
         found.add(await _catch_up(ledger, destination, clinic, platform))
+    if isinstance(destination, HearingDestination):
+        settle_heard(ledger, destination, clinic, platform)
     return found
+
+
+def settle_heard(ledger: Ledger, destination: HearingDestination, clinic: str, platform: str) -> int:
+    """Submissions in doubt of which the platform said its last word meanwhile: answered now, as if it had come at once.
+
+    Their days are judged again, because a person may have decided otherwise while they waited. Returns how many.
+    """
+    outbox = ledger.outbox(clinic, platform)
+    told = [(item, answer) for item in outbox.doubted() if (answer := destination.heard(item.submission)) is not None]
+    for item, answer in told:
+        refused = answer.disposition is not Disposition.ACCEPTED
+        reason = f"rejected:{answer.native_code}" if refused else None
+        with ledger.transaction():
+            outbox.finish((Outcome(item=item, acknowledgement=answer, hold_reason=reason),), now=time.time())
+            if not refused:
+                ledger.days.mark([day.id for day in ledger.days.named(item.submission.order_key)])
+    return len(told)
 
 
 async def _catch_up(ledger: Ledger, destination: AnsweringDestination, clinic: str, platform: str) -> Recorded:

@@ -31,6 +31,7 @@ from ptbridge.wire.hl7_ack import AckError, AckMode, Verdict, acknowledge, ackno
 from ptbridge.wire.hl7_batch import split_batch
 from ptbridge.wire.hl7_options import Hl7Options
 from ptbridge.wire.mllp import Allowed, MllpLimits, MllpListener, Received, server_tls
+from ptbridge.wire.source_client import OptionValue
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class Listening:
     address: str = ""
     secured: str = ""  # TLS, mutual TLS, plain
     folder: str = ""
+    answers: bool = False  # it is the biller's way back: nothing but its answers is taken there
     health: str = ""  # host:port of /healthz, the same for all
 
 
@@ -85,12 +87,31 @@ def listen(
 
 def _specs(config: Config, clinic: str | None, port: int | None, folder: str | None) -> list[ClinicSpec]:
     chosen = [config.clinic(clinic)] if clinic else list(config.clinics.values())
-    found = [spec for spec in chosen if connector(spec.source.connector).INFO.standard == "HL7 v2"]
-    if not found:
+    found = [spec for spec in chosen if _receives(spec)]
+    if not found and not any(answers_of(spec) for spec in chosen):
         raise ConfigError("no clinic here receives HL7 v2. Set source.connector: hl7v2 in its file.", where=clinic or "clinics")
-    if (port is not None or folder is not None) and len(found) > 1:
+    if (port is not None or folder is not None) and len(found) != 1:
         raise ConfigError("--port and --folder are for one clinic. Name it with --clinic.")
-    return [_overridden(spec, port, folder) for spec in found]
+    return [_overridden(spec, port, folder) if spec in found else spec for spec in chosen if spec in found or answers_of(spec)]
+
+
+def _receives(spec: ClinicSpec) -> bool:
+    return bool(connector(spec.source.connector).INFO.standard == "HL7 v2")
+
+
+def answers_of(spec: ClinicSpec) -> Hl7Options | None:
+    """How the biller's application is listened for, where it answers over a connection of its own; None where it does not.
+
+    Raises ConfigError for an option that cannot be.
+    """
+    options = spec.destination.options
+    if not options.get("answers_address"):
+        return None
+    names = {"address": "answers_address", "insecure_plaintext": "answers_insecure_plaintext"}
+    names |= {name: f"answers_{name}_file" for name in ("tls_certificate", "tls_key", "tls_client_ca")}
+    peers = tuple(one.strip() for one in options.get("answers_allow_peers", "").split(",") if one.strip())
+    given: dict[str, OptionValue] = {name: options[option] for name, option in names.items() if option in options}
+    return Hl7Options.of({**given, "allow_peers": peers})
 
 
 def _overridden(spec: ClinicSpec, port: int | None, folder: str | None) -> ClinicSpec:
@@ -126,7 +147,7 @@ class _Service:
         listeners: list[MllpListener] = []
         watchers: list[asyncio.Task[None]] = []
         try:
-            told = [await self._open(spec, listeners, watchers) for spec in self.specs]
+            told = [one for spec in self.specs for one in await self._open(spec, listeners, watchers)]
             address = await self._open_health()
             self.word = "ok"
             self.ready([replace(one, health=address) for one in told])
@@ -153,24 +174,41 @@ class _Service:
         except OSError as error:
             raise ConfigError(f"--health {self.health}: {error.strerror}.") from None
 
-    async def _open(self, spec: ClinicSpec, listeners: list[MllpListener], watchers: list[asyncio.Task[None]]) -> Listening:
+    async def _open(
+        self, spec: ClinicSpec, listeners: list[MllpListener], watchers: list[asyncio.Task[None]]
+    ) -> list[Listening]:
+        """The EMR's door and folder, and the biller's door."""
+        told = []
+        if _receives(spec):
+            told.append(await self._open_source(spec, listeners, watchers))
+        if (options := answers_of(spec)) is not None:
+            way_back = Listening(clinic=spec.clinic, answers=True)
+            rules = replace(rules_of(options), answers_only=True)
+            told.append(await self._open_door(way_back, options, rules, listeners))
+        return told
+
+    async def _open_source(
+        self, spec: ClinicSpec, listeners: list[MllpListener], watchers: list[asyncio.Task[None]]
+    ) -> Listening:
         options = Hl7Options.of(spec.source.options)
         told = Listening(clinic=spec.clinic, folder=options.drop_folder)
         if options.drop_folder:
             check_drop_folder(self.config, spec)
             watchers.append(asyncio.create_task(self._watch(spec)))
-        if options.address:
-            listener = self._listener(spec, options)
-            try:
-                await listener.start()
-            except OSError as error:
-                raise ConfigError(f"{options.address}: {error.strerror}.", where="source.options.address") from None
-            listeners.append(listener)
-            secured = "mutual TLS" if options.tls_client_ca else "TLS" if options.tls_certificate else "plain"
-            told = replace(told, address=f"{options.host}:{listener.port}", secured=secured)
-        return told
+        return await self._open_door(told, options, rules_of(options), listeners) if options.address else told
 
-    def _listener(self, spec: ClinicSpec, options: Hl7Options) -> MllpListener:
+    async def _open_door(self, told: Listening, options: Hl7Options, rules: Rules, listeners: list[MllpListener]) -> Listening:
+        where = "destination.options.answers_address" if told.answers else "source.options.address"
+        listener = self._listener(told.clinic, options, rules)
+        try:
+            await listener.start()
+        except OSError as error:
+            raise ConfigError(f"{options.address}: {error.strerror}.", where=where) from None
+        listeners.append(listener)
+        secured = "mutual TLS" if options.tls_client_ca else "TLS" if options.tls_certificate else "plain"
+        return replace(told, address=f"{options.host}:{listener.port}", secured=secured)
+
+    def _listener(self, clinic: str, options: Hl7Options, rules: Rules) -> MllpListener:
         def path(text: str) -> str | None:
             return str(self.config.path(text)) if text else None
 
@@ -181,7 +219,7 @@ class _Service:
             )
         elif options.tls_client_ca:
             raise ConfigError("tls_client_ca needs tls_certificate and tls_key beside it.", where="source.options")
-        door = _Door(spec.clinic, options, self)
+        door = _Door(clinic, options, rules, self)
         pairs = [one.partition("|") for one in options.allow_senders]
         return MllpListener(
             options.host,
@@ -235,9 +273,8 @@ _NOT_PROBLEMS = frozenset({"received", "answered", "silent"})
 class _Door:
     """Where one clinic's messages come in: sorted, answered and stored together, then told."""
 
-    def __init__(self, clinic: str, options: Hl7Options, service: _Service) -> None:
-        self.clinic, self.service = clinic, service
-        self.rules: Rules = rules_of(options)
+    def __init__(self, clinic: str, options: Hl7Options, rules: Rules, service: _Service) -> None:
+        self.clinic, self.service, self.rules = clinic, service, rules
         self.mode = _MODES[options.answer]
         self.damaged_code = options.answer_damaged
 
@@ -287,8 +324,10 @@ class _Door:
         if envelope.state == DAMAGED:
             return self._damaged(raw, envelope, control_id, now)
         assert envelope.message is not None
-        codes = codes_due(envelope.message, Verdict.ACCEPT, self.mode)
-        return [acknowledge(envelope.message, code, control_id=control_id, now=now) for code in codes]
+        refused = self.rules.answers_only and envelope.message.code != "ACK"  # stored, and nothing will ever be made of it
+        error = AckError(condition=200, where="MSH-9", text="only acknowledgements are taken here") if refused else None
+        codes = codes_due(envelope.message, Verdict.REJECT if refused else Verdict.ACCEPT, self.mode)
+        return [acknowledge(envelope.message, code, control_id=control_id, now=now, error=error) for code in codes]
 
     def _damaged(self, raw: bytes, envelope: Envelope, control_id: str, now: datetime) -> list[bytes]:
         """Stored and quarantined; told as the sender's profile says, because some send a refused message for ever."""

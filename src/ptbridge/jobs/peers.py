@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import date
 from urllib.parse import urlsplit
 
@@ -16,7 +16,7 @@ from ptbridge.jobs.drop_folder import take_drop_folder
 from ptbridge.jobs.extracts import extract_profile
 from ptbridge.plugins import connector
 from ptbridge.plugins import destination as destination_module
-from ptbridge.ports import Destination, Inbox, KnownRecords
+from ptbridge.ports import Destination, HearingDestination, Inbox, KnownRecords
 from ptbridge.sdk import SourceClient
 from ptbridge.specs.clinic import AuthSpec, ClinicSpec, DestinationSpec
 from ptbridge.specs.config import Config
@@ -154,9 +154,21 @@ async def open_destination(config: Config, spec: ClinicSpec, *, run_id: str) -> 
         claims=spec.claims,
     )
     try:
-        yield destination
+        with _heard(config, spec, destination):
+            yield destination
     finally:
         await destination.close()
+
+
+@contextmanager
+def _heard(config: Config, spec: ClinicSpec, destination: Destination) -> Iterator[None]:
+    """With what `ptbridge listen` received, for a platform that answers by messages of its own."""
+    if not isinstance(destination, HearingDestination) or not (config.state / INBOX_FILE).exists():
+        yield
+        return
+    with ClinicInbox.open(config.state, spec.clinic) as inbox:
+        destination.hear(inbox)
+        yield
 
 
 @asynccontextmanager

@@ -40,13 +40,16 @@ INSERT INTO answer (clinic, destination, answer_key, submission_id, reference, d
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (clinic, destination, answer_key) DO NOTHING
 """
-# Ours by its key, else by the platform's id or our reference, which some platforms cut short. What is live comes first.
+# Ours by its key (hexadecimal), else by the platform's id or our reference; key and reference may be cut short. What is live
+# comes first.
 _SUBMISSION = """
 SELECT s.id, s.day_id FROM submission s
 WHERE s.destination = ?2 AND s.id IN (
     SELECT id FROM submission WHERE clinic = ?1 AND destination = ?2 AND destination_id = ?3
-    UNION ALL SELECT id FROM submission WHERE clinic = ?1 AND reference >= ?4 AND reference < ?5)
-ORDER BY s.key IS ?6 DESC, (s.destination_id = ?3) IS TRUE DESC, s.state = 'accepted' DESC, s.id DESC LIMIT 1
+    UNION ALL SELECT id FROM submission WHERE clinic = ?1 AND reference >= ?4 AND reference < ?5
+    UNION ALL SELECT id FROM submission WHERE clinic = ?1 AND key >= ?6 AND key < ?6 || 'g' AND length(?6) >= 16)
+ORDER BY (substr(s.key, 1, length(?6)) = ?6) IS TRUE DESC, (s.destination_id = ?3) IS TRUE DESC,
+  s.state = 'accepted' DESC, s.id DESC LIMIT 1
 """
 _AMBIGUOUS = "SELECT count(DISTINCT reference) > 1 FROM submission WHERE clinic = ?1 AND reference >= ?2 AND reference < ?3"
 # What the biller took last: the live charge, or the void that took it back.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import apsw
 
 from ptbridge.ledger.answers import Answers
@@ -21,6 +23,11 @@ WHERE clinic = ? AND destination = ? AND state IN ('queued', 'in-doubt') AND nex
   AND NOT EXISTS (SELECT 1 FROM submission e WHERE e.clinic = s.clinic AND e.order_key = s.order_key AND e.id < s.id
                   AND e.state IN ('queued', 'sending', 'in-doubt'))
 ORDER BY next_at, id LIMIT ?
+"""  # noqa: S608
+_DOUBTED = f"""{_ITEM}
+WHERE clinic = ? AND destination = ? AND (state = 'in-doubt' OR (state = 'held' AND hold_reason = 'in-doubt'))
+  AND NOT EXISTS (SELECT 1 FROM submission l WHERE l.day_id = s.day_id AND l.id > s.id AND l.state <> 'replaced')
+ORDER BY id
 """  # noqa: S608
 _FREQUENCY = {one.value: one for one in Frequency}
 _ANSWER = """
@@ -58,6 +65,11 @@ class LedgerOutbox:
         """One submission of this outbox by row id."""
         (row,) = self._connection.execute(f"{_ITEM} WHERE id = ? AND clinic = ?", (id_, self._clinic))
         return self._item(row)
+
+    def doubted(self) -> list[OutboxItem]:
+        """What is in doubt and the newest of its day, oldest first: it waits for an answer, or a person was asked for it."""
+        rows = self._connection.execute(_DOUBTED, (self._clinic, self._destination))
+        return [replace(self._item(row), in_doubt=True) for row in rows]
 
     def _item(self, row: tuple[apsw.SQLiteValue, ...]) -> OutboxItem:
         (id_, key, reference, order_key, revision, frequency, body, media_type, service_date, lines, units, cents) = row[:12]

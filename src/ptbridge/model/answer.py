@@ -59,7 +59,7 @@ class Answer:
     standing: Standing
     reference: str | None = None
     destination_id: str | None = None
-    submission_key: str | None = None  # our key of the submission it is about, where the platform tells it
+    submission_key: str | None = None  # our key of the submission it is about, or its first 16 characters or more, where told
     payer_claim_number: str | None = field(default=None, repr=False)  # ICN, DCN: what frequency 7 and 8 must name (REF*F8)
     line: int | None = None
     procedure: str | None = None

@@ -61,3 +61,4 @@ class Acknowledgement:
     native_text: str = field(default="", repr=False)
     retry_after_seconds: float | None = None
     at: datetime | None = None
+    comes_within_seconds: float | None = None  # of an IN_DOUBT: its last word comes by itself; until then nobody asks

@@ -109,10 +109,13 @@ class CreditSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, froze
 class AcknowledgementSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
     """What the biller answers. AA (CA) is accepted only when MSA-2 is the id that was sent."""
 
-    mode: Literal["original", "enhanced"]  # MSA-1 AA AE AR; or MSH-15 AL and MSH-16 NE, and MSA-1 CA CE CR
+    # original: MSA-1 AA AE AR. enhanced: MSH-15 AL, MSH-16 NE, and MSA-1 CA CE CR. deferred: MSH-15 and MSH-16 AL, CA CE CR
+    # on our connection, and the application's AA AE AR later over one that the biller opens to `ptbridge listen`.
+    mode: Literal["original", "enhanced", "deferred"]
     error: Answer  # AE, CE
     reject: Answer  # AR, CR
     timeout_seconds: float
+    application_hours: float = 0  # of mode deferred: how long the application's answer may take until a person is asked
     resend_safe_days: int  # how long a charge sent again with the same FT1-2 and MSH-10 is surely not booked twice; 0: never
 
 
@@ -261,6 +264,14 @@ def _number_problems(spec: InterfaceSpec) -> Iterator[Problem]:
     if not 0.1 <= answer.timeout_seconds <= 300:
         text = f"acknowledgement.timeout_seconds: {answer.timeout_seconds:g} is not between 0.1 and 300."
         yield Problem(("acknowledgement", "timeout_seconds"), text)
+    key = ("acknowledgement", "application_hours")
+    if answer.mode == "deferred" and not 0 < answer.application_hours <= 24 * 60:
+        text = (
+            "acknowledgement.application_hours: mode deferred needs it. Write how long the biller's application may take: 24."
+        )
+        yield Problem(key, text)
+    if answer.mode != "deferred" and answer.application_hours:
+        yield Problem(key, "acknowledgement.application_hours: is used in mode deferred only. Remove it, or write that mode.")
     if answer.resend_safe_days < 0:
         yield Problem(("acknowledgement", "resend_safe_days"), "acknowledgement.resend_safe_days: below 0. Write 0 for never.")
     if not 1 <= spec.connections <= 32:

@@ -59,14 +59,15 @@ class AckError:
 
 
 def codes_due(message: Message, verdict: Verdict, mode: AckMode = "as-asked") -> tuple[str, ...]:
-    """The codes for MSA-1 of the answers to send, in order; empty when the sender wants none. An ACK is never answered.
+    """The codes for MSA-1 of the answers to send, in order; empty when the sender wants none.
 
     `mode` overrides what the message asks: `original` one application answer, `enhanced` one accept answer, `always` as
-    asked but never silent.
+    asked but never silent. An answer (an ACK, anything with MSA) gets no application answer, and an accept answer only where
+    its own MSH-15 asks for one, as an application's later answer over a connection of its own may.
     """
-    if message.code == "ACK" or message.segments("MSA"):
-        return ()
     accept, application = message.header.value(15), message.header.value(16)
+    if message.code == "ACK" or message.segments("MSA"):
+        return (f"C{verdict.value}",) if mode != "original" and _wanted(accept, verdict) else ()
     if mode == "original" or (mode != "enhanced" and accept is None and application is None):
         return (f"A{verdict.value}",)
     if mode == "enhanced":

@@ -363,3 +363,13 @@ def test_an_answer_that_cannot_be_stored_ends_everything_and_counts_for_nothing(
     with pytest.raises(LedgerError):
         rig.deliver(on_progress=lambda report: seen.append(report.accepted))
     assert seen == [] and rig.outbox.state(1) == "sending"
+
+
+def test_an_answer_that_comes_by_itself_is_waited_for_however_often_it_was_tried(rig):
+    rig.put("A")
+    item = OutboxItem(
+        id=1, submission=rig.outbox.rows[1].item.submission, attempts=POLICY.max_attempts, in_doubt=True, first_attempt_at=0.0
+    )
+    coming = Acknowledgement(disposition=Disposition.IN_DOUBT, native_code="CA", comes_within_seconds=86_400)
+    found = verdict.outcome(item, coming, Waits(backoff=1, budget=500), POLICY, now=100.0)
+    assert (found.next_at, found.hold_reason) == (86_500.0, None) and found.acknowledgement is coming

@@ -114,9 +114,13 @@ def test_a_profile_overrides_what_the_sender_asks():
     assert codes_due(message(), Verdict.ACCEPT, "always") == ("AA",)
 
 
-def test_an_acknowledgement_is_never_acknowledged():
-    assert codes_due(Message.parse(answer(message())), Verdict.ACCEPT, "always") == ()
-    assert codes_due(message(nine="ACK", asks="AL|AL"), Verdict.ACCEPT) == ()
+def test_an_acknowledgement_gets_no_application_answer_and_an_accept_answer_only_where_it_asks():
+    for mode in ("as-asked", "original", "enhanced", "always"):
+        assert codes_due(Message.parse(answer(message())), Verdict.ACCEPT, mode) == ()
+        assert codes_due(message(nine="ACK", asks="NE|AL"), Verdict.ACCEPT, mode) == ()
+    asking = message(nine="ACK", asks="AL|AL")
+    assert codes_due(asking, Verdict.ACCEPT) == ("CA",) and codes_due(asking, Verdict.ERROR, "enhanced") == ("CE",)
+    assert codes_due(asking, Verdict.ACCEPT, "original") == ()
 
 
 @pytest.mark.parametrize(

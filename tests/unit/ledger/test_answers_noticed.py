@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ptbridge.model import Frequency, NativeCode, Stage, Standing
+from ptbridge.model import Disposition, Frequency, NativeCode, Stage, Standing
 
 CLINIC = "riverside"
 
@@ -36,7 +36,12 @@ def test_news_that_changes_nothing_of_a_day_is_bad_news_for_none(book):
     book.answer()
     book.send(waiting, b"2", Frequency.REPLACEMENT)
     book.answer()
-    assert book.hear("a2", Stage.PAYER, Standing.REJECTED, submission_key=key(book, waiting, 1)).refused_days == 0
+    assert (
+        book.hear(
+            "a2", Stage.PAYER, Standing.REJECTED, reference=book.row(waiting).reference, submission_key=key(book, waiting, 1)
+        ).refused_days
+        == 0
+    )
 
 
 def test_news_of_a_charge_that_is_no_longer_live_leaves_its_day_alone(book):
@@ -53,9 +58,9 @@ def test_only_a_rejected_correction_falls_back_to_the_number_of_what_it_was_to_c
     book.hear("a1", Stage.PAYER, Standing.ACCEPTED, reference=reference, payer_claim_number="ICN1")
     book.send(day, b"2", Frequency.REPLACEMENT)
     book.answer()
-    book.hear("a2", Stage.PAYER, Standing.PENDING, submission_key=key(book, day, 2))
+    book.hear("a2", Stage.PAYER, Standing.PENDING, reference=reference, submission_key=key(book, day, 2))
     assert book.row(day).payer_claim_number is None, "the payer will give it one of its own"
-    book.hear("a3", Stage.PAYER, Standing.REJECTED, submission_key=key(book, day, 2))
+    book.hear("a3", Stage.PAYER, Standing.REJECTED, reference=reference, submission_key=key(book, day, 2))
     assert book.row(day).payer_claim_number == "ICN1", "the payer has the first one"
 
 
@@ -66,7 +71,7 @@ def test_a_rejected_second_original_has_no_number_of_the_first(book):
     book.judge(day, "voided", gone=True)
     book.send(day, b"2")
     book.answer()
-    book.hear("a2", Stage.CLEARINGHOUSE, Standing.REJECTED, submission_key=key(book, day, 2))
+    book.hear("a2", Stage.CLEARINGHOUSE, Standing.REJECTED, reference=reference, submission_key=key(book, day, 2))
     assert (book.row(day).standing, book.row(day).payer_claim_number) == ("rejected", None)
 
 
@@ -147,12 +152,13 @@ def test_every_answer_of_a_day_is_told_under_these_names_by_the_time_it_was_said
 
 
 def test_answers_of_one_moment_are_told_in_the_order_in_which_they_came(book):
-    """A shortened list of them would not stand in this order by itself: the last one is of the first submission."""
+    """Read by submission they would stand in another order."""
     day = book.sent("e1")
     book.send(day, b"2", Frequency.REPLACEMENT)
     book.answer(destination_id="B-8")
     for number, revision in enumerate((2, 1, 2, 1)):
-        book.hear(f"a{number}", Stage.PAYER, Standing.PENDING, submission_key=key(book, day, revision), text=f"n{number}")
+        said = {"reference": book.row(day).reference, "submission_key": key(book, day, revision), "text": f"n{number}"}
+        book.hear(f"a{number}", Stage.PAYER, Standing.PENDING, **said)
     assert [one["text"] for one in book.ledger.answers.of_day(day)] == ["n0", "n1", "n2", "n3"]
 
 
@@ -187,3 +193,29 @@ def test_news_of_nobody_is_told_under_these_names(book):
             "received_at": book.ledger.history.now(),
         }
     ]
+
+
+def test_news_by_the_beginning_of_our_key_is_about_that_submission_and_too_short_a_beginning_about_none(book):
+    day = book.visit("e1")
+    book.send(day)
+    key = book.item().submission.key
+    said = book.hear("a1", Stage.RECEIVED, Standing.ACCEPTED, submission_key=key[:20])
+    assert said.orphans == 0 and [one["stage"] for one in book.ledger.answers.of_day(day)] == ["received"]
+    for name, cut in (("a2", key[:15]), ("a3", ""), ("a4", "f" * 20)):
+        assert book.hear(name, Stage.RECEIVED, Standing.ACCEPTED, submission_key=cut).orphans == 1, cut
+
+
+def test_what_is_in_doubt_is_asked_for_while_it_is_the_newest_of_its_day(book):
+    outbox = book.ledger.outbox(CLINIC, "charge_api")
+    day = book.visit("e1")
+    book.send(day)
+    assert outbox.doubted() == []
+    book.answer(Disposition.IN_DOUBT)
+    (waiting,) = outbox.doubted()
+    assert waiting.in_doubt and waiting.attempts == 1
+    other = book.visit("e2", on=21)
+    book.send(other)
+    book.answer(Disposition.IN_DOUBT, hold="in-doubt")
+    assert [one.in_doubt for one in outbox.doubted()] == [True, True]
+    book.send(other, b"2", units=3)
+    assert [one.id for one in outbox.doubted()] == [waiting.id]
