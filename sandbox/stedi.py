@@ -5,7 +5,8 @@ As a process:   python -m ptbridge_sandbox.stedi --port 0      (prints `ready ht
 
 A key is remembered with its body and its answer until `forget()` or the fault `forget_keys`; the same key with another body is
 422, while it is worked on 409. What is taken becomes an outbound 837 and Stedi's own 277CA; `payer_accepts`, `payer_rejects`
-and `pay` add the payer's. POST /_sandbox/status does the same from another process.
+and `pay` add the payer's. POST /_sandbox/status does the same from another process. With a `hook`, each transaction that
+comes in is told by a signed webhook.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from aiohttp import web
 
 from .biller_faults import Faults
 from .faulty_server import FaultyServer, Refused, reply, run
+from .stedi_hooks import Hook
 from .stedi_words import Document, denied, remittance, report_277, wrong_with
 
 REFUSAL = ("33", "Refused by a sandbox fault. Please Correct and Resubmit")
@@ -99,6 +101,8 @@ class SandboxStedi(FaultyServer):
         self.reports: dict[str, Document] = {}
         self.work_seconds = 0.0  # how long a claim is worked on: the same key meanwhile is 409
         self.refused_tokens: set[str] = set()
+        self.hook: Hook | None = None
+        self._telling: set[asyncio.Task[int]] = set()
         self._keys: dict[str, Kept] = {}
         self._key, self._page, self._clock = key, page, clock
         self._listed_at: list[float] = []
@@ -238,6 +242,10 @@ class SandboxStedi(FaultyServer):
             }
         )
         self._listed_at.append(self._clock())
+        if self.hook is not None and kind != "837":
+            task = asyncio.get_running_loop().create_task(self.hook.tell(self.transactions[-1]))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
 
     # ------------------------------------------------------------ reading
 

@@ -45,7 +45,7 @@ class WebhookSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, froz
 
     scheme: str  # standard (Standard Webhooks) | timestamped (t=…,v1=…) | body (HMAC of the body alone)
     secret: str  # reference: the shared secret
-    header: str = "x-signature"  # the signature's header; `standard` has its own
+    header: str = "x-signature"  # the signature's header; with `standard` only where it is not webhook-signature
 
 
 class DestinationSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):

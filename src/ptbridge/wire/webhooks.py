@@ -2,10 +2,11 @@
 
 Scheme `standard`: Standard Webhooks 1.0.0 (www.standardwebhooks.com): headers `webhook-id`, `webhook-timestamp` (Unix
 seconds) and `webhook-signature` (`v1,` and base64, several parted by spaces), HMAC-SHA-256 of `id.timestamp.body`; a secret
-that starts with `whsec_` is base64.
+that starts with `whsec_` is base64. Some senders begin the names otherwise (`svix-signature`): `header` says so.
 Scheme `timestamped`: one header `t=<Unix seconds>,v1=<hex>` (several v1 while a secret is changed) over `timestamp.body`.
 Scheme `body`: one header with the hex HMAC-SHA-256 of the body, with or without `sha256=`; it has no time, so a copy of it is
-taken again: harmless here, where a webhook only wakes a poll.
+taken again: harmless here, where a webhook only wakes a poll. Of the others the door takes each signed request once: a sender
+that tries again signs anew.
 """
 
 from __future__ import annotations
@@ -27,15 +28,28 @@ from ptbridge.errors import ConfigError
 SCHEMES = ("standard", "timestamped", "body")
 WINDOW_SECONDS = 300.0
 LARGEST_BODY = 1 << 20
+_HEADER = "x-signature"
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What a request says: its signatures, its time (empty: none), and the signature that ours would be."""
+
+    candidates: list[bytes] = field(repr=False)
+    sent_at: str
+    wanted: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """How one sender signs. `header` is the name of the signature's header; unused by `standard`. Raises ConfigError."""
+    """How one sender signs. `header` is the name of the signature's header, `webhook-signature` for `standard`.
+
+    Raises ConfigError for a scheme that is none.
+    """
 
     scheme: str
     secret: str = field(repr=False)
-    header: str = "x-signature"
+    header: str = _HEADER
     window_seconds: float = WINDOW_SECONDS
 
     def __post_init__(self) -> None:
@@ -44,10 +58,27 @@ class Signature:
 
     def refuses(self, headers: Mapping[str, str], body: bytes, *, now: float) -> str:
         """Why this request is not believed, as one word; empty when it is. `headers` have lower-case names."""
+        given = self._read(headers, body)
+        if not any(given.candidates):
+            return "unsigned"
+        if not any(hmac.compare_digest(given.wanted, candidate) for candidate in given.candidates):
+            return "bad-signature"
+        if self.scheme != "body" and not _is_fresh(given.sent_at, now, self.window_seconds):
+            return "stale"
+        return ""
+
+    def once(self, headers: Mapping[str, str], body: bytes) -> tuple[bytes, float] | None:
+        """What names a request that `refuses` let pass, and the Unix time after which it is stale; None where none tells."""
+        given = self._read(headers, body)
+        return None if self.scheme == "body" else (given.wanted, int(given.sent_at) + self.window_seconds)
+
+    def _read(self, headers: Mapping[str, str], body: bytes) -> _Given:
+        """The signatures of a request, and the one that it should have."""
         if self.scheme == "standard":
-            given, sent_at = headers.get("webhook-signature", ""), headers.get("webhook-timestamp", "")
-            signed = f"{headers.get('webhook-id', '')}.{sent_at}.".encode() + body
-            candidates = [_unbase64(part.removeprefix("v1,")) for part in given.split() if part.startswith("v1,")]
+            begin = "webhook" if self.header == _HEADER else self.header.lower().removesuffix("-signature")
+            text, sent_at = headers.get(f"{begin}-signature", ""), headers.get(f"{begin}-timestamp", "")
+            signed = f"{headers.get(f'{begin}-id', '')}.{sent_at}.".encode() + body
+            candidates = [_unbase64(part.removeprefix("v1,")) for part in text.split() if part.startswith("v1,")]
         elif self.scheme == "timestamped":
             parts = [part.strip().partition("=") for part in headers.get(self.header.lower(), "").split(",")]
             sent_at = next((value for name, _, value in parts if name == "t"), "")
@@ -56,14 +87,7 @@ class Signature:
         else:
             sent_at, signed = "", body
             candidates = [_unhex(headers.get(self.header.lower(), "").removeprefix("sha256="))]
-        if not any(candidates):
-            return "unsigned"
-        wanted = hmac.new(self._key(), signed, hashlib.sha256).digest()
-        if not any(hmac.compare_digest(wanted, candidate) for candidate in candidates):
-            return "bad-signature"
-        if self.scheme != "body" and not _is_fresh(sent_at, now, self.window_seconds):
-            return "stale"
-        return ""
+        return _Given(candidates, sent_at, hmac.new(self._key(), signed, hashlib.sha256).digest())
 
     def _key(self) -> bytes:
         if self.scheme == "standard" and self.secret.startswith("whsec_"):
@@ -92,7 +116,8 @@ def _is_fresh(sent_at: str, now: float, window_seconds: float) -> bool:
 class WebhookDoor:
     """A loopback HTTP endpoint: `POST /hooks/<name>`, 204 and `wake(name)` when the signature holds, else 401, counted.
 
-    Nothing of a request is kept or logged but the count. Put a TLS proxy in front of it where the sender is elsewhere.
+    Nothing of a request is kept or logged but the count, and its signature until it is stale. Put a TLS proxy in front of it
+    where the sender is elsewhere.
     """
 
     def __init__(
@@ -106,6 +131,7 @@ class WebhookDoor:
         self.counts: Counter[str] = Counter()
         self.addresses: dict[str, str] = {}
         self._signatures, self._wake, self._port, self._clock = signatures, wake, port, clock
+        self._taken: dict[tuple[str, bytes], float] = {}  # (name, signature) -> the Unix time after which it is stale
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> WebhookDoor:
@@ -127,17 +153,33 @@ class WebhookDoor:
         await self._runner.cleanup()
 
     async def _take(self, request: web.Request) -> web.Response:
-        signature = self._signatures.get(request.match_info["name"])
+        name = request.match_info["name"]
         try:
             body = await asyncio.wait_for(request.read(), timeout=10)
         except (TimeoutError, web.HTTPRequestEntityTooLarge):
             self.counts["unreadable"] += 1
             return web.Response(status=413)
         headers = {name.lower(): value for name, value in request.headers.items()}
-        refused = signature.refuses(headers, body, now=self._clock()) if signature else "unknown-clinic"
+        refused = self._refuses(name, headers, body)
+        self.counts[refused or "taken"] += 1
         if refused:
-            self.counts[refused] += 1
             return web.Response(status=401)
-        self.counts["taken"] += 1
-        self._wake(request.match_info["name"])
+        self._wake(name)
         return web.Response(status=204)
+
+    def _refuses(self, name: str, headers: Mapping[str, str], body: bytes) -> str:
+        """Why it wakes nothing, as one word; empty when it does, and a copy of it will not."""
+        signature, now = self._signatures.get(name), self._clock()
+        if signature is None:
+            return "unknown-clinic"
+        if refused := signature.refuses(headers, body, now=now):
+            return refused
+        once = signature.once(headers, body)
+        if once is None:
+            return ""
+        mark, until = once
+        self._taken = {taken: end for taken, end in self._taken.items() if end >= now}
+        if (name, mark) in self._taken:
+            return "replayed"
+        self._taken[name, mark] = until
+        return ""

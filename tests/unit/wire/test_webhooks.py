@@ -103,6 +103,43 @@ def test_the_door_wakes_for_the_right_clinic_and_counts_the_rest() -> None:
     assert counts == {"taken": 1, "bad-signature": 1, "unsigned": 1, "unknown-clinic": 1, "unreadable": 1}
 
 
+def test_a_copy_of_a_signed_request_wakes_nothing_until_it_is_stale_anyway() -> None:
+    now = float(NOW)
+
+    async def scene() -> tuple[list[int], list[str], dict[str, int]]:
+        nonlocal now
+        woken: list[str] = []
+        doors = {"oak": STANDARD, "elm": STANDARD, "ash": TIMESTAMPED, "yew": OF_BODY}
+        of_body = {"x-hub-signature-256": digest(b"s3cret", BODY).hex()}
+        async with WebhookDoor(doors, woken.append, clock=lambda: now) as door, httpx.AsyncClient() as client:
+
+            async def post(name: str, headers: dict[str, str]) -> int:
+                return (await client.post(door.addresses[name], headers=headers, content=BODY)).status_code
+
+            statuses = [await post("oak", standard()), await post("oak", standard()), await post("elm", standard())]
+            statuses += [await post("oak", standard(sent_at=NOW + 1)), await post("ash", timestamped())]
+            statuses += [await post("ash", timestamped()), await post("yew", of_body), await post("yew", of_body)]
+            now += 300
+            statuses.append(await post("oak", standard()))
+            now += 2
+            statuses.append(await post("oak", standard()))
+            assert await post("oak", standard(sent_at=NOW + 302)) == 204 and len(door._taken) == 1, "what is stale is forgotten"
+            return statuses, woken, dict(door.counts)
+
+    statuses, woken, counts = asyncio.run(scene())
+    assert statuses == [204, 401, 204, 204, 204, 401, 204, 204, 401, 401]
+    assert woken == ["oak", "elm", "oak", "ash", "yew", "yew", "oak"]
+    assert counts == {"taken": 7, "replayed": 3, "stale": 1}
+
+
+def test_a_sender_may_begin_the_names_of_the_standard_otherwise() -> None:
+    named = {name.replace("webhook", "svix"): value for name, value in standard().items()}
+    signature = Signature(scheme="standard", secret=STANDARD.secret, header="Svix-Signature")
+    assert signature.refuses(named, BODY, now=float(NOW)) == ""
+    assert signature.refuses(standard(), BODY, now=float(NOW)) == "unsigned"
+    assert STANDARD.refuses(named, BODY, now=float(NOW)) == "unsigned"
+
+
 def test_a_port_that_is_taken_is_a_matter_of_configuration() -> None:
     async def scene() -> None:
         async with WebhookDoor({"oak": STANDARD}, lambda name: None) as door:
