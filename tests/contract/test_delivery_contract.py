@@ -138,7 +138,7 @@ def test_D10_key_and_bytes_are_on_the_disk_before_the_first_byte_and_stay_the_sa
 
     from ptbridge.ledger.database import unpack
 
-    def watched(request: Any, frequency: str, key: str, body: bytes) -> tuple[int, bytes]:
+    def watched(request: Any, frequency: str, key: str, body: bytes) -> tuple[int, dict[str, Any]]:
         file = str(world.folder / "state" / "ledger.sqlite")
         with apsw.Connection(file, flags=apsw.SQLITE_OPEN_READONLY) as ledger:
             row = ledger.execute("SELECT state, body FROM submission WHERE key = ?", (key,)).fetchone()
@@ -170,10 +170,10 @@ def test_D11_half_a_charge_is_never_reported_as_done(world: World, monkeypatch: 
     halved: list[Any] = []
     work = world.biller._work
 
-    def halving(*arguments: Any) -> tuple[int, bytes]:
+    def halving(*arguments: Any) -> tuple[int, dict[str, Any]]:
         status, answer = work(*arguments)
         if not halved:
-            halved.append(world.biller.books.latest[json.loads(answer)["reference"]])
+            halved.append(world.biller.books.latest[answer["reference"]])
             halved[0].units -= 1
         return status, answer
 
