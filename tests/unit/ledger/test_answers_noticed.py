@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from ptbridge.model import Disposition, Frequency, NativeCode, Stage, Standing
 
 CLINIC = "riverside"
@@ -129,13 +131,14 @@ def test_every_answer_of_a_day_is_told_under_these_names_by_the_time_it_was_said
     codes = (NativeCode(system="CARC", code="45", text="above the schedule"),)
     book.hear("a1", Stage.PAYER, Standing.ACCEPTED, reference=reference, said_at=at(9), codes=())
     book.hear("a2", Stage.PAYER, Standing.PENDING, reference=reference, said_at=at(7), codes=())
+    book.now = datetime(2026, 11, 22, 8, tzinfo=UTC)  # when it came stands for a time that cannot be read
     book.hear("a3", Stage.PAYER, Standing.ACCEPTED, reference=reference, said_at="no time", codes=())
     book.hear("a4", Stage.PAYER, Standing.PENDING, reference=reference, said_at=at(7), codes=())
     more = {"line": 2, "procedure": "97110", "payer_claim_number": "ICN1", "text": "paid in part", "codes": codes}
     book.hear("a5", Stage.REMITTANCE, Standing.PAID, reference=reference, said_at=at(12), **cents, **more)
     found = book.ledger.answers.of_day(day)
     order = [(one["standing"], one["said_at"]) for one in found]
-    assert order == [("accepted", "no time"), ("pending", at(7)), ("pending", at(7)), ("accepted", at(9)), ("paid", at(12))]
+    assert order == [("pending", at(7)), ("pending", at(7)), ("accepted", "no time"), ("accepted", at(9)), ("paid", at(12))]
     assert found[-1] == {
         "said_at": at(12),
         "received_at": book.ledger.history.now(),
@@ -156,9 +159,10 @@ def test_answers_of_one_moment_are_told_in_the_order_in_which_they_came(book):
     day = book.sent("e1")
     book.send(day, b"2", Frequency.REPLACEMENT)
     book.answer(destination_id="B-8")
+    times = (at(10), "2026-11-22T04:00:00-06:00", at(10), "2026-11-22T09:00:00-01:00")
     for number, revision in enumerate((2, 1, 2, 1)):
-        said = {"reference": book.row(day).reference, "submission_key": key(book, day, revision), "text": f"n{number}"}
-        book.hear(f"a{number}", Stage.PAYER, Standing.PENDING, **said)
+        said = {"reference": book.row(day).reference, "submission_key": key(book, day, revision), "said_at": times[number]}
+        book.hear(f"a{number}", Stage.PAYER, Standing.PENDING, text=f"n{number}", **said)
     assert [one["text"] for one in book.ledger.answers.of_day(day)] == ["n0", "n1", "n2", "n3"]
 
 

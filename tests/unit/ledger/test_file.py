@@ -194,9 +194,10 @@ def test_a_file_found_as_it_was_left_is_not_looked_through_again(tmp_path, monke
     assert looked(tmp_path) == first
     monkeypatch.setattr(start_check.time, "time", lambda: first + start_check.EVERY_SECONDS)
     assert looked(tmp_path) == first + start_check.EVERY_SECONDS, "once a day in any case"
+    latest = first + start_check.EVERY_SECONDS
     for early in (0.5, 5):
-        monkeypatch.setattr(start_check.time, "time", lambda early=early: first - early)
-        assert looked(tmp_path) == first - early, "a note from the future is none"
+        monkeypatch.setattr(start_check.time, "time", lambda early=early: latest - early)
+        assert looked(tmp_path) == latest - early, "a note from the future is none"
     shutil.copy(tmp_path / "ledger.sqlite", tmp_path / "other")
     (tmp_path / "other").rename(tmp_path / "ledger.sqlite")
     monkeypatch.setattr(start_check.time, "time", lambda: first + 7)
