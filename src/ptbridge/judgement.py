@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import msgspec
 
 from ptbridge.ledger import UNDONE, BilledLine, DayRow, Decision, StoredVisit, Verdict
-from ptbridge.model import Charge, Finding, PricedDay, VisitStatus
+from ptbridge.model import Charge, Coverage, Finding, PricedDay, Visit, VisitStatus
 from ptbridge.plan import Change, Plan, payer_as_given
 
 _encode = msgspec.json.Encoder().encode
@@ -157,6 +158,7 @@ def _page(judgement: Judgement) -> dict[str, Any]:
             {"visit_id": stored.visit.visit_id, "status": stored.visit.status.value, "type": stored.visit.visit_type}
             for stored in judgement.visits
         ],
+        "coverages": {stored.visit.visit_id: _coverages(stored.visit, row.reference) for stored in judgement.visits},
         "documented": [
             {
                 "line_key": f"{stored.visit.visit_id}/{line.line_key}",
@@ -185,6 +187,31 @@ def _page(judgement: Judgement) -> dict[str, Any]:
         "emr_differs": _emr_differs(judgement),
         "decision": {"kind": decision.kind, "reason": decision.reason, "actor": decision.actor} if decision else None,
     }
+
+
+def _coverages(visit: Visit, reference: str) -> list[dict[str, Any]]:
+    """The visit's insurances, the primary first, without the patient's numbers.
+
+    `mark` is 16 bits over them and the day's reference: it tells that one of them changed, and gives none away.
+    """
+    ranked = sorted(visit.coverages, key=lambda one: (one.order is None, one.order or 0, one.id))
+    return [
+        {
+            "payer": one.payer_id or one.payer_name,
+            "order": one.order,
+            "status": one.status,
+            "relationship": one.relationship,
+            "mark": _mark(reference, one),
+        }
+        for one in ranked
+    ]
+
+
+def _mark(reference: str, coverage: Coverage) -> str:
+    other = coverage.subscriber
+    facts = [reference, coverage.member_id, coverage.group_number, coverage.plan_name]
+    facts += [other.family, other.given, str(other.birth_date)] if other else []
+    return sha256("\0".join(fact or "" for fact in facts).encode()).hexdigest()[:4]
 
 
 def _change(change: Change | None) -> dict[str, Any] | None:

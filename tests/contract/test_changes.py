@@ -20,6 +20,7 @@ from tests import limited_biller
 from tests.world import World, running
 
 VISIT = "enc-0002"
+HELD_BY_THE_OTHER_RULE = "enc-0003"
 
 
 @pytest.fixture
@@ -231,6 +232,49 @@ def test_another_payer_is_a_replacement_while_the_charge_is_the_billers_own(worl
     insure(world, "ACME")
     world.sync()
     assert sent(world) == [("1", "accepted"), ("7", "accepted")] and day(world)["payer_as_given"] == "ACME"
+    world.agrees()
+
+
+def test_another_payer_is_told_also_where_the_day_is_held(world: World) -> None:
+    """Under the 8-minute rule the same minutes give other units than the EMR's, so that a person must look."""
+    world.sync()
+    insure(world, "BLUE8", HELD_BY_THE_OTHER_RULE)
+    world.sync()
+    row = change(world, HELD_BY_THE_OTHER_RULE)
+    assert (row["state"], row["difference"]["payer_changed"]) == ("held", True)
+    assert [one["what"] for one in row["source"]] == ["insurance ACME became BLUE8"]
+
+
+def test_an_insurance_that_ended_is_told(world: World) -> None:
+    world.sync()
+    world.store.edit("Coverage", f"cov-{patient_of(world, VISIT)}-1", lambda one: one.update(status="entered-in-error"))
+    world.store.edit("Encounter", VISIT, lambda one: None)
+    world.sync()
+    row = change(world)
+    assert row["state"] == "held" and row["who"] == "clinic"
+    assert any("insurance MCR-B" in one["what"] for one in row["source"]), row["source"]
+
+
+def test_a_second_insurance_reaches_the_biller_and_is_seen(world: World) -> None:
+    world.sync()
+    patient = patient_of(world, VISIT)
+    first = world.store.resource("Coverage", f"cov-{patient}-1")
+    second = {**first, "id": f"cov-{patient}-2", "order": 2, "subscriberId": "SECONDQXZ"}
+    second["payor"] = [{"display": "Acme Health Plan", "identifier": {**first["payor"][0]["identifier"], "value": "ACME"}}]
+    world.store.add(second)
+    world.store.edit("Encounter", VISIT, lambda one: None)
+    world.sync()
+    found = day(world)
+    assert "CV08" in {one["code"] for one in found["findings"]} and found["state"] == "sent"
+    (visit,) = found["coverages"].values()
+    assert [(one["payer"], one["order"]) for one in visit] == [("MCR-B", 1), ("ACME", 2)]
+    assert sent(world) == [("1", "accepted"), ("7", "accepted")]
+    (_, document) = world.biller.news._waiting[found["reference"]]
+    assert document["coverage"]["payer_id"] == "MCR-B"
+    assert [(one["order"], one["payer_id"], one["member_id"]) for one in document["other_coverages"]] == [
+        (2, "ACME", "SECONDQXZ")
+    ]
+    assert "SECONDQXZ" not in str(found) and "SECONDQXZ" not in str(jobs.changes(world.config))
     world.agrees()
 
 

@@ -59,7 +59,8 @@ def _show(row: Mapping[str, Any]) -> None:
             screen.say(screen.wrapped(f"{lines}: {amount}", indent=f"    {word:<7}", then=" " * 11))
     if row["kind"] == "correction":
         difference = row["difference"]
-        screen.say(f"    differs {difference['units']:+d} units, {dollars(difference['amount_cents'])}")
+        payer = ", another primary payer" if difference["payer_changed"] else ""
+        screen.say(f"    differs {difference['units']:+d} units, {dollars(difference['amount_cents'])}{payer}")
     for change in row["source"]:
         screen.say(
             screen.wrapped(f"{change['visit_id']}: {change['what']} ({change['at']})", indent="    source ", then=" " * 11)

@@ -21,11 +21,20 @@ def show_day(day: Mapping[str, Any]) -> None:
     screen.say(f"  reference {screen.clean(day['reference'])}", dim=True)
     if day.get("diagnoses"):
         screen.say("  diagnoses " + ", ".join(f"{n}: {screen.clean(code)}" for n, code in enumerate(day["diagnoses"], 1)))
+    _insured(day)
     _documented(day)
     _billed(day)
     _found(day)
     _answered(day)
     screen.say()
+
+
+def _insured(day: Mapping[str, Any]) -> None:
+    """The insurances of the day's visits, where there is another one than the primary."""
+    every = {(one["order"], one["payer"]): one for some in (day.get("coverages") or {}).values() for one in some}
+    if len(every) > 1:
+        named = [f"{order or '?'}: {screen.clean(payer or 'unknown')}" for order, payer in every]
+        screen.say(f"  insurances {', '.join(named)}")
 
 
 def _documented(day: Mapping[str, Any]) -> None:

@@ -16,9 +16,18 @@ Document = dict[str, Any]
 
 
 def charge_document(
-    priced: PricedDay, billing: BillingProviderSpec, *, reference: str, frequency: str, original_id: str | None
+    priced: PricedDay,
+    billing: BillingProviderSpec,
+    *,
+    reference: str,
+    frequency: str,
+    original_id: str | None,
+    with_others: bool = False,
 ) -> Document:
-    """The whole treatment day. A provider is given once for the day only when all visits name the same one."""
+    """The whole treatment day. A provider is given once for the day only when all visits name the same one.
+
+    `with_others`: the coverages beside the primary one too.
+    """
     day = priced.day
     return present(
         reference=reference,
@@ -34,6 +43,7 @@ def charge_document(
         referring_provider=provider(agreed(day, lambda visit: visit.referring)),
         patient=_patient(day.patient),
         coverage=_coverage(day.primary_coverage),
+        other_coverages=(insurances(day)[1:] or None) if with_others else None,
         authorization=agreed(day, lambda visit: visit.authorization_number),
         diagnoses=[diagnosis.code for diagnosis in priced.coded.diagnoses],
         lines=[_line(number, charge, day) for number, charge in enumerate(priced.charges, start=1)],

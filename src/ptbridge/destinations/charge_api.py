@@ -88,7 +88,9 @@ class ChargeApi:
 
     def encode(self, priced: PricedDay, *, reference: str, frequency: str, original_id: str | None) -> tuple[bytes, str]:
         """The JSON body, fields in the order of the contract; see `_charge_document`."""
-        document = charge_document(priced, self._billing, reference=reference, frequency=frequency, original_id=original_id)
+        document = charge_document(
+            priced, self._billing, reference=reference, frequency=frequency, original_id=original_id, with_others=True
+        )
         return orjson.dumps(document), _MEDIA_TYPE
 
     def encode_void(self, live: bytes, *, reference: str, original_id: str | None) -> tuple[bytes, str]:

@@ -83,6 +83,7 @@ COLUMNS = (
     "amount",
     *(f"subscriber_{part}" for part in ("family", "given", "birth_date", "sex")),
     *(f"subscriber_{part}" for part in ("address", "city", "state", "postal_code")),
+    *(f"other_{part}" for part in ("payer_id", "payer_name", "member_id", "group_number", "relationship")),
 )
 
 
@@ -118,7 +119,9 @@ class CsvDrop:
 
     def encode(self, priced: PricedDay, *, reference: str, frequency: str, original_id: str | None) -> tuple[bytes, str]:
         """The day's rows; dollars with two decimals."""
-        document = charge_document(priced, self._billing, reference=reference, frequency=frequency, original_id=original_id)
+        document = charge_document(
+            priced, self._billing, reference=reference, frequency=frequency, original_id=original_id, with_others=True
+        )
         rows = (_row({**_day_cells(document), **_line_cells(line)}) for line in document["lines"])
         return b"".join(rows), _MEDIA_TYPE
 
@@ -217,6 +220,11 @@ def _day_cells(document: Document) -> dict[str, str]:
         **_picked(coverage, "", "payer_id", "payer_name", "plan_name", "member_id", "group_number", "relationship"),
         **_numbered("diagnosis", document["diagnoses"], _MAX_DIAGNOSES),
         **_subscriber_cells(coverage.get("subscriber", {})),
+        **_picked(
+            next(iter(document.get("other_coverages", ())), {}),
+            "other_",
+            *("payer_id", "payer_name", "member_id", "group_number", "relationship"),
+        ),
     }
 
 

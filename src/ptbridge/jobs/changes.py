@@ -56,7 +56,7 @@ def _row(ledger: Ledger, day: DayRow) -> dict[str, Any] | None:
             "lines": [str(line) for line in difference],
             "units": page["units"] - day.live_units,
             "amount_cents": page["amount_cents"] - day.live_cents,
-            "payer_changed": bool(change and change["payer_changed"]),
+            "payer_changed": bool(change and change["payer_changed"]) or _another_payer(before, page),
         },
         "source": source,
         "route": change["route"] if change else None,
@@ -67,6 +67,12 @@ def _row(ledger: Ledger, day: DayRow) -> dict[str, Any] | None:
         "held_since": day.held_since,
         "goes_at": _iso(goes_at),
     }
+
+
+def _another_payer(before: Page, now: Page) -> bool:
+    """Whether the primary payer is another one than when it was sent; also of a day that a finding holds."""
+    old, new = before.get("payer_as_given"), now.get("payer_as_given")
+    return None not in (old, new) and old != new
 
 
 def _who(day: DayRow) -> str:
@@ -132,6 +138,7 @@ def _edits(visit_id: str, before: Page, now: Page) -> Iterator[str]:
     status, status_now = _status(before, visit_id), _status(now, visit_id)
     if status != status_now:
         yield f"status {status} became {status_now}"
+    yield from _insured(visit_id, before, now)
     old, new = _documented(before, visit_id), _documented(now, visit_id)
     for key in [*old, *(one for one in new if one not in old)]:
         if key not in new:
@@ -145,6 +152,28 @@ def _edits(visit_id: str, before: Page, now: Page) -> Iterator[str]:
             yield f"line {_named(old[key])}: {words}"
 
 
+def _insured(visit_id: str, before: Page, now: Page) -> Iterator[str]:
+    """What differs in the visit's insurances; nothing where a judgement is older than these facts, or purged."""
+    old, new = (page.get("coverages", {}).get(visit_id) for page in (before, now))
+    if None in (old, new) or old == new:
+        return
+    names, names_now = ([_insurance(one) for one in coverages] for coverages in (old, new))
+    if names != names_now:
+        yield f"insurance {', '.join(names) or 'none'} became {', '.join(names_now) or 'none'}"
+        return
+    for name, one, other in zip(names, old, new, strict=True):
+        parts = [_OF_COVERAGE[key] for key in _OF_COVERAGE if one[key] != other[key]]
+        if parts:
+            yield f"insurance {name}: {', '.join(parts)} changed"
+
+
+def _insurance(coverage: Mapping[str, Any]) -> str:
+    rank = _RANKS.get(coverage["order"])
+    return (coverage["payer"] or "of an unknown payer") + (f" ({rank})" if rank else "")
+
+
+_RANKS = {2: "secondary", 3: "tertiary"}
+_OF_COVERAGE = {"status": "status", "relationship": "relationship", "mark": "member id, group, plan or subscriber"}
 _SHOWN = {
     "procedure": "procedure",
     "minutes": "minutes",

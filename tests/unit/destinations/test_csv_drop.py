@@ -77,6 +77,20 @@ def test_one_file_with_its_control_totals(folder):
     assert tuple(first) == csv_drop.COLUMNS
 
 
+def test_another_insurance_stands_beside_the_primary_one(folder):
+    destination = build(folder)
+    day = a_day()
+    (visit,) = day.day.visits
+    second = replace(visit.coverages[0], id="c2", order=2, payer_id="ACME", payer_name="Acme", member_id="SECQXZ")
+    third = replace(second, id="c3", order=3, payer_id="THIRD")
+    insured = replace(visit, coverages=(third, second, *visit.coverages))
+    priced = replace(day, coded=replace(day.coded, day=replace(day.day, visits=(insured,))))
+    body, _ = destination.encode(priced, reference="oak-9", frequency="1", original_id=None)
+    drop(destination, [replace(submission(destination, reference="oak-9"), body=body)])
+    row = rows(folder / "ptbridge-oak-run-1.csv")[0]
+    assert (row["payer_id"], row["other_payer_id"], row["other_member_id"]) == ("MCR-B", "ACME", "SECQXZ")
+
+
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
 def test_nobody_else_can_read_it(folder, umask):
     before = os.umask(umask)

@@ -16,7 +16,7 @@ from fhir.resources.R4B.claim import Claim
 from ptbridge_sandbox.biller import SandboxBiller
 
 from ptbridge import plugins
-from ptbridge.destinations import hl7v2_dft
+from ptbridge.destinations import csv_drop, hl7v2_dft
 from ptbridge.model import Accident, Address, Disposition, PricedDay, Subscriber
 from ptbridge.specs.clinic import DestinationSpec
 from ptbridge.wire.http import HttpClient
@@ -213,16 +213,18 @@ def test_the_contract_has_the_subscriber_and_the_biller_takes_it():
 def test_csv_has_columns_for_the_subscriber_at_the_end_of_a_row(tmp_path):
     destination = built("csv_drop", tmp_path)
     rows = [encoded(destination, day).decode() for day in (a_day(), dependent())]
-    self_cells, cells = (next(csv.reader(StringIO(row)))[-8:] for row in rows)
+    place = slice(csv_drop.COLUMNS.index("subscriber_family"), csv_drop.COLUMNS.index("other_payer_id"))
+    self_cells, cells = (next(csv.reader(StringIO(row)))[place] for row in rows)
     assert self_cells == [""] * 8
     assert cells == ["Otherqxz", "Subqxz", "1960-02-03", "male", "7 Farqxz, Unit 2", "Elseqxz", "OH", "43215"]
 
 
 def test_a_csv_row_of_before_can_be_taken_back(tmp_path):
     destination = built("csv_drop", tmp_path)
-    before = "".join(line.rsplit(',""', 8)[0] + "\r\n" for line in encoded(destination, a_day()).decode().splitlines())
+    added = 13  # the subscriber's columns, and another insurance's
+    before = "".join(line.rsplit(',""', added)[0] + "\r\n" for line in encoded(destination, a_day()).decode().splitlines())
     voided, _ = destination.encode_void(before.encode(), reference=REFERENCE, original_id=None)
-    assert [row[-8:] for row in csv.reader(StringIO(voided.decode()))] == [[""] * 8] * 2
+    assert [row[-added:] for row in csv.reader(StringIO(voided.decode()))] == [[""] * added] * 2
 
 
 def test_dft_names_the_insured():

@@ -31,6 +31,40 @@ def test_lines_that_came_went_and_changed_are_told_apart() -> None:
     assert what(now, now) == []
 
 
+def insured(*coverages: tuple[str | None, int | None, str]) -> dict[str, Any]:
+    rows = [
+        {"payer": payer, "order": order, "status": "active", "relationship": "self", "mark": mark}
+        for payer, order, mark in coverages
+    ]
+    return {**a_page("e1"), "coverages": {"e1": rows}}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "words"),
+    [
+        (insured(), insured(("ACME", 1, "a1")), ["e1 insurance none became ACME"]),
+        (insured(("ACME", 1, "a1")), insured(), ["e1 insurance ACME became none"]),
+        (insured(("ACME", 1, "a1")), insured(("BLUE8", 1, "a1")), ["e1 insurance ACME became BLUE8"]),
+        (
+            insured(("ACME", 1, "a1")),
+            insured(("ACME", 1, "a1"), ("BLUE8", 2, "b1"), (None, 3, "c1")),
+            ["e1 insurance ACME became ACME, BLUE8 (secondary), of an unknown payer (tertiary)"],
+        ),
+        (
+            insured(("ACME", 1, "a1"), ("BLUE8", 2, "b1")),
+            insured(("ACME", 1, "a1"), ("BLUE8", 2, "b2")),
+            ["e1 insurance BLUE8 (secondary): member id, group, plan or subscriber changed"],
+        ),
+        (insured(("ACME", 1, "a1")), insured(("ACME", 1, "a1")), []),
+        (a_page("e1"), insured(("ACME", 1, "a1")), []),  # judged before these facts were kept, or purged
+    ],
+)
+def test_another_insurance_is_told_without_the_patients_numbers(
+    before: dict[str, Any], now: dict[str, Any], words: list[str]
+) -> None:
+    assert what(before, now) == words
+
+
 @pytest.mark.parametrize(
     ("touching", "words"),
     [
