@@ -55,7 +55,8 @@ class Ground:
     def sabotage(self, name: str) -> None:
         """Break ptbridge on purpose in all its processes, and take away the biller's own check for doubles."""
         if name:
-            self.environment["PYTHONPATH"] = str(Path(__file__).parent / "sabotage" / name)
+            places = [str(Path(__file__).parent / "sabotage" / name), *filter(None, [os.environ.get("PYTHONPATH")])]
+            self.environment["PYTHONPATH"] = os.pathsep.join(places)
             self.world.biller.books.strict = False
 
     def command(self, *words: str, before: Sequence[str] = ()) -> list[str]:
@@ -160,12 +161,12 @@ class Ground:
     def edit(self, times: int = 1, sparing: int | None = None) -> None:
         """What clinicians do meanwhile: other minutes, an entry in error, a deletion, a new visit.
 
-        `sparing`: no new visit from that number on is entered in error or deleted. Where a ledger that came out of a backup
-        has never seen a visit that the biller has, only a person can have it taken back.
+        `sparing`: no new visit from that number on is touched. Of what the biller has of a visit that a restored ledger never
+        saw, nothing is known here while it is held, and only a person can have it taken back.
         """
         for _ in range(times):
             change = self.dice.choices((self._minutes, self._in_error, self._delete, self._visit), weights=(6, 1, 1, 3))[0]
-            self._spared = sparing if change in (self._in_error, self._delete) else None
+            self._spared = sparing
             self.world.in_servers(change)
 
     def _some_visit(self) -> str | None:

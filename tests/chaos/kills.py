@@ -12,8 +12,9 @@ from ptbridge_sandbox.biller_faults import Faults
 
 from tests.chaos.ground import Ground, Skipped
 
-# How often an undisturbed first run does each, about; later times are simply not reached.
-SYSTEM_CALLS = {"fdatasync": 40, "pwrite64": 250, "sendto": 120, "connect": 12}
+# How often an undisturbed first run does each, about; later times are simply not reached. Every run does each so often.
+SYSTEM_CALLS = {"fdatasync": 35, "pwrite64": 700, "sendto": 45, "connect": 20}
+SURELY = 6
 
 
 def kill_at_any_moment(ground: Ground) -> None:
@@ -34,11 +35,12 @@ def kill_at_any_moment(ground: Ground) -> None:
 def kill_at_a_system_call(ground: Ground) -> None:
     """strace kills the process in the middle of the n-th call of one kind."""
     _strace()
-    for _ in range(3):
+    for turn in range(3):
         call = ground.dice.choice(list(SYSTEM_CALLS))
-        number = ground.dice.randint(1, SYSTEM_CALLS[call])
+        number = ground.dice.randint(1, SYSTEM_CALLS[call] if turn else SURELY)
         code = ground.run("sync", before=traced(call, f"signal=KILL:when={number}"))
         ground.note(f"killed at {call} number {number}: {code}")
+        assert turn or code == -signal.SIGKILL, f"nothing was killed at {call} number {number}: exit code {code}"
         ground.edit(2)
 
 

@@ -15,8 +15,8 @@ from tests.chaos.ground import DONE, HANGS_SECONDS, Ground
 from tests.chaos.kills import SYSTEM_CALLS, cannot_trace, traced
 from tests.hl7_clinic import CLINIC, Hl7World, a_visit, lakeside
 
-PATIENTS = 12
-TURNS = 25  # then it is left in peace until all is acknowledged
+PATIENTS = 8
+TURNS = 15  # then it is left in peace until all is acknowledged
 ANSWER_SECONDS = 120  # only against hanging
 _CONTROL = re.compile(rb"MSA\|A[AER]\|([^\r|]+)")
 

@@ -14,21 +14,21 @@ from tests.chaos.verdict import judge
 
 SCENARIOS: dict[str, Callable[[Ground], None]] = {
     scenario.__name__: scenario
-    for scenario in (
+    for scenario in (  # the longest first: they are played some at once
+        listener.killed_while_messages_come,
+        network.answers_lost_on_the_way,
         kills.kill_at_any_moment,
+        machine.an_old_backup_restored,
+        machine.several_at_once,
+        machine.the_clock_jumps,
         kills.kill_at_a_system_call,
         kills.a_system_call_fails,
+        network.a_biller_that_forgets,
+        network.storms,
         power.power_cut,
         machine.disk_full_and_back,
-        machine.files_that_may_not_grow,
-        machine.the_clock_jumps,
-        machine.several_at_once,
-        machine.an_old_backup_restored,
         machine.an_older_ledger_is_brought_up,
-        network.answers_lost_on_the_way,
-        network.storms,
-        network.a_biller_that_forgets,
-        listener.killed_while_messages_come,
+        machine.files_that_may_not_grow,
     )
 }
 
