@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -140,7 +140,7 @@ _FIRST = {
 _PLACE = {
     "biller_url": Question("The biller's address", wanted=lambda given: _somewhere(given) and not takes_files(biller(given))),
     "biller_folder": Question(
-        "Where the biller reads: a folder here, sftp://host/folder, or mllps://host:port for hl7v2_dft",
+        "Where the biller reads: a folder here, or sftp://host/folder",
         "outbox",
         lambda given: _somewhere(given) and takes_files(biller(given)),
     ),
@@ -204,6 +204,8 @@ def _ask_place(answers: Given) -> None:
     for key, question in _PLACE.items():
         if answers[key] or not question.wanted(answers):
             continue
+        if key == "biller_folder" and not biller(answers).needs:  # messages too, so that no folder is the usual place
+            question = replace(question, text=f"{question.text}, or mllps://host:port", default=None)
         answers[key] = _answer(question, biller(answers).address if key == "biller_url" else None)
         if key == "biller_folder" and "://" in answers[key]:
             answers["biller_url"], answers["biller_folder"] = answers[key], ""

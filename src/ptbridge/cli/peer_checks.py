@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 _CLOCK_FAILS_SECONDS = 200
 _CLOCK_WARNS_SECONDS = 30
 _PATIENCE_SECONDS = 15
-_NOT_HTTP = ("sftp://", "mllp://", "mllps://")  # list_references does not reach these, so that they are asked by themselves
 
 
 def emr(config: Config, spec: ClinicSpec) -> Iterator[Found]:
@@ -103,7 +102,8 @@ async def _biller(config: Config, spec: ClinicSpec) -> list[Found]:
 
     today = datetime.now(config.time_zone(spec)).date().isoformat()
     async with open_destination(config, spec, run_id="doctor") as destination:
-        told = await destination.check() if spec.destination.base_url.startswith(_NOT_HTTP) else []
+        # list_references reaches no folder, SFTP server or MLLP listener, so that these are asked by themselves
+        told = await destination.check() if not spec.destination.base_url.startswith("http") else []
         theirs = await destination.list_references((today, today))
         can = destination.capabilities
     abilities = [word for word, able in (("look-up", can.find), ("replace", can.replace), ("void", can.void)) if able]
