@@ -12,14 +12,13 @@ import pytest
 from ptbridge_sandbox.biller import Faults, SandboxBiller
 
 from ptbridge import plugins
-from ptbridge.delivery import RetryPolicy, SystemClock, deliver
 from ptbridge.errors import ConfigError, PeerError
 from ptbridge.model import Disposition, Submission
 from ptbridge.ports import DemandingDestination
 from ptbridge.specs.clinic import DestinationSpec
 from ptbridge.wire.http import HttpClient
 from tests.rigs import BILLING, CLAIMS, MARKERS, Rig, a_day, forms, rig, submission
-from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
+from tests.rigs.servers import bad_day, built
 
 NAMES = plugins.destination_names()
 FORMS = [form for name in NAMES for form in forms(name)]  # a destination that sends in several forms keeps its word in each
@@ -200,14 +199,7 @@ def test_no_patient_data_outside_the_bytes(name, tmp_path, caplog):
 
 def test_no_connection_is_said_without_patient_data():
     async def scene():
-        destination = plugins.destination("charge_api").build(
-            DestinationSpec(platform="charge_api"),
-            clinic="oak",
-            http=HttpClient("http://127.0.0.1:9"),
-            billing=BILLING,
-            folder=None,
-            run_id="r",
-        )
+        destination = built("charge_api")
         with pytest.raises(PeerError) as caught:
             await destination.submit(submission(destination))
         await destination.close()
@@ -234,28 +226,11 @@ def test_a_bad_day_at_the_biller_loses_and_doubles_nothing(strict):
         answer_delay_seconds=0.002,
     )
 
-    outbox = MemoryOutbox(VirtualClock())
-
     async def scene():
         async with SandboxBiller(faults=faults, strict=strict) as biller:
-            destination = plugins.destination("charge_api").build(
-                DestinationSpec(platform="charge_api"),
-                clinic="oak",
-                http=HttpClient(biller.base_url),
-                billing=BILLING,
-                folder=None,
-                run_id="r",
-            )
-            for number in range(120):
-                sent = submission(destination, reference=f"oak-{number}")
-                outbox.put(replace(sent, order_key=f"k{number}"))
-            policy = RetryPolicy(first_delay_seconds=0.01, max_delay_seconds=0.05, extra_calls_share=9, extra_calls_reserve=999)
-            report = await deliver(outbox, destination, in_flight=8, clock=SystemClock(), policy=policy, deadline_seconds=60)
+            destination = built("charge_api", biller.base_url)
+            report = await bad_day(destination, biller, [f"oak-{number}" for number in range(120)])
             await destination.close()
-            return report, biller.summary()
+            return report
 
-    report, summary = asyncio.run(scene())
-    assert report.accepted == 120 and report.ended == "done"
-    assert (summary["charges"], summary["units"], summary["amount_cents"]) == (120, 360, 120 * 9000)
-    assert summary["violations"] == []
-    assert report.doubts > 10, "the faults really happened"
+    assert asyncio.run(scene()).doubts > 10

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,11 +12,13 @@ from ptbridge_sandbox.biller_faults import Faults
 from ptbridge_sandbox.faulty_server import FaultyServer
 
 from ptbridge import plugins
+from ptbridge.delivery import DeliveryReport, RetryPolicy, SystemClock, deliver
 from ptbridge.model import Answer, Frequency, PricedDay, Submission
 from ptbridge.specs.clinic import AuthSpec, DestinationSpec
 from ptbridge.wire.http import HttpClient
 from ptbridge.wire.smart_auth import authorizer_from
-from tests.rigs import BILLING, CLAIMS, Rig, submission
+from tests.rigs import BILLING, CLAIMS, Rig, a_day, submission
+from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
 
 REFERENCE = "pt-0123456789abcdef01234567"
 DATES = ("2026-11-02", "2026-11-02")
@@ -107,6 +109,27 @@ def play(server: FaultyServer, rebuild: Callable[..., Any], work: Callable[[Scen
         assert server.summary()["violations"] == []
 
     asyncio.run(whole())
+
+
+async def bad_day(destination: Any, server: FaultyServer, names: Sequence[str], **policy: Any) -> DeliveryReport:
+    """`a_day` under each name through the real delivery, whatever the server's faults: each is there once, to the cent."""
+    outbox = MemoryOutbox(VirtualClock())
+    for name in names:
+        outbox.put(replace(sent(destination, a_day(), reference=name), order_key=name))
+    quick = {"first_delay_seconds": 0.01, "max_delay_seconds": 0.05, "extra_calls_share": 9, "extra_calls_reserve": 999}
+    report = await deliver(
+        outbox,
+        destination,
+        in_flight=8,
+        clock=SystemClock(),
+        policy=RetryPolicy(**{**quick, **policy}),
+        deadline_seconds=120,
+    )
+    summary, count = server.summary(), len(names)
+    assert (report.accepted, report.ended) == (count, "done"), report
+    assert (summary["charges"], summary["units"], summary["amount_cents"]) == (count, count * 3, count * 9000)
+    assert summary["violations"] == [] and report.doubts > 5, "the faults really happened"
+    return report
 
 
 @asynccontextmanager

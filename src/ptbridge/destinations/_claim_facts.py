@@ -7,7 +7,7 @@ each is a statement to a payer.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TypeVar
@@ -280,6 +280,22 @@ def _visit_lacks(facts: Gathered) -> list[Finding]:
         ),
         _EMR,
     )
+
+
+def people_lack(facts: Gathered, sexes: Collection[str]) -> list[Finding]:
+    """For platforms that name people in parts and have words of their own for a sex: what cannot be said in them."""
+    found = []
+    people = {"rendering": facts.rendering, "referring": facts.referring, "supervising": facts.supervising}
+    for role, person in people.items():
+        if person is not None and person.npi and person_name(person) is None:
+            found.append(missing(f"the {role} provider's first and last name", _EMR, f"visit.{role}.name"))
+    mend, words = "Mend the mapping.", "sex as male, female, other or unknown"
+    if facts.patient.sex and facts.patient.sex not in sexes:
+        found.append(missing(f"the patient's {words}", mend, "patient.sex"))
+    other = facts.coverage.subscriber if facts.is_dependent and facts.coverage is not None else None
+    if other is not None and other.sex and other.sex not in sexes:
+        found.append(missing(f"the subscriber's {words}", mend, "coverage.subscriber.sex"))
+    return found
 
 
 def _line_lacks(facts: Gathered) -> list[Finding]:

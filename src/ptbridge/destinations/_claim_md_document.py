@@ -17,12 +17,11 @@ from typing import Any
 
 import orjson
 
-from ptbridge.destinations._claim_facts import Gathered, Zip, missing, person_name, whole_address
+from ptbridge.destinations._claim_facts import Gathered, Zip, missing, people_lack, person_name, whole_address
 from ptbridge.model import Charge, Finding, Frequency, Patient, Provider, Subscriber
 
 Document = dict[str, Any]
 
-_EMR = "Complete it in the EMR; the day is judged again when it changes."
 _SEX = {"male": "M", "female": "F", "unknown": "U", "other": "U"}  # X12 element 1068
 _EIN, _SSN = re.compile(r"\d\d-\d{7}"), re.compile(r"\d{3}-\d\d-\d{4}")
 _ACCIDENTS = {"employment": "employment_related", "auto": "auto_accident", "other": "other_accident"}
@@ -77,16 +76,7 @@ def claim_md_lacks(facts: Gathered, options: Mapping[str, str]) -> list[Finding]
         found.append(missing("the tax id's kind", advice, "billing_provider.tax_id"))
     if not facts.billing.phone:
         found.append(missing("the billing provider's phone", "Add it to the clinic file.", "billing_provider.phone"))
-    people = {"rendering": facts.rendering, "referring": facts.referring, "supervising": facts.supervising}
-    for role, person in people.items():
-        if person is not None and person.npi and person_name(person) is None:
-            found.append(missing(f"the {role} provider's first and last name", _EMR, f"visit.{role}.name"))
-    if facts.patient.sex and facts.patient.sex not in _SEX:
-        found.append(missing("the patient's sex as male, female, other or unknown", "Mend the mapping.", "patient.sex"))
-    other = facts.coverage.subscriber if facts.is_dependent and facts.coverage is not None else None
-    if other is not None and other.sex and other.sex not in _SEX:
-        what = "the subscriber's sex as male, female, other or unknown"
-        found.append(missing(what, "Mend the mapping.", "coverage.subscriber.sex"))
+    found += people_lack(facts, _SEX)
     accident = facts.accident
     if accident is not None:
         if accident.kind not in _ACCIDENTS:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from ptbridge.destinations._claim_facts import Gathered, lacks, missing, person_name
+from ptbridge.destinations._claim_facts import Gathered, lacks, missing, people_lack
 from ptbridge.destinations._fhir_claim_parts import (
     ICD,
     TERMS,
@@ -36,7 +36,7 @@ _ACTS = f"{TERMS}/v3-ActCode"
 _ROLES = {"rendering": "primary", "supervising": "supervisor", "referring": "other"}
 _GENDERS = frozenset({"male", "female", "other", "unknown"})
 _EMR = "Complete it in the EMR; the day is judged again when it changes."
-_OF_A_CLAIM = ("claims", "coverage", "billing_provider", "accident")  # where the facts stand that only a Claim tells
+_OF_A_CLAIM = ("claims", "coverage", "billing_provider")  # where the facts stand that only a Claim tells
 
 
 # ---------------------------------------------------------------- what is missing
@@ -44,7 +44,7 @@ _OF_A_CLAIM = ("claims", "coverage", "billing_provider", "accident")  # where th
 
 def fhir_claim_lacks(facts: Gathered) -> list[Finding]:
     """What a Claim needs: what every claim needs, and what R4 wants beside it."""
-    found = [*lacks(facts), *_people_lack(facts)]
+    found = [*lacks(facts), *people_lack(facts, _GENDERS)]
     accident = facts.accident
     if accident is not None and accident.kind not in _ACCIDENTS:
         found.append(missing("an accident of employment, auto or other", "Mend the mapping.", "accident.kind"))
@@ -55,21 +55,11 @@ def fhir_claim_lacks(facts: Gathered) -> list[Finding]:
 
 def charge_items_lack(facts: Gathered) -> list[Finding]:
     """What ChargeItems by themselves need: who, when, by whom, what for and how much; neither payer nor coverage."""
-    found = [one for one in lacks(facts) if not one.where.startswith(_OF_A_CLAIM)] + _people_lack(facts)
+    everything = [*lacks(facts), *people_lack(facts, _GENDERS)]
+    found = [one for one in everything if not one.where.startswith(_OF_A_CLAIM)]
     for number, charge in enumerate(facts.priced.charges, start=1):
         if any(pointer > len(facts.diagnoses) for pointer in charge.line.diagnosis_pointers):
             found.append(missing("a diagnosis for each diagnosis pointer", _EMR, f"line {number}"))
-    return found
-
-
-def _people_lack(facts: Gathered) -> list[Finding]:
-    found = []
-    people = {"rendering": facts.rendering, "referring": facts.referring, "supervising": facts.supervising}
-    for role, one in people.items():
-        if one is not None and one.npi and person_name(one) is None:
-            found.append(missing(f"the {role} provider's first and last name", _EMR, f"visit.{role}.name"))
-    if facts.patient.sex and facts.patient.sex not in _GENDERS:
-        found.append(missing("the patient's sex as male, female, other or unknown", "Mend the mapping.", "patient.sex"))
     return found
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import orjson
 
-from ptbridge.destinations._claim_facts import Gathered, Zip, missing, person_name, whole_address
+from ptbridge.destinations._claim_facts import Gathered, Zip, missing, people_lack, person_name, whole_address
 from ptbridge.model import Address, Charge, Finding, Frequency, Patient, Provider, Subscriber
 from ptbridge.specs.clinic import AddressSpec
 
@@ -119,17 +119,7 @@ def _clinic_lacks(facts: Gathered) -> list[Finding]:
 
 
 def _people_lacks(facts: Gathered) -> list[Finding]:
-    found = []
-    people = {"rendering": facts.rendering, "referring": facts.referring, "supervising": facts.supervising}
-    for role, person in people.items():
-        if person is not None and person.npi and person_name(person) is None:
-            found.append(missing(f"the {role} provider's first and last name", _EMR, f"visit.{role}.name"))
-    if facts.patient.sex and facts.patient.sex not in _SEX:
-        found.append(missing("the patient's sex as male, female, other or unknown", "Mend the mapping.", "patient.sex"))
-    other = facts.coverage.subscriber if facts.is_dependent and facts.coverage is not None else None
-    if other is not None and other.sex and other.sex not in _SEX:
-        what = "the subscriber's sex as male, female, other or unknown"
-        found.append(missing(what, "Mend the mapping.", "coverage.subscriber.sex"))
+    found = people_lack(facts, _SEX)
     accident = facts.accident
     if accident is not None and accident.kind not in _CAUSES:
         found.append(missing("an accident of employment, auto or other", "Mend the mapping.", "accident.kind"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -13,7 +12,6 @@ import pytest
 from ptbridge_sandbox.biller_faults import Faults
 from ptbridge_sandbox.claim_md import SandboxClaimMd
 
-from ptbridge.delivery import RetryPolicy, SystemClock, deliver
 from ptbridge.destinations._claim_md_document import (
     control_number,
     file_name,
@@ -26,8 +24,7 @@ from ptbridge.destinations.claim_md import ClaimMd
 from ptbridge.errors import ConfigError, PeerRefused, PeerUnavailable
 from ptbridge.model import Disposition, Provider, Stage, Standing
 from tests.rigs import BILLING, CLAIMS, MARKERS, a_day, servers, submission
-from tests.rigs.servers import DATES, NOBODY, REFERENCE, Scene, told
-from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
+from tests.rigs.servers import DATES, NOBODY, REFERENCE, Scene, bad_day, told
 from tests.unit.destinations.claim_days import full_day, of_visit, two_visits, with_lines
 
 KEY = "12345_a*key@with+odd&signs"
@@ -244,17 +241,10 @@ def test_a_bad_day_at_claim_md_loses_and_doubles_nothing(lag_seconds):
         answer_delay_seconds=0.002,
         find_lag_seconds=lag_seconds,
     )
-    outbox = MemoryOutbox(VirtualClock())
 
     async def scene(it: Scene):
-        for number in range(80):
-            outbox.put(replace(submission(it.destination, reference=f"oak-{number}"), order_key=f"k{number}"))
-        policy = RetryPolicy(first_delay_seconds=0.01, max_delay_seconds=0.05, extra_calls_share=9, extra_calls_reserve=999)
-        report = await deliver(outbox, it.destination, in_flight=8, clock=SystemClock(), policy=policy, deadline_seconds=120)
-        assert report.accepted == 80 and report.ended == "done" and report.doubts > 8, report
+        await bad_day(it.destination, it.server, [f"oak-{number}" for number in range(80)])
         it.server.faults = Faults()
-        summary = it.server.summary()
-        assert (summary["charges"], summary["units"], summary["amount_cents"]) == (80, 240, 80 * 9000)
         assert len(await it.reopened().list_references(DATES)) == 80
 
     play(scene, {"find_lag_seconds": "1" if lag_seconds else "0"}, faults=faults)

@@ -14,7 +14,6 @@ from fhir.resources.R4B.claim import Claim
 from ptbridge_sandbox.biller_faults import Faults
 from ptbridge_sandbox.fhir_claim_server import REFUSAL, SandboxFhirClaims, TransactionFaults
 
-from ptbridge.delivery import RetryPolicy, SystemClock, deliver
 from ptbridge.destinations import _fhir_claim_bundle as bundles
 from ptbridge.destinations import _fhir_claim_parts as parts
 from ptbridge.destinations.fhir_claim import FhirClaim
@@ -22,8 +21,7 @@ from ptbridge.errors import ConfigError, PeerUnavailable
 from ptbridge.model import Disposition, Frequency, PricedDay, Stage, Standing, Submission
 from ptbridge.ports import CorrectingDestination
 from tests.rigs import a_day, servers
-from tests.rigs.servers import DATES, NOBODY, REFERENCE, Scene, told
-from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
+from tests.rigs.servers import DATES, NOBODY, REFERENCE, Scene, bad_day, told
 from tests.unit.destinations.claim_days import full_day, of_patient, of_visit, two_visits, with_lines
 
 BOTH, ITEMS = "Claim, ChargeItem", "ChargeItem"
@@ -486,18 +484,11 @@ def test_a_bad_day_at_the_server_loses_and_doubles_nothing(resources: str) -> No
         half_lost=0.1,
         bare_answer=0.2,
     )
-    outbox = MemoryOutbox(VirtualClock())
 
     async def work(made: Scene) -> None:
-        for number in range(40):
-            outbox.put(replace(made.send(a_day(), reference=f"pt-{number:024x}"), order_key=f"k{number}"))
-        policy = RetryPolicy(first_delay_seconds=0.01, max_delay_seconds=0.05, extra_calls_share=9, extra_calls_reserve=999)
-        report = await deliver(outbox, made.destination, in_flight=8, clock=SystemClock(), policy=policy, deadline_seconds=60)
-        summary = made.server.summary()
-        assert report.accepted == 40 and report.ended == "done"
-        assert (summary["charges"], summary["lines"], summary["units"], summary["amount_cents"]) == (40, 80, 120, 40 * 9000)
+        report = await bad_day(made.destination, made.server, [f"pt-{number:024x}" for number in range(40)])
         assert all(made.server.requests[word] for word in ("half answers", "half done", "half lost", "lost answers"))
-        assert report.doubts > 5 and report.look_ups > 5
+        assert report.look_ups > 5 and made.server.summary()["lines"] == 80
         listed = await made.reopened().list_references(DATES)
         assert len(listed) == 40 and set(listed.values()) == {(3, 9000)}
 

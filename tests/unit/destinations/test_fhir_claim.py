@@ -13,13 +13,11 @@ from fhir.resources.R4B.claim import Claim
 from ptbridge_sandbox.biller_faults import Faults
 from ptbridge_sandbox.fhir_claim_server import SandboxFhirClaims
 
-from ptbridge.delivery import RetryPolicy, SystemClock, deliver
 from ptbridge.destinations.fhir_claim import FhirClaim
 from ptbridge.errors import ConfigError, PeerRefused
 from ptbridge.model import Accident, Disposition, PricedDay, Stage, Standing, Subscriber
 from tests.rigs import a_day, servers
-from tests.rigs.servers import DATES, NOBODY, REFERENCE, Scene, told
-from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
+from tests.rigs.servers import DATES, NOBODY, REFERENCE, Scene, bad_day, told
 from tests.unit.destinations.claim_days import full_day, of_coverage, of_patient, of_visit, two_visits, with_lines
 
 TOKEN = "a-token"
@@ -221,18 +219,11 @@ def test_an_error_is_a_rejection_with_its_codes() -> None:
 
 def test_a_bad_day_at_the_server_loses_and_doubles_nothing() -> None:
     faults = Faults(busy=0.1, lose_answer=0.1, error_after_commit=0.1, html_answer=0.05, answer_twice=0.1, wrong_reference=0.05)
-    outbox = MemoryOutbox(VirtualClock())
 
     async def work(made: Scene) -> None:
         made.server.faults = faults
-        for number in range(60):
-            outbox.put(replace(made.send(a_day(), reference=f"pt-{number:024x}"), order_key=f"k{number}"))
-        policy = RetryPolicy(first_delay_seconds=0.01, max_delay_seconds=0.05, extra_calls_share=9, extra_calls_reserve=999)
-        report = await deliver(outbox, made.destination, in_flight=8, clock=SystemClock(), policy=policy, deadline_seconds=60)
-        summary = made.server.summary()
-        assert report.accepted == 60 and report.ended == "done" and summary["violations"] == []
-        assert (summary["charges"], summary["units"], summary["amount_cents"]) == (60, 180, 60 * 9000)
-        assert report.doubts > 5 and report.look_ups > 5
+        report = await bad_day(made.destination, made.server, [f"pt-{number:024x}" for number in range(60)])
+        assert report.look_ups > 5
 
     play(work)
 

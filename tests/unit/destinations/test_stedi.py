@@ -14,7 +14,7 @@ import pytest
 from ptbridge_sandbox.biller_faults import Faults
 from ptbridge_sandbox.stedi import SandboxStedi
 
-from ptbridge.delivery import RetryPolicy, SystemClock, deliver
+from ptbridge.delivery import RetryPolicy, deliver
 from ptbridge.destinations._stedi_document import ControlNumber, control_number, day_name, line_place
 from ptbridge.destinations.stedi import Stedi
 from ptbridge.errors import ConfigError, PeerRefused, PeerUnavailable
@@ -31,7 +31,7 @@ from ptbridge.model import (
     Subscriber,
 )
 from tests.rigs import BILLING, CLAIMS, a_day, servers
-from tests.rigs.servers import DATES, NOBODY, REFERENCE, Scene, told
+from tests.rigs.servers import DATES, NOBODY, REFERENCE, Scene, bad_day, told
 from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
 from tests.unit.destinations.claim_days import full_day, of_coverage, of_visit, two_visits, with_lines
 
@@ -422,25 +422,12 @@ def test_test_claims_say_nothing_to_a_clinic_that_bills() -> None:
 def test_a_bad_day_at_stedi_loses_and_doubles_nothing(forget: bool) -> None:
     """A tenth of everything goes wrong; with `forget` the doubts are old, so each is looked up instead of replayed."""
     faults = Faults(busy=0.1, lose_answer=0.1, error_after_commit=0.1, html_answer=0.05, answer_twice=0.1, wrong_reference=0.05)
-    outbox = MemoryOutbox(VirtualClock())
 
     async def work(made: Scene) -> None:
         made.server.faults = faults
-        for number in range(60):
-            reference = f"pt-{number:014x}{0:010x}"
-            outbox.put(replace(made.send(a_day(), reference=reference), order_key=f"k{number}"))
-        policy = RetryPolicy(
-            first_delay_seconds=0.01,
-            max_delay_seconds=0.05,
-            extra_calls_share=9,
-            extra_calls_reserve=999,
-            replays_before_look_up=0 if forget else 3,
-        )
-        report = await deliver(outbox, made.destination, in_flight=8, clock=SystemClock(), policy=policy, deadline_seconds=60)
-        summary = made.server.summary()
-        assert report.accepted == 60 and report.ended == "done" and summary["violations"] == []
-        assert (summary["charges"], summary["units"], summary["amount_cents"]) == (60, 180, 60 * 9000)
-        assert report.doubts > 5 and (report.look_ups > 0 or not forget)
+        names = [f"pt-{number:014x}{0:010x}" for number in range(60)]
+        report = await bad_day(made.destination, made.server, names, replays_before_look_up=0 if forget else 3)
+        assert report.look_ups > 0 or not forget
 
     play(work)
 
