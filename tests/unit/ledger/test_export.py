@@ -132,9 +132,15 @@ def test_a_charge_in_doubt_says_so_and_a_correction_has_the_id_of_what_is_live(b
     book.send(doubt)
     book.answer(Disposition.IN_DOUBT, destination_id=None)
     assert rows(book)["e1/l0"]["state"] == "in-doubt"
-    book.tamper("UPDATE submission SET state = 'accepted'")
+    book.tamper("UPDATE submission SET state = 'accepted', open = 0")
     live = book.sent("e2")
     book.send(live, b"void", Frequency.VOID)
     assert (rows(book)["e2/l0"]["state"], rows(book)["e2/l0"]["billing_id"]) == ("queued", "B-7")
     book.answer(destination_id="B-8")
-    assert (rows(book)["e2/l0"]["state"], rows(book)["e2/l0"]["billing_id"]) == ("voided", "B-8"), "nothing of it is live"
+    assert (rows(book)["e2/l0"]["state"], rows(book)["e2/l0"]["billing_id"]) == ("voided", "B-8")
+
+
+def test_a_charge_keeps_the_id_that_it_was_answered_with_where_a_restore_forgot_what_is_live(book):
+    day = book.sent("e1")
+    book.connection.execute("UPDATE treatment_day SET live_id = NULL WHERE id = ?", (day,))
+    assert rows(book)["e1/l0"]["billing_id"] == "B-7"
