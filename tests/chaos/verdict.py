@@ -9,11 +9,9 @@ from typing import Any
 from ptbridge_sandbox.biller_books import Books
 
 from ptbridge.ledger import Ledger
-from tests.chaos.ground import DONE, Ground
+from tests.chaos.ground import DIFFERS, DONE, Ground
 from tests.chaos.tampering import WAYS, tamper
 from tests.world import running
-
-DIFFERENCE = 9  # exit code of `ptbridge reconcile`
 
 Live = dict[str, tuple[int, int, int]]  # reference -> lines, units, cents
 
@@ -41,7 +39,7 @@ def judge(ground: Ground) -> Verdict:
     stands = _live(books)
     verdict = Verdict(
         lost=sorted(should.keys() - stands.keys()),
-        doubled=sorted({*books.violations, *(name for name, live in books.live.items() if len(live) > 1)}),
+        doubled=sorted({*(said.partition(":")[0] for said in books.violations), *_twice(books)}),
         stale=sorted(
             name for name in stands.keys() - held if stands[name] != should.get(name)
         ),  # a held day keeps what was sent before it was held
@@ -56,7 +54,8 @@ def _sums(ground: Ground, books: Books) -> list[str]:
     """What `reconcile` says against the biller's own books: counts, units and cents, from both sides."""
     code, answer = _reconciled(ground)
     totals = {name: count for name, count in books.totals().items() if name != "lines"}
-    found = [f"reconcile ended with exit code {code}: {answer['differences']}"] if code != DONE else []
+    named = ", ".join(f"{row['reference']} {row['why']}" for row in answer["differences"][:3])
+    found = [f"reconcile ended with exit code {code}: {named}"] if code != DONE else []
     found += [f"{side} {answer[side]}, in the books {totals}" for side in ("ours", "theirs") if answer[side] != totals]
     return found if answer["agrees"] else [*found, "it does not agree"]
 
@@ -67,7 +66,7 @@ def _sabotage(ground: Ground, books: Books) -> list[str]:
     reference = tamper(books, way, ground.dice)
     code, answer = _reconciled(ground)
     named = [row["reference"] for row in answer["differences"]]
-    if code == DIFFERENCE and named == [reference]:
+    if code == DIFFERS and named == [reference]:
         return []
     return [f"a charge was {way} at the biller ({reference}): reconcile ended with exit code {code} and named {named}"]
 
@@ -84,8 +83,12 @@ def _undisturbed(ground: Ground) -> tuple[Live, set[str]]:
         report = world.sync()
         assert not report.errors, report.errors
         with Ledger.open(world.config.state, write=False) as ledger:
-            held = {row[1] for row in ledger.accounts.in_state(report.clinic, "held")}
+            held = {row[1] for row in ledger.accounts.held(report.clinic)}
         return _live(world.biller.books), held
+
+
+def _twice(books: Books) -> set[str]:
+    return {name for name, live in books.live.items() if len(live) > 1}
 
 
 def _live(books: Books) -> Live:
