@@ -179,6 +179,45 @@ def test_a_denial_is_told_in_the_payers_words(platform: str, tmp_path: Path) -> 
         assert ("not-billable" if platform == "fhir_claim-items" else "CO-97") in str(denied), denied
 
 
+@pytest.mark.parametrize("platform", ["fhir_claim", "fhir_claim-both", "fhir_claim-items"])
+def test_reconcile_sees_what_somebody_changed_at_a_fhir_server(platform: str, tmp_path: Path) -> None:
+    """A Claim or ChargeItem set to another status, and a ChargeItem with another price: each is found by the next reconcile."""
+    with at(platform, tmp_path / "config") as (world, server):
+        world.sync()
+        name = str(day(world)["reference"])
+        before = agrees(world, server)
+        items = server.books.live_items(name)
+        if items:
+            world.in_servers(lambda: server.books.write(items[0], priceOverride={"value": 0.01, "currency": "USD"}))
+        else:
+            claim = next(one for one in server.books.all("Claim") if any(each.endswith(name) for each in one.names))
+            world.in_servers(lambda: server.books.write(claim, status="cancelled"))
+        (found,) = jobs.reconcile(world.config).values()
+        assert not found["agrees"] and name in str(found["differences"])
+        if items:
+            again = server.books.live_items(name)[0]
+            world.in_servers(lambda: server.books.write(again, priceOverride=items[0].resource["priceOverride"]))
+            assert agrees(world, server)["units"] == before["units"]
+            world.in_servers(lambda: server.mark(name, "aborted"))
+            (found,) = jobs.reconcile(world.config).values()
+            assert not found["agrees"] and name in str(found["differences"])
+
+
+def test_a_line_that_is_documented_no_longer_is_entered_in_error_at_a_fhir_server(tmp_path: Path) -> None:
+    with at("fhir_claim-both", tmp_path / "config") as (world, server):
+        world.sync()
+        name = str(day(world)["reference"])
+        before = {item.names[0]: item.resource for item in server.books.live_items(name)}
+        world.store.edit_visit(VISIT, {"97112": 0})
+        world.sync()
+        after = {item.names[0]: item.resource for item in server.books.live_items(name)}
+        assert sent(world) == [("1", "accepted"), ("7", "accepted")] and len(after) == len(before) - 1
+        agrees(world, server)
+        (gone,) = (one.resource for one in server.books.all("ChargeItem") if one.names[0] in before.keys() - after.keys())
+        assert gone["status"] == "entered-in-error" and gone["code"]["coding"][0]["code"] == "97112"
+        assert all(after[one]["code"] == before[one]["code"] for one in after), "every other line kept its ChargeItem"
+
+
 def test_a_restored_ledger_knows_its_days_at_stedi_by_the_beginning_of_their_names(tmp_path: Path) -> None:
     """The ledger forgot everything, and the keys are too old to help: nothing goes as an original a second time."""
     with at("stedi", tmp_path / "config") as (world, server):
