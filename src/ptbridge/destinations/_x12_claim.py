@@ -135,6 +135,8 @@ class DayClaims:
         self._check_room()
         of_claims = {"place": all(self._places), "diagnoses": bool(self._codes)}
         absent = [name for table in (TRANSACTION, self._of_day, CLAIM, LINE) for name in missing(table, facts.values)]
+        if "filing" in absent and "filing" not in facts.faulty:  # the payer's whole entry is: one finding says so
+            absent = [name for name in absent if name not in ("payer_name", "payer_id")]
         for name in dict.fromkeys(absent):
             if name in FACTS and name not in facts.faulty and not of_claims.get(name):
                 facts.refuse(name, "is missing")

@@ -397,6 +397,14 @@ def test_two_payers_for_one_coverage_are_none():
     assert "how a claim names the payer is missing" in lacking(a_day(), claims=msgspec.structs.replace(CLAIMS, payers=other))
 
 
+def test_a_payer_that_the_clinic_file_does_not_name_is_one_finding():
+    (only,) = destination(claims=msgspec.structs.replace(CLAIMS, payers={})).lacks(a_day())
+    assert "how a claim names the payer is missing" in only.message
+    wrong = {"MCR-B": msgspec.structs.replace(CLAIMS.payers["MCR-B"], filing="QQ", name="")}
+    said = lacking(a_day(), claims=msgspec.structs.replace(CLAIMS, payers=wrong))
+    assert "no claim filing indicator" in said and "the payer's name is missing" in said
+
+
 def test_every_fact_that_a_table_demands_has_a_name_for_a_person():
     tables = (_x12_tables.DAY, _x12_tables.CLAIM)
     ours = {"control", "total", "frequency"}
