@@ -8,7 +8,7 @@ from typing import Any
 
 from ptbridge_sandbox.biller_books import Books
 
-from ptbridge.ledger import Ledger
+from ptbridge import jobs
 from tests.chaos.ground import DIFFERS, DONE, Ground
 from tests.chaos.tampering import WAYS, tamper
 from tests.world import running
@@ -82,8 +82,7 @@ def _undisturbed(ground: Ground) -> tuple[Live, set[str]]:
     with running(ground.folder / "undisturbed", ground.world.store) as world:
         report = world.sync()
         assert not report.errors, report.errors
-        with Ledger.open(world.config.state, write=False) as ledger:
-            held = {row[1] for row in ledger.accounts.held(report.clinic)}
+        held = {row["id"] for row in jobs.held(world.config)}
         return _live(world.biller.books), held
 
 
