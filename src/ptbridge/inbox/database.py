@@ -80,7 +80,8 @@ def open_file(path: Path, key: bytes | None, *, write: bool) -> apsw.Connection:
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)  # or it plans statements anew for each value
         # fetchall: apsw stops at a statement's first row, and those after it would never run
         connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY").fetchall()
-        connection.execute("PRAGMA wal_autocheckpoint=4000; PRAGMA trusted_schema=OFF").fetchall()
+        # 1,000 pages, 4 MB: the senders of the commit that passes it wait until they are copied
+        connection.execute("PRAGMA wal_autocheckpoint=1000; PRAGMA trusted_schema=OFF").fetchall()
         _bring_up(connection, write=write)
         if not write:
             connection.execute("PRAGMA query_only=ON")

@@ -21,6 +21,7 @@ import msgspec
 
 from ptbridge.errors import ConfigError, LedgerError, PeerError, PeerRefused
 from ptbridge.inbox import DAMAGED, Arrival, Envelope, Inbox, Rules, Stored, StoreLater, envelope_of
+from ptbridge.jobs.collector import rare_collections
 from ptbridge.jobs.drop_folder import check_drop_folder, is_remote, rules_of, take_drop_folder
 from ptbridge.jobs.log_file import log_to
 from ptbridge.plugins import connector
@@ -81,7 +82,8 @@ def listen(
     LedgerBusy when another process listens for this state folder, LedgerError when the inbox cannot be trusted or written.
     """
     specs = _specs(config, clinic, port, folder)
-    with Inbox.open(config.state, listener=True) as inbox, log_to(config.logs):
+    # rare_collections: looking through all that was imported took 100 ms, in which every sender waited
+    with Inbox.open(config.state, listener=True) as inbox, log_to(config.logs), rare_collections():
         return asyncio.run(_Service(config, specs, inbox, ready, health).run())
 
 
