@@ -23,6 +23,7 @@ from ptbridge.model import (
     Coverage,
     Diagnosis,
     Discipline,
+    Guarantor,
     Patient,
     PricedDay,
     Provider,
@@ -136,6 +137,7 @@ def visit(draw, text, visit_id):
         source="emr",
         visit_id=visit_id,
         patient=patient,
+        guarantor=draw(optional(guarantors(text))),
         coverages=(coverage, *draw(st.sampled_from(((), (SECOND,), (THIRD, SECOND))))),
         accident=draw(optional(st.sampled_from(ACCIDENTS))),
         rendering=draw(people),
@@ -143,6 +145,19 @@ def visit(draw, text, visit_id):
         referring=draw(people),
         place_of_service=draw(optional(st.just("11"))),
         authorization_number=draw(optional(text)),
+    )
+
+
+def guarantors(text):
+    return st.builds(
+        Guarantor,
+        family=text,
+        given=optional(text),
+        birth_date=optional(dates),
+        sex=optional(st.sampled_from(("male", "female"))),
+        address=optional(st.builds(Address, lines=st.lists(text, max_size=2).map(tuple), city=optional(text))),
+        phone=optional(text),
+        relationship=optional(st.sampled_from(("self", "spouse", "parent", "guardian", "other"))),
     )
 
 

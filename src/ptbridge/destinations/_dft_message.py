@@ -18,6 +18,7 @@ from hashlib import sha256
 
 from ptbridge.destinations._charge_document import Document, agreed, charge_document, insurances
 from ptbridge.destinations._dft_er7 import CR, Er7
+from ptbridge.destinations._dft_guarantor import guarantor_fields, guarantors
 from ptbridge.model import Charge, PricedDay
 from ptbridge.specs.clinic import BillingProviderSpec
 from ptbridge.specs.interface_profile import InterfaceSpec
@@ -110,6 +111,7 @@ class DayWriter:
         self._ids = transaction_ids(reference, priced.charges)
         self._day = charge_document(priced, billing, reference=reference, frequency="1", original_id=None)
         self._coverages = insurances(priced.day) if spec.insurances == "all" else [self._day.get("coverage")]
+        self._priced = priced
         self._accident = agreed(priced.day, lambda visit: visit.accident)
         self._date = str(self._day.get("service_date", "")).replace("-", "")
         self._withheld = ""
@@ -283,7 +285,12 @@ class DayWriter:
             yield {1: str(number), 3: self._diagnosis(code), 6: _DIAGNOSIS_FINAL, 15: str(number)}
 
     def _guarantor(self) -> Iterator[dict[int, str]]:
-        """Only where the source says that the patient is the subscriber: nobody else's name is known here."""
+        """Whom the source names; else, where it is so agreed, the patient whose own insurance it is. Nobody is guessed."""
+        named = guarantors(self._priced.day)
+        if len(named) == 1:
+            yield guarantor_fields(named[0], self._er7, self._address, self._phone)
+        if named or self._spec.guarantor == "source":
+            return
         patient = self._day["patient"]
         if self._day.get("coverage", {}).get("relationship") != "self" or "family" not in patient:
             return

@@ -40,6 +40,7 @@ def visit_rows(
     yield from _rows(compiled, "visit", [lines[0] if lines else messages], [messages], show_patient)
     yield from _rows(compiled, "patient", [messages], [], show_patient)
     yield from _rows(compiled, "coverages", _segments(compiled, "coverages", messages), [], show_patient)
+    yield from _rows(compiled, "guarantor", _segments(compiled, "guarantor", messages)[:1], [], show_patient)
     for role in _ROLES:
         yield from _provider(compiled, role, getattr(visit, role), [*lines, messages])
     yield from _rows(compiled, "diagnoses", _segments(compiled, "diagnoses", messages), [], show_patient)

@@ -15,7 +15,7 @@ from ptbridge.intake.converts import flag, text
 from ptbridge.intake.fields import Field, Reading, compile_field
 from ptbridge.intake.groups import Group, Item
 from ptbridge.intake.section_source import Section, Slot
-from ptbridge.model import Accident, PlanOfCare
+from ptbridge.model import Accident, Guarantor, PlanOfCare
 from ptbridge.specs.mapping import Mapping
 
 ACCIDENTS = ("employment", "auto", "other")
@@ -41,7 +41,7 @@ def compile_papers(mapping: Mapping) -> Callable[[Reading, date | None], dict[st
         },
     )
     section = Section(*map(Slot, fields.values()))
-    plan, accident = _compile_plan(mapping), _compile_accident(mapping)
+    plan, accident, guarantor = _compile_plan(mapping), _compile_accident(mapping), _compile_guarantor(mapping)
 
     def read(reading: Reading, on: date | None) -> dict[str, Any]:
         found = dict(zip(fields, section.read_visit(reading), strict=True))
@@ -49,6 +49,8 @@ def compile_papers(mapping: Mapping) -> Callable[[Reading, date | None], dict[st
             found["plan_of_care"] = of_visit
         if accident is not None and (happened := accident(reading)) is not None:
             found["accident"] = happened
+        if guarantor is not None and (named := guarantor(reading)) is not None:
+            found["guarantor"] = named
         return found
 
     return read
@@ -92,6 +94,37 @@ def _compile_accident(mapping: Mapping) -> Callable[[Reading], Accident | None] 
         return None
 
     return read
+
+
+def _compile_guarantor(mapping: Mapping) -> Callable[[Reading], Guarantor | None] | None:
+    """Who answers for the account of the visit; None without `each`. A guarantor without a family name is none."""
+    group = Group(mapping, "guarantor")
+    converts: dict[str, Any] = dict.fromkeys(("family", "given", "sex", "phone", "relationship"), text)
+    converts["birth_date"] = lambda raw, _reading: values.birth_date(raw)
+    converts["address"] = lambda raw, _reading: values.address(raw)
+    fields = _mapped(mapping, "guarantor", converts)
+    if not group.paths or not fields:
+        return None
+    table = _words_for(mapping, fields)
+    section = Section(*map(Slot, fields.values()))
+
+    def read(reading: Reading) -> Guarantor | None:
+        for item in group.items(reading):
+            found = dict(zip(fields, section.read(*item, reading), strict=True))
+            if found.get("family"):
+                return Guarantor(**{**found, "relationship": table.get(found.get("relationship") or "")})
+        return None
+
+    return read
+
+
+def _words_for(mapping: Mapping, fields: dict[str, Field]) -> dict[str, str]:
+    """Our words for what a guarantor is to the patient; one that is not there is left out: it decides about no charge."""
+    spec = mapping.spec.guarantor.relationship
+    if spec is None or not spec.lookup:
+        return {}
+    fields["relationship"] = compile_field(mapping, "guarantor", "relationship", text, grave=False, own_lookup=True)
+    return {word: ours for word, ours in mapping.spec.lookups.get(spec.lookup, {}).items() if isinstance(ours, str)}
 
 
 def _mapped(mapping: Mapping, section: str, converts: dict[str, Any]) -> dict[str, Field]:

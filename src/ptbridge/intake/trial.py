@@ -22,7 +22,7 @@ from ptbridge.specs.mapping import FieldSpec, Mapping, texts
 from ptbridge.specs.mapping_files import load_mapping
 
 MASK = "•••"
-_PATIENT_SECTIONS = frozenset({"patient", "coverages"})
+_PATIENT_SECTIONS = frozenset({"patient", "coverages", "guarantor"})
 _PRIVATE_FIELDS = frozenset({"visit.authorization_number", "interventions.patient"})
 _SHOWN_FIELDS = frozenset({"coverages.order", "coverages.status", "coverages.payer_id", "coverages.payer_name"})
 

@@ -6,7 +6,7 @@ from ptbridge.model.fate import Fate
 from ptbridge.model.finding import Finding, Severity
 from ptbridge.model.line_change import LineChange, ShownLine, line_changes
 from ptbridge.model.money import cents, dollars
-from ptbridge.model.people import ASSISTANT_CREDENTIALS, Address, Coverage, Patient, Provider, Subscriber
+from ptbridge.model.people import ASSISTANT_CREDENTIALS, Address, Coverage, Guarantor, Patient, Provider, Subscriber
 from ptbridge.model.service_line import ServiceLine
 from ptbridge.model.source_record import SourceRecord
 from ptbridge.model.submission import Acknowledgement, Disposition, Frequency, Submission
@@ -29,6 +29,7 @@ __all__ = [
     "Fate",
     "Finding",
     "Frequency",
+    "Guarantor",
     "Intervention",
     "LineChange",
     "NativeCode",

@@ -48,6 +48,20 @@ class Subscriber:
 
 @made_fast
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Guarantor:
+    """Who answers for what no insurance pays, where the source names somebody (HL7 v2 GT1, FHIR Account.guarantor)."""
+
+    family: str | None = field(default=None, repr=False)
+    given: str | None = field(default=None, repr=False)
+    birth_date: date | None = field(default=None, repr=False)
+    sex: str | None = field(default=None, repr=False)  # as Patient.sex
+    address: Address | None = field(default=None, repr=False)
+    phone: str | None = field(default=None, repr=False)
+    relationship: str | None = None  # what the guarantor is to the patient: self, spouse, parent, guardian, other
+
+
+@made_fast
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """One insurance of the patient. `order` 1 is primary; None when the source does not say.
 

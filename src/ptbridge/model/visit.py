@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from ptbridge.model.finding import Finding
 from ptbridge.model.made_fast import made_fast
-from ptbridge.model.people import Coverage, Patient, Provider
+from ptbridge.model.people import Coverage, Guarantor, Patient, Provider
 
 
 class Discipline(StrEnum):
@@ -111,6 +111,7 @@ class Visit:
     visit_type: str | None = None  # our words: evaluation, re-evaluation, daily, progress, discharge
     patient: Patient = field(repr=False)
     coverages: tuple[Coverage, ...] = ()
+    guarantor: Guarantor | None = field(default=None, repr=False)
     rendering: Provider | None = None
     assistant: Provider | None = None
     supervising: Provider | None = None

@@ -130,6 +130,8 @@ class InterfaceSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, fr
     patient: PatientSpec
     charge: ChargeSpec
     segments: tuple[Literal["PR1", "DG1", "GT1", "IN1", "ACC"], ...]  # which optional segments are sent
+    # GT1: whom the source names; else nobody, or the patient where the source says that the insurance is the patient's own
+    guarantor: Literal["source", "source_or_patient"] = "source"
     insurances: Literal["primary", "all"] = "primary"  # all: an IN1 for each coverage, its priority in IN1-22
     accident_codes: dict[str, str] = {}  # employment, auto, other -> what the biller wants in ACC-2 (table 0050 is its own)
     z_segments: tuple[ZSegmentSpec, ...] = ()
@@ -231,6 +233,8 @@ def _agreement_problems(spec: InterfaceSpec) -> Iterator[Problem]:
     if "ACC" in spec.segments and set(spec.accident_codes) != set(ACCIDENTS):
         text = f"accident_codes: ACC is sent, so give the biller's code (ACC-2) for each of {', '.join(ACCIDENTS)}, no other."
         yield Problem(("accident_codes",), text)
+    if spec.guarantor != "source" and "GT1" not in spec.segments:
+        yield Problem(("guarantor",), f"guarantor: {spec.guarantor}, and GT1 is not sent. Add GT1 to segments.")
     if spec.insurances == "all" and "IN1" not in spec.segments:
         yield Problem(("insurances",), "insurances: all, and IN1 is not sent. Add IN1 to segments.")
     if spec.corrections == "credit_and_charge" and spec.voids == "hold":

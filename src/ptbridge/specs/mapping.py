@@ -137,6 +137,20 @@ class CoverageSpec(_Written, frozen=True):
     subscriber_address: FieldSpec | None = None
 
 
+class GuarantorSpec(_Written, frozen=True):
+    """Who answers for what no insurance pays. `relationship` is what that person is to the patient."""
+
+    each: Texts = ()
+    when: When = {}
+    family: FieldSpec | None = None
+    given: FieldSpec | None = None
+    birth_date: FieldSpec | None = None
+    sex: FieldSpec | None = None
+    address: FieldSpec | None = None
+    phone: FieldSpec | None = None
+    relationship: FieldSpec | None = None
+
+
 class ProviderSpec(_Written, frozen=True):
     """A clinician in one role. `each` gives clinicians, or references that are followed inside the record."""
 
@@ -233,6 +247,7 @@ class MappingSpec(_Written, frozen=True):
     visit: VisitSpec = VisitSpec()
     patient: PatientSpec = PatientSpec()
     coverages: CoverageSpec = CoverageSpec()
+    guarantor: GuarantorSpec = GuarantorSpec()
     rendering: ProviderSpec = ProviderSpec()
     assistant: ProviderSpec = ProviderSpec()
     supervising: ProviderSpec = ProviderSpec()

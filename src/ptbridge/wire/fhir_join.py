@@ -26,6 +26,7 @@ REFERENCES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("reasonReference", "", "Condition"),
         ("appointment", "", "Appointment"),
         ("basedOn", "", "ServiceRequest"),
+        ("account", "", "Account"),
     ),
     "Procedure": (
         ("performer", "actor", "Practitioner"),
@@ -277,13 +278,15 @@ def travelling(resources: Iterable[Entry], base_url: str, opted: frozenset[str] 
 
 
 SUBSCRIBER_TYPES = frozenset({"Patient", "RelatedPerson"})
+_PEOPLE = {"Coverage": ("subscriber",), "Account": ("guarantor", "party")}
 
 
 def subscribers(resources: Iterable[Entry], base_url: str, patient: Key | None) -> list[Key]:
-    """Keys of the people, other than this patient, whose coverages stand among these resources."""
+    """Keys of the people, other than this patient, whose coverages stand among these resources, or who guarantee an account."""
     found = []
     for entry in resources:
-        if entry.resource["resourceType"] == "Coverage" and (reference := entry.resource.get("subscriber")) is not None:
+        path = _PEOPLE.get(entry.resource["resourceType"])
+        for reference in follow(entry.resource, path) if path is not None else ():
             key = reference_key(reference, "Patient", base_url)
             if key is not None and key != patient and key[0] in SUBSCRIBER_TYPES:
                 found.append(key)

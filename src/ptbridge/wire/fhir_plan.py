@@ -79,7 +79,7 @@ COVERAGE = Owned(type="Coverage", owner_path=("beneficiary",), patient_params=("
 CARE_PLAN = Owned(type="CarePlan", owner_path=("subject",), patient_params=("patient", "subject"))
 
 # Joined only when the option `resources` names them: a token without their scope must not end the run of who did not ask.
-OPT_IN = frozenset({"Appointment", "CarePlan", "ServiceRequest"})
+OPT_IN = frozenset({"Account", "Appointment", "CarePlan", "ServiceRequest"})
 
 # The US Core floor (9.0.0, 2026-04-16), taken for a server whose /metadata lists no search parameters at all.
 US_CORE_FLOOR: Mapping[str, frozenset[str]] = {
@@ -111,8 +111,8 @@ PARAMETERS: Mapping[str, str] = {
     "unlinked_lines": "look for lines that name no Encounter by patient, day and performer: yes (default), no",
     "sort": "how the Encounter search is sorted (default _lastUpdated where the server has it); no turns it off",
     "date_form": "how dates are written in searches: day (default) or instant",
-    "resources": "which resource types are joined (default: all that the plan names and the server has); Appointment, CarePlan "
-    "and ServiceRequest only when named here, and naming none but these leaves the others as they are",
+    "resources": "which resource types are joined (default: all that the plan names and the server has); Account, Appointment, "
+    "CarePlan and ServiceRequest only when named here, and naming none but these leaves the others as they are",
     "care_plan_category": "a category asked with every search of CarePlan, for servers that demand one: assess-plan (US Core)",
     "can_search": "search parameters that the server has and /metadata does not say, as Type: [parameters]",
     "cannot_search": "search parameters that /metadata claims and the server does not do, as Type: [parameters]",

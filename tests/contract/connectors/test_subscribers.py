@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+
+from ptbridge.intake import compile_mapping, normalize
+from ptbridge.specs.mapping_files import load_mapping
 
 SEARCHES = {"RelatedPerson": {"_id", "patient"}}
 
@@ -38,6 +42,27 @@ def test_the_subscriber_travels_with_the_visit(name: str, served: Any, tools: An
     subscribed(served, {"reference": name})
     assert people(tools, served.pull()) == ["Patient/pat-1", name]
     assert asked(served, name.partition("/")[0]) <= 2  # the patients, and then their subscribers, in one list each
+
+
+def test_the_guarantor_of_the_visits_account_travels_where_the_account_is_asked_for(served: Any, tools: Any) -> None:
+    served.server.params = served.server.params | {"Account": {"_id", "patient"}}
+    name = [{"family": "Payer", "given": ["Bob"]}]
+    mother = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-RoleCode", "code": "MTH"}]}
+    bob = {"resourceType": "RelatedPerson", "id": "bob", "patient": {"reference": "Patient/pat-1"}}
+    served.server.put({**bob, "name": name, "relationship": [mother], "birthDate": "1960-01-02"})
+    party = {"party": {"reference": "RelatedPerson/bob"}}
+    served.server.put({"resourceType": "Account", "id": "acc", "status": "active", "guarantor": [party]})
+    encounter = json.loads(served.server.store["Encounter", "enc-1"])
+    served.server.put({**encounter, "account": [{"reference": "Account/acc"}]}, stamp=False)
+    assert "Account/acc" not in tools.contents(served.pull(), "enc-1") and asked(served, "Account") == 0
+    served.cursor = {}
+    pulled = served.pull({"resources": ("Account",)})
+    found = tools.contents(pulled, "enc-1")
+    assert "Account/acc" in found and "RelatedPerson/bob" in found and "Procedure/proc-1-1" in found
+    (record,) = [record for one in pulled for record in one.records if record.record_key == "enc-1"]
+    guarantor = normalize(record, compile_mapping(load_mapping("emrs/fhir_r4")), time_zone=tools.ZONE).guarantor
+    assert guarantor is not None and (guarantor.family, guarantor.given, guarantor.relationship) == ("Payer", "Bob", "parent")
+    assert guarantor.birth_date is not None and guarantor.birth_date.year == 1960
 
 
 def test_a_server_that_cannot_search_them_is_read_one_by_one(served: Any, tools: Any) -> None:

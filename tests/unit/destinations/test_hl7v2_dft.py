@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from hl7apy.consts import VALIDATION_LEVEL
+from hl7apy.parser import parse_message
 from ptbridge_sandbox.hl7_biller import Hl7Biller
 from ptbridge_sandbox.hl7_books import Hl7Books
 
@@ -21,7 +23,7 @@ from ptbridge.delivery import RetryPolicy, SystemClock, deliver
 from ptbridge.destinations import hl7v2_dft
 from ptbridge.destinations._dft_er7 import stamped
 from ptbridge.errors import ConfigError, PeerUnavailable
-from ptbridge.model import Charge, Disposition, Frequency, PricedDay, Submission
+from ptbridge.model import Charge, Disposition, Frequency, Guarantor, PricedDay, Submission
 from ptbridge.specs.clinic import DestinationSpec
 from ptbridge.wire.hl7v2 import Message
 from ptbridge.wire.mllp import server_tls
@@ -502,3 +504,41 @@ def test_over_tls_only_the_right_biller_is_spoken_to(tmp_path):
                 await one.close()
 
     asyncio.run(scene())
+
+
+MOTHER = Guarantor(
+    family="Sample", given="Mo", birth_date=date(1960, 1, 2), sex="female", phone="937-555-0101", relationship="parent"
+)
+
+
+def of_guarantors(*named: Guarantor | None, relationship: str = "self") -> PricedDay:
+    """A day of as many visits, each of which names one."""
+    priced = a_day()
+    (visit,) = priced.day.visits[:1]
+    coverages = tuple(replace(one, relationship=relationship) for one in visit.coverages)
+    visits = tuple(replace(visit, visit_id=f"e{place}", guarantor=one, coverages=coverages) for place, one in enumerate(named))
+    return replace(priced, coded=replace(priced.coded, day=replace(priced.day, visits=visits)))
+
+
+def gt1(tmp_path: Path, priced: PricedDay, **changes: str) -> list[str]:
+    file = profile(tmp_path, {"title: The pretend HL7 biller of the sandbox": "title: ours", **changes})
+    body, media_type = files(tmp_path, file).encode(priced, reference="pt-1", frequency="1", original_id=None)
+    assert "withheld" not in media_type
+    assert parse_message(stamped(body, "1").decode(), validation_level=VALIDATION_LEVEL.STRICT).validate()
+    return [one for one in body.decode().split("\r") if one.startswith("GT1")]
+
+
+def test_gt1_is_whom_the_source_names_whoever_is_insured(tmp_path: Path) -> None:
+    written = "GT1|1||Sample^Mo|||(937)555-0101||19600102|F||PAR"
+    for relationship in ("self", "child"):
+        assert gt1(tmp_path, of_guarantors(MOTHER, relationship=relationship)) == [written]
+    assert gt1(tmp_path, of_guarantors(MOTHER, None, MOTHER)) == [written]
+
+
+def test_gt1_is_the_patient_only_where_that_is_agreed_and_the_insurance_is_the_patients_own(tmp_path: Path) -> None:
+    (line,) = gt1(tmp_path, of_guarantors(None))
+    assert line.endswith("||SEL")
+    alone = {"guarantor: source_or_patient": "guarantor: source"}
+    assert gt1(tmp_path, of_guarantors(None), **alone) == []
+    assert gt1(tmp_path, of_guarantors(None, relationship="child")) == []
+    assert gt1(tmp_path, of_guarantors(MOTHER, replace(MOTHER, given="Lee"))) == [], "nobody chooses between two"

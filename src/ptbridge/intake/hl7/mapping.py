@@ -20,7 +20,7 @@ from ptbridge.intake.hl7.converts import text
 from ptbridge.intake.hl7.fields import Field
 from ptbridge.intake.hl7.lines import Lines
 from ptbridge.intake.hl7.record import LineScope, Scope, VisitRecord
-from ptbridge.intake.hl7.sections import CoverageReader, DiagnosisReader, PatientReader, ProviderReader
+from ptbridge.intake.hl7.sections import CoverageReader, DiagnosisReader, GuarantorReader, PatientReader, ProviderReader
 from ptbridge.intake.hl7.status import WORDS, NoteReader, StatusReader
 from ptbridge.intake.record_index import RecordIndex
 from ptbridge.model import Discipline, Patient, SourceRecord, Visit, VisitStatus
@@ -57,6 +57,7 @@ class Hl7Mapping:
         ]
         self.patient = PatientReader(mapping)
         self.coverages = CoverageReader(mapping)
+        self.guarantor = GuarantorReader(mapping)
         self.providers = [ProviderReader(mapping, role) for role in _ROLES]
         self.diagnoses = DiagnosisReader(mapping)
         self.note = NoteReader(mapping)
@@ -109,6 +110,7 @@ class Hl7Mapping:
             visit_type=facts["visit_type"],
             patient=patient,
             coverages=self.coverages.read(messages, reading, on),
+            guarantor=self.guarantor.read(messages, reading),
             rendering=rendering,
             assistant=assistant,
             supervising=supervising,

@@ -14,7 +14,7 @@ from ptbridge.intake.hl7.converts import count, day, text
 from ptbridge.intake.hl7.fields import Field, compile_take, remember
 from ptbridge.intake.hl7.record import LENGTH, LineScope, Scope, SegmentScope, VisitRecord
 from ptbridge.intake.hl7.section_source import Section
-from ptbridge.model import Address, Coverage, Diagnosis, Patient, Provider, Severity, Subscriber
+from ptbridge.model import Address, Coverage, Diagnosis, Guarantor, Patient, Provider, Severity, Subscriber
 from ptbridge.specs.mapping import Mapping, texts
 from ptbridge.wire.hl7_paths import SegmentPath
 from ptbridge.wire.hl7v2 import Segment
@@ -199,6 +199,39 @@ class SubscriberReader:
 def _outside(coverage: Coverage, on: date) -> bool:
     start, end = coverage.period_start, coverage.period_end
     return (start is not None and on < start) or (end is not None and on > end)
+
+
+class GuarantorReader:
+    """Compiled `guarantor`: the first of the newest message that names any."""
+
+    def __init__(self, mapping: Mapping) -> None:
+        self.each = texts(mapping.spec.guarantor.each)
+        names = ("family", "given", "sex", "phone")
+        self._texts = {name: Field(mapping, "guarantor", name, text, grave=False) for name in names}
+        self._relationship = Field(mapping, "guarantor", "relationship", text, grave=False)
+        self._birth_date = Field(mapping, "guarantor", "birth_date", day, grave=False)
+        self._address = Field(mapping, "guarantor", "address", text, grave=False)
+
+    def read(self, record: VisitRecord, reading: Reading) -> Guarantor | None:
+        """None when no message names a person."""
+        for message in record.layers:
+            for segment in (one for name in self.each for one in message.segments(name)):
+                scope = SegmentScope(segment, message, record)
+                said = {name: field.read(scope, reading) for name, field in self._texts.items()}
+                if said["family"] is None:
+                    return None
+                return Guarantor(
+                    **said,
+                    birth_date=self._birth_date.read(scope, reading),
+                    address=_address(self._address, scope),
+                    relationship=self._related(scope),
+                )
+        return None
+
+    def _related(self, scope: Scope) -> str | None:
+        """Our word for it; one that the table does not have is left out, because it decides about no charge."""
+        written, _ = self._relationship.first(scope)
+        return self._relationship.word(written) if written is not None else None
 
 
 class ProviderReader:

@@ -365,3 +365,26 @@ def test_the_reason_of_a_re_evaluation_comes_from_where_the_mapping_says(tmp_pat
     one = normalize(record_of(dft("D", *lines)), own, time_zone=CHICAGO)
     assert [(line.code, line.reason) for line in one.interventions] == [("97164", "fell 1"), ("97110", None)]
     assert [line.reason for line in read(dft("D", *lines)).interventions] == [None, None]
+
+
+GUARANTOR = "GT1|1||Quill^Morgan^B||12 Shore Rd^^Duluth^MN^55802|2185550100||19600102|M||PAR"
+
+
+def with_guarantor(*segments_: str) -> list[bytes]:
+    registered, charged, signed = a_visit()
+    return [registered + "".join(f"{one}\r" for one in segments_).encode(), charged, signed]
+
+
+def test_the_guarantor_is_whom_the_first_gt1_of_the_newest_message_with_one_names() -> None:
+    one = read(*with_guarantor(GUARANTOR, "GT1|2||Other^Person")).guarantor
+    assert one is not None and (one.family, one.given, one.relationship, one.sex) == ("Quill", "Morgan", "parent", "male")
+    assert one.birth_date == date(1960, 1, 2) and one.address is not None and one.address.city == "Duluth"
+    assert one.phone == "2185550100" and "Quill" not in repr(one)
+    assert read(*a_visit()).guarantor is None
+    assert read(*with_guarantor("GT1|1|||||||||||||||||||Acme Works")).guarantor is None  # an employer is no person
+
+
+def test_a_word_for_the_guarantor_that_nobody_knows_is_left_out_and_holds_nothing() -> None:
+    visit = read(*with_guarantor(GUARANTOR.replace("|PAR", "|ZZZ")))
+    assert visit.guarantor is not None and (visit.guarantor.family, visit.guarantor.relationship) == ("Quill", None)
+    assert visit.findings == ()
