@@ -47,16 +47,14 @@ _RULES = (
     "tests/properties/test_units.py",
     "tests/contract/test_edits.py",
 )
-_LEDGER = ("tests/unit/ledger",)
 _DELIVERY = ("tests/unit/delivery", "tests/unit/test_plan.py", "tests/unit/test_plan_noticed.py")
-TESTS = {  # of a folder or of one file; quick ones only: a mutant takes seconds
+TESTS = {  # quick ones only: a mutant takes seconds
     "coding": _RULES,
     "policy": _RULES,
     "delivery": _DELIVERY,
     "plan.py": _DELIVERY,
     "routes.py": _DELIVERY,
-    "ledger": _LEDGER,
-    "ledger/purge.py": (*_LEDGER, "tests/contract/test_purge.py"),
+    "ledger": ("tests/unit/ledger",),
 }
 LEFT_OUT = (
     "generated_pages",
@@ -108,7 +106,7 @@ def _arguments() -> argparse.Namespace:
 
 def tests_of(file: str) -> tuple[str, ...]:
     """The tests that a file under src/ptbridge is put to. SystemExit for one that has none here."""
-    found = TESTS.get(file) or TESTS.get(file.split("/")[0])
+    found = TESTS.get(file.split("/")[0])
     if found is None:
         raise SystemExit(f"no tests are named for {file}; add them to TESTS in tests/mutate.py")
     return found
