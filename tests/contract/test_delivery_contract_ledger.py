@@ -621,6 +621,36 @@ def test_S4_the_wrong_key_and_a_missing_keys_file_are_told_apart_from_damage(tmp
     assert "hunter2" not in str(refused.value)
 
 
+def test_S4_a_lost_key_is_said_in_words_that_lead_to_the_old_one_and_not_to_a_new_one(tmp_path: Path, world: World) -> None:
+    """Gone, emptied, cut short; then the keys file gone. Sync, verify and doctor say the same, and nothing is overwritten."""
+    key = tmp_path / MASTER
+    with pytest.raises(ConfigError):
+        safekeeping.encrypt(world.config, key)
+    with_key(world, at=key)
+    world.sync()
+    file = tmp_path / "x.backup"
+    backup_job.backup(world.config, file)
+    text, state = key.read_text("utf-8"), world.folder / "state"
+    before = {path: path.read_bytes() for path in state.glob("*.*") if path.is_file()}
+    for left in (None, "", text[:20]):
+        key.unlink() if left is None else key.write_text(left, "utf-8")
+        for ask in (world.sync, lambda: safekeeping.verify(world.config)):
+            with pytest.raises(ConfigError, match=r"key [0-9a-f]{16} alone opens it.* A new key opens nothing"):
+                ask()
+        assert any("alone opens it" in what for what in doctor_says(world)["fail"])
+        key.write_text(text, "utf-8")
+        key.chmod(0o600)
+    (state / "keys.json").unlink()
+    with pytest.raises(LedgerError, match=r"encrypted, and keys\.json beside it is gone.*Restore the last backup"):
+        world.sync()
+    assert {path: path.read_bytes() for path in before if path.exists() and path.name != "lock"} == {
+        path: content for path, content in before.items() if path.name not in ("keys.json", "lock")
+    }
+    backup_job.restore(world.config, file, replace=True)
+    assert world.sync().visits["sent"] == 0
+    sound(world)
+
+
 def test_S5_no_key_in_a_message_an_argument_or_a_log(tmp_path: Path, world: World) -> None:
     key = tmp_path / MASTER
     with pytest.raises(ConfigError) as told:

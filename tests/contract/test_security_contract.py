@@ -54,6 +54,7 @@ from tests.rigs import MARKERS
 from tests.world import World, running
 
 SECRET = "s3cret-7f1c9a2e"
+SENT = web.RequestKey("sent", bytes)
 
 
 @pytest.fixture
@@ -146,11 +147,11 @@ TRICKS = (
 
 @contextlib.asynccontextmanager
 async def serving(answer: Callable[[web.Request], web.Response]) -> AsyncIterator[int]:
-    """A server on every loopback address; yields its port."""
+    """A server on every loopback address; yields its port. `answer` finds what was sent under `request[SENT]`."""
 
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
         assert isinstance(request, web.BaseRequest)
-        await request.read()
+        request[SENT] = await request.read()
         return answer(request)  # type: ignore[arg-type]
 
     runner = web.ServerRunner(web.Server(handler))

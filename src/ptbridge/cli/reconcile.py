@@ -77,6 +77,7 @@ def show_reconciled(name: str, compared: Mapping[str, Any], shown: int) -> None:
     if compared["should_not_bill"]:
         words = ", ".join(f"{count:,} {screen.clean(rule)}" for rule, count in compared["should_not_bill"].items())
         screen.say(screen.wrapped(f"visits that should not bill: {words}", indent="  ", then="    "), dim=True)
+    _show_purged(compared["purged"])
     _show_gaps(compared["gaps"], compared, shown)
     for one in compared["missed_but_charged"]:
         screen.say(
@@ -86,6 +87,19 @@ def show_reconciled(name: str, compared: Mapping[str, Any], shown: int) -> None:
     _show_biller(compared)
     for error in compared["errors"]:
         screen.say(screen.wrapped(error, indent="  error: ", then="    "), fg="red")
+
+
+def _show_purged(purged: Mapping[str, Any]) -> None:
+    """What stands in the sums above and below and has no texts any more, so that nobody looks for them."""
+    if not purged["days"]:
+        return
+    days, units = screen.count(purged["days"], "treatment day"), screen.count(purged["units"], "unit")
+    live = f"{units} and {dollars(purged['amount_cents'])} live"
+    words = (
+        f"purged: {days} of these, with {live}, the last on {purged['last_at'][:10]}."
+        " They count in every sum here; names, notes and what was sent are gone."
+    )
+    screen.say(screen.wrapped(words, indent="  ", then="    "), dim=True)
 
 
 def _show_gaps(gaps: Sequence[Mapping[str, Any]], compared: Mapping[str, Any], shown: int) -> None:

@@ -10,6 +10,7 @@ from ptbridge.delivery import verdict
 from ptbridge.delivery.clock import Clock
 from ptbridge.delivery.pace import Gate, RetryBudget
 from ptbridge.delivery.policy import RetryPolicy
+from ptbridge.delivery.quoted import unquoted
 from ptbridge.delivery.report import DeliveryReport
 from ptbridge.delivery.verdict import Step, Waits
 from ptbridge.errors import LedgerError, OutcomeUnknown, PeerRefused, PeerUnavailable
@@ -78,7 +79,7 @@ class Attempts:
         """What an attempt's answer, or its trouble, means."""
         match result:
             case Acknowledgement():
-                return self._answered(item, result)
+                return self._answered(item, unquoted(result, item.submission.body))
             case PeerUnavailable():
                 return self._unreached(item, result)
             case PeerRefused():

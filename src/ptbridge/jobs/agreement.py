@@ -33,7 +33,8 @@ def reconcile(
 
     `since` and `until` bound the service dates (both included). `schedule` asks the EMR for its appointments too. Reads only.
     Keys: `columns`, `gaps`, `aged`, `by_owner`, `should_not_bill` (jobs/columns.py); `agrees` (None: cannot be asked), `ours`,
-    `theirs`, `differences`; `missed_but_charged` (jobs/bookings.py); `orphan_news`; `errors` about an EMR that is away.
+    `theirs`, `differences`; `missed_but_charged` (jobs/bookings.py); `orphan_news`; `purged` (still in
+    every sum, its texts gone); `errors` about an EMR that is away.
     Raises PeerError when the biller is away.
     """
     dates = (since.isoformat() if since else EVERY_DAY[0], until.isoformat() if until else EVERY_DAY[1])
@@ -72,6 +73,7 @@ class _Clinic:
             **compared,
             "missed_but_charged": [asdict(one) for one in booked.missed_but_charged] if booked else [],
             "orphan_news": ledger.answers.orphans(self.name),
+            "purged": ledger.purge.standing(self.name, self.dates),
             "errors": errors,
         }
 

@@ -114,6 +114,18 @@ class Purge:
         row = self._connection.execute("SELECT purged_at FROM treatment_day WHERE id = ?", (day_id,)).fetchone()
         return row is not None and row[0] is not None
 
+    def standing(self, clinic: str, dates: tuple[str, str]) -> dict[str, Any]:
+        """What was purged of these service dates (both included) and still counts: `days`, live `units` and `amount_cents`,
+        and `last_at`, the time of the newest purge among them (None without any).
+        """
+        row = self._connection.execute(
+            "SELECT count(*), coalesce(sum(live_units), 0), coalesce(sum(live_cents), 0), max(purged_at) FROM treatment_day"
+            " WHERE clinic = ? AND purged_at IS NOT NULL AND service_date BETWEEN ? AND ?",
+            (clinic, *dates),
+        ).fetchone()
+        assert row is not None
+        return dict(zip(("days", "units", "amount_cents", "last_at"), row, strict=True))
+
     def empty(self, clinic: str, days: Iterable[Settled], actor: str) -> Purged:
         """Empty these days in one durable transaction, with a row in the history for each. Raises LedgerError."""
         chosen, at = list(days), self._history.now()

@@ -60,13 +60,34 @@ def data_key(state: Path, *, make: bool = False) -> bytes | None:
             )
         return None
     if not path.exists():
-        plain = [file.name for file in sorted(state.glob("*.sqlite")) if file.stat().st_size]
-        if plain:
-            raise LedgerError(f"{state / plain[0]}: not encrypted, and {FILE_NAME} names a key. Run `ptbridge encrypt` once.")
+        _refuse_without_keys_file(state)
         if not make:
             return None
         store(path, wrap(new_data_key(), master_key(spec.encryption.key, base=state.parent)), replace=False)
-    return unwrap(read(path), master_key(spec.encryption.key, base=state.parent))
+    sealed = read(path)
+    try:
+        return unwrap(sealed, master_key(spec.encryption.key, base=state.parent))
+    except ConfigError as error:
+        if sealed.master in str(error):
+            raise
+        raise ConfigError(
+            f"{error} {state} is encrypted, and key {sealed.master} alone opens it: bring that one back from where its copy is"
+            " kept. A new key opens nothing of this."
+        ) from None
+
+
+def _refuse_without_keys_file(state: Path) -> None:
+    """Databases and no keys file: they were never encrypted, or the file was lost. Raises LedgerError."""
+    for file in sorted(state.glob("*.sqlite")):
+        with file.open("rb") as content:
+            start = content.read(len(PLAIN_HEADER))
+        if start == PLAIN_HEADER:
+            raise LedgerError(f"{file}: not encrypted, and {FILE_NAME} names a key. Run `ptbridge encrypt` once.")
+        if start:
+            raise LedgerError(
+                f"{file}: encrypted, and {KEYS_FILE} beside it is gone; the key that {FILE_NAME} names does not open it without"
+                " that file. Restore the last backup, which has it (`ptbridge restore FILE --replace`)."
+            )
 
 
 def check_header(path: Path, key: bytes | None, what: str) -> None:
