@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.ground import HANGS_SECONDS
 from tests.chaos.power import missing
 
 ROOT = Path(__file__).parents[2]
@@ -15,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 def chaos(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tests.chaos", *words]
-    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=HANGS_SECONDS)
 
 
 def test_a_scenario_is_played_from_its_integer() -> None:
