@@ -1,8 +1,10 @@
-"""Edits at the EMR, faults at the biller, crashes, restarts and restored backups in any order, against a small model.
+"""Edits at the EMR, faults at the biller, crashes, restarts, restored backups and a clock that jumps, in any order, against a
+small model.
 
-Everything is real but the clock and the moment of a crash: the ledger's file, both servers on loopback, the run itself. After
-every step the contract is asked: D1 conservation, D2 one live charge, D15 order, D18 no stale version; D25, a restored state
-doubles nothing, by the same. `PTBRIDGE_MACHINE_EXAMPLES=500` plays longer.
+Everything is real but the clock and the moment of a crash: the ledger's file, both servers on loopback, the run itself. The
+biller has no protection of its own against a second charge. After every step the contract is asked: D1 conservation, D2 one
+live charge, D15 order and D18 no stale version, D25 a restored state asks the biller before it sends, and doubles nothing.
+`PTBRIDGE_MACHINE_EXAMPLES=500` plays longer.
 """
 
 from __future__ import annotations
@@ -19,13 +21,14 @@ from typing import Any
 import hypothesis
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from ptbridge_sandbox import charting
+from ptbridge_sandbox import charting, demo
 from ptbridge_sandbox.biller_faults import Faults
 from ptbridge_sandbox.late_edits import procedure_code
 from ptbridge_sandbox.maker import Scale
 from ptbridge_sandbox.plan import TIMED, Line, emr_units
 from ptbridge_sandbox.store import Store
 
+from ptbridge import jobs
 from ptbridge.jobs import backup as backups
 from ptbridge.jobs import run as running_jobs
 from ptbridge.ledger import Ledger, database
@@ -34,6 +37,14 @@ from tests.world import DAY, World, running
 EXAMPLES = int(os.environ.get("PTBRIDGE_MACHINE_EXAMPLES", "5"))
 SCALE = Scale(400, days=2, last_day=DAY)
 FIRST_VISITS = 4
+CLINIC = demo.CLINIC
+
+# D1: what was read is of a day, and a day on its way has a submission on its way.
+_IN_NO_DAY = "SELECT count(*) FROM visit WHERE state = 'read' AND day_id IS NULL"
+_WAITS_FOR_NOTHING = """
+SELECT d.id FROM treatment_day d WHERE d.state = 'queued' AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.day_id = d.id
+ AND s.state IN ('queued', 'sending', 'in-doubt'))
+"""
 
 
 class Crash(BaseException):
@@ -41,12 +52,13 @@ class Crash(BaseException):
 
 
 class ImpatientClock:
-    """Real time for what is stored, and no waiting: a nap moves it forward."""
+    """Real time for what is stored, and no waiting: a nap moves it forward. `wrong`: what the wall clock shows beside it."""
 
     ahead = 0.0
+    wrong = 0.0
 
     def now(self) -> float:
-        return _SYSTEM.now() + ImpatientClock.ahead
+        return _SYSTEM.now() + ImpatientClock.ahead + ImpatientClock.wrong
 
     def monotonic(self) -> float:
         return _SYSTEM.monotonic() + ImpatientClock.ahead
@@ -71,8 +83,12 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.numbers = count()
         self.context = running(Path(self.folder.name) / "config", self.store)
         self.world: World = self.context.__enter__()
+        self.world.biller.books.strict = False
         self.backup: Path | None = None
         self.restores = 0
+        self.taken_at_restore = 0
+        self.versions: dict[str, tuple[int, int]] = {}  # by key: after how many restores it was first seen, its revision
+        ImpatientClock.wrong = 0.0
         self.patched = (running_jobs.SystemClock, database.transaction)
         running_jobs.SystemClock = ImpatientClock  # type: ignore[misc,assignment]
 
@@ -150,14 +166,26 @@ class DeliveryMachine(RuleBasedStateMachine):
         busy=st.sampled_from((0.0, 0.3, 1.0)),
         lost=st.sampled_from((0.0, 0.4)),
         broken=st.sampled_from((0.0, 0.3)),
+        refuse=st.sampled_from((0.0, 0.0, 0.3)),
         seed=st.integers(0, 999),
     )
-    def a_run_in_bad_weather(self, busy: float, lost: float, broken: float, seed: int) -> None:
+    def a_run_in_bad_weather(self, busy: float, lost: float, broken: float, refuse: float, seed: int) -> None:
         self.world.biller.faults = Faults(
-            busy=busy, lose_answer=lost, error_after_commit=broken, wrong_reference=broken, seed=seed
+            busy=busy, lose_answer=lost, error_after_commit=broken, wrong_reference=broken, refuse=refuse, seed=seed
         )
         self.world.sync()
         self.world.biller.faults = Faults()
+
+    @rule(days=st.sampled_from((-3.0, -0.1, 1.0, 3.0)))
+    def the_clock_jumps(self, days: float) -> None:
+        """And stays wrong until somebody sets it right, or it jumps again (D26)."""
+        ImpatientClock.wrong = days * 86_400.0
+
+    @rule()
+    def a_person_tries_again(self) -> None:
+        """What the biller refused is sent once more."""
+        if self.has_ledger():
+            jobs.retry(self.world.config, reason="asked the biller", actor="owner")
 
     @rule(transactions=st.integers(1, 25), after=st.booleans(), lost=st.sampled_from((0.0, 0.5)), seed=st.integers(0, 999))
     def a_run_that_is_killed(self, transactions: int, after: bool, lost: float, seed: int) -> None:
@@ -193,7 +221,7 @@ class DeliveryMachine(RuleBasedStateMachine):
 
     @rule()
     def make_a_backup(self) -> None:
-        if (self.world.folder / "state" / "ledger.sqlite").exists():
+        if self.has_ledger():
             file = Path(self.folder.name) / "backup.tar"
             file.unlink(missing_ok=True)
             backups.backup(self.world.config, file)
@@ -205,10 +233,13 @@ class DeliveryMachine(RuleBasedStateMachine):
         assert self.backup is not None
         self.restores += 1
         backups.restore(self.world.config, self.backup, replace=True)
+        self.taken_at_restore = len(self.world.biller.books.history)
 
     @rule()
     def calm(self) -> None:
         """Nothing goes wrong until nothing waits: now the biller has what the EMR says, and nothing else."""
+        ImpatientClock.wrong = 0.0
+        self.a_person_tries_again()
         for _ in range(6):
             ImpatientClock.ahead += 600.0  # a scheduler comes back later: what waits for its next try is due by then
             report = self.world.sync()
@@ -224,6 +255,9 @@ class DeliveryMachine(RuleBasedStateMachine):
 
     # ------------------------------------------------------------ the contract
 
+    def has_ledger(self) -> bool:
+        return (self.world.folder / "state" / "ledger.sqlite").exists()
+
     @invariant()
     def D2_at_most_one_live_charge(self) -> None:
         assert self.world.biller.summary()["violations"] == []
@@ -231,25 +265,39 @@ class DeliveryMachine(RuleBasedStateMachine):
 
     @invariant()
     def D1_everything_is_accounted_for(self) -> None:
-        if not (self.world.folder / "state" / "ledger.sqlite").exists():
+        """Each visit and line that was read has one fate; what is sent, in units and cents, is what the submissions say."""
+        if not self.has_ledger():
             return
         with Ledger.open(self.world.config.state, write=False) as ledger:
-            clinic = next(iter(self.world.config.clinics))
-            visits, lines = ledger.accounts.fates(clinic, 0, everything=True)
+            visits, lines = ledger.accounts.fates(CLINIC, 0, everything=True)
             rows = ledger._connection.execute("SELECT count(*), sum(lines) FROM visit").fetchone()
             assert visits.total() == rows[0] and lines.total() == (rows[1] or 0)
+            assert ledger._connection.execute(_IN_NO_DAY).get == 0, "a visit that was read belongs to no day"
+            assert ledger._connection.execute(_WAITS_FOR_NOTHING).fetchall() == [], "a day waits, and nothing of it does"
 
     @invariant()
-    def D15_versions_reach_the_biller_in_order(self) -> None:
-        """What the biller took under one reference came in the order of our revisions: never an older one later (D18)."""
-        if self.restores or not (self.world.folder / "state" / "ledger.sqlite").exists():
-            return  # a restored ledger no longer knows the revisions that it made before
+    def D15_D18_versions_reach_the_biller_in_order(self) -> None:
+        """What the biller took under one reference came in the order of our revisions: never an older one later.
+
+        A restored ledger counts anew from the backup; what it makes is newer than all that was made before the restore.
+        """
+        if not self.has_ledger():
+            return
         with Ledger.open(self.world.config.state, write=False) as ledger:
-            revision = dict(ledger._connection.execute("SELECT key, revision FROM submission"))
-        newest: dict[str, int] = {}
+            for key, revision in ledger._connection.execute("SELECT key, revision FROM submission"):
+                self.versions.setdefault(str(key), (self.restores, int(revision)))
+        newest: dict[str, tuple[int, int]] = {}
         for _, reference, key in self.world.biller.books.history:
-            assert revision[key] >= newest.get(reference, 0), "an older version reached the biller after a newer one"
-            newest[reference] = revision[key]
+            assert self.versions[key] >= newest.get(reference, (0, 0)), "an older version reached the biller after a newer one"
+            newest[reference] = self.versions[key]
+
+    @invariant()
+    def D25_a_restored_state_asks_before_it_sends(self) -> None:
+        if not self.has_ledger():
+            return
+        with Ledger.open(self.world.config.state, write=False) as ledger:
+            if ledger.restored.pending(CLINIC) is not None:
+                assert len(self.world.biller.books.history) == self.taken_at_restore, "it sent before it had asked"
 
 
 TestDelivery = DeliveryMachine.TestCase
