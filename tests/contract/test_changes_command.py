@@ -43,6 +43,22 @@ def test_a_change_is_shown_confirmed_and_sent(world: World, capsys: pytest.Captu
     assert code == 6 and "ptbridge exclude" in shown
 
 
+def test_the_hold_window_is_not_told_as_a_biller_that_is_away(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    def say(*words: str) -> tuple[int, str]:
+        return cli.main([*words, "--config", str(world.folder)]), capsys.readouterr().out
+
+    policy(world, '{hold_window_minutes: "30"}')
+    code, shown = say("sync")
+    assert code == 4 and "56 submissions in the hold window until" in shown and "waiting for the biller" not in shown
+    _, shown = say("status")
+    assert "56 submissions in the hold window" in shown and "waiting for the biller" not in shown
+    text = world.clinic_file.read_text()
+    world.clinic_file.write_text(text.replace(world.biller.base_url, "http://127.0.0.1:9"))
+    code, shown = say("retry", VISIT, "--reason", "now")
+    assert code != 0 and "55 submissions in the hold window until" in shown
+    assert "1 submission still waiting for the biller" in shown and "waiting for the biller: 1" in say("status")[1]
+
+
 def test_what_delivery_gave_up_is_listed_with_who_must_act(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     def say(*words: str) -> tuple[int, str]:
         code = cli.main([*words, "--config", str(world.folder)])

@@ -32,13 +32,32 @@ def show_run(run: Mapping[str, Any], *, pulls: bool = True) -> None:
         screen.say(f"  {screen.count(run['units_sent'], 'unit')}, {dollars(run['amount_cents_sent'])} sent to the biller.")
     if run.get("answers"):
         screen.say(screen.wrapped(f"New answers about what was sent: {news(run['answers'])}.", indent="  ", then="    "))
-    if run.get("waiting"):
-        screen.say(f"  {screen.count(len(run['waiting']), 'submission')} still waiting for the biller; the next sync goes on.")
+    _show_waiting(run.get("waiting") or ())
     for error in run.get("errors") or ():
         screen.say(screen.wrapped(error, indent="  error: ", then="    "), fg="red")
     _show_worklist(run)
     if run.get("report_path"):
         screen.say(f"\nReport: {screen.clean(run['report_path'])}")
+
+
+def _show_waiting(rows: Sequence[Mapping[str, Any]]) -> None:
+    """What has no answer yet: in the clinic's hold window, or because of the biller."""
+    now = datetime.now(UTC).timestamp()
+    window = [row["next_at"] for row in rows if _in_window(row, now)]
+    if window:
+        until = " to ".join(dict.fromkeys((_when(min(window)), _when(max(window)))))
+        screen.say(
+            f"  {screen.count(len(window), 'submission')} in the hold window until {until}; the first sync or retry after it sends."
+        )
+    if len(rows) > len(window):
+        screen.say(
+            f"  {screen.count(len(rows) - len(window), 'submission')} still waiting for the biller; the next sync goes on."
+        )
+
+
+def _in_window(row: Mapping[str, Any], now: float) -> bool:
+    """Never tried and not due yet: only the hold window does that; a biller that refuses work was tried."""
+    return row["state"] == "queued" and not row["attempts"] and row["next_at"] > now
 
 
 def news(counts: Mapping[str, int]) -> str:
@@ -123,11 +142,7 @@ def show_status(name: str, standing: Mapping[str, Any]) -> None:
         screen.say("  Nothing in the ledger.")
     if standing.get("quarantined"):
         screen.say(f"  {screen.count(standing['quarantined'], 'record')} quarantined: ptbridge held")
-    if standing.get("waiting"):
-        states = Counter(row["state"] for row in standing["waiting"])
-        words = ", ".join(f"{number:,} {screen.clean(state)}" for state, number in states.items())
-        oldest = min(row["queued_at"] for row in standing["waiting"])
-        screen.say(f"  waiting for the biller: {words}; the oldest since {_when(oldest)}")
+    _show_open(standing.get("waiting") or ())
     if standing.get("answers"):
         from ptbridge.cli.answers import show_standing
 
@@ -141,6 +156,19 @@ def show_status(name: str, standing: Mapping[str, Any]) -> None:
         screen.say(screen.wrapped(alarm["text"], indent="  alarm: ", then="    "), fg="red")
     last = standing.get("last_run")
     screen.say(f"  last run {screen.clean(last['finished_at'])}" if last else "  never run")
+
+
+def _show_open(rows: Sequence[Mapping[str, Any]]) -> None:
+    """What has no answer yet, and since when the oldest of it waits."""
+    now = datetime.now(UTC).timestamp()
+    waiting = [row for row in rows if not _in_window(row, now)]
+    if len(rows) > len(waiting):
+        screen.say(f"  {screen.count(len(rows) - len(waiting), 'submission')} in the hold window")
+    if waiting:
+        states = Counter(row["state"] for row in waiting)
+        words = ", ".join(f"{number:,} {screen.clean(state)}" for state, number in states.items())
+        oldest = min(row["queued_at"] for row in waiting)
+        screen.say(f"  waiting for the biller: {words}; the oldest since {_when(oldest)}")
 
 
 def _show_cursor(cursor: Mapping[str, str]) -> None:
