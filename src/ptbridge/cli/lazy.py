@@ -32,6 +32,16 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(self, context: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the words name; one that is nearly right is named in the error."""
+        if args and args[0] not in self._known and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], self._known, n=2)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            context.fail(f"There is no command {args[0]!r}.{hint}")
+        return super().resolve_command(context, args)
+
     def line_of_help(self, name: str) -> str:
         """The command's one line on the help page."""
         return self._known[name][1]

@@ -46,9 +46,8 @@ def _show_waiting(rows: Sequence[Mapping[str, Any]]) -> None:
     window = [row["next_at"] for row in rows if _in_window(row, now)]
     if window:
         until = " to ".join(dict.fromkeys((_when(min(window)), _when(max(window)))))
-        screen.say(
-            f"  {screen.count(len(window), 'submission')} in the hold window until {until}; the first sync or retry after it sends."
-        )
+        many = screen.count(len(window), "submission")
+        screen.say(f"  {many} in the hold window until {until}; the first sync or retry after it sends.")
     if len(rows) > len(window):
         screen.say(
             f"  {screen.count(len(rows) - len(window), 'submission')} still waiting for the biller; the next sync goes on."

@@ -98,7 +98,8 @@ def test_the_page_names_every_code(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_unknown_word_and_no_word() -> None:
-    assert run("nonsense").returncode == 2
+    assert run("nonsense").returncode == 2 and "no command 'nonsense'.\n" in run("nonsense").stderr
+    assert "Did you mean sync?" in run("synch").stderr
     assert run().returncode == 2
     assert run("--version").stdout.startswith("ptbridge ")
 
