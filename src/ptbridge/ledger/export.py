@@ -175,7 +175,7 @@ def _standing(name: str, line: _Line, visit_rule: object, day: _Day | None) -> d
     charges, sent, state = day.charges.get(name), day.submission, day.row["state"]
     nothing = 0 if state == "sent" or name in day.billed_with else None  # a held line may not be countable at all
     return _row(
-        state=sent.get("state", "open") if state in ("queued", "open") else state,
+        state=sent.get("state", state) if state == "queued" else state,
         reason=day.row["reason"],
         held_since=day.row["held_since"],
         reference=day.row["reference"],

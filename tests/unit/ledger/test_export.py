@@ -144,3 +144,10 @@ def test_a_charge_keeps_the_id_that_it_was_answered_with_where_a_restore_forgot_
     day = book.sent("e1")
     book.connection.execute("UPDATE treatment_day SET live_id = NULL WHERE id = ?", (day,))
     assert rows(book)["e1/l0"]["billing_id"] == "B-7"
+
+
+def test_a_day_that_is_judged_anew_after_its_void_is_open_and_not_what_became_of_the_void(book):
+    day = book.sent("e1")
+    book.send(day, b"void", Frequency.VOID, judge_after=True)
+    book.answer()
+    assert book.row(day).state == rows(book)["e1/l0"]["state"] == "open"
