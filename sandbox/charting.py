@@ -311,7 +311,7 @@ def patient(patient_id: str, who: Person, written: datetime) -> Resource:
 
 
 def related_person(patient_id: str, who: Person, relationship: str, written: datetime) -> Resource:
-    """The person whose insurance a patient has, by v3-RoleCode: SPS is a spouse."""
+    """The person whose insurance a patient has, by v3-RoleCode: SPS is a spouse, PRN a parent."""
     return {
         "resourceType": "RelatedPerson",
         "id": f"rel-{patient_id}",

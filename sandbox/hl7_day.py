@@ -7,14 +7,14 @@ that two visits are one patient's day.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from random import Random
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from .day import FATES, PLANTED, STAFF, Clinician, plans
-from .maker import CHICAGO, DAY, SEED
+from .maker import CHICAGO, DAY, SEED, clinic_day
 from .people import Person, person
 from .plan import Line, VisitPlan, emr_units
 
@@ -33,6 +33,13 @@ class Told(NamedTuple):
     raw: bytes
 
 
+class Insured(NamedTuple):
+    """Whose insurance a patient has, and the patient's relationship to that person (IN1-17, table 0063)."""
+
+    who: Person
+    relationship: str
+
+
 def visit_number(visit: str) -> str:
     """This EMR's number (PV1-19) of a visit of the day's table."""
     return visit.replace("enc-", "V")
@@ -48,15 +55,16 @@ def hl7_day(day: date = DAY, time_zone: ZoneInfo = CHICAGO, seed: int = SEED) ->
     random = Random(seed)
     found: list[VisitPlan] = list(plans(day, time_zone, random))
     people = {plan.patient_id: person(random, over_65=plan.payer == "MCR-B") for plan in found}
+    insured = _insured(day, time_zone, seed)
     finished = [plan for plan in found if plan.status == "finished" and plan.kept_lines]
     corrected = finished[0]
     twice = next(plan for plan in found if plan.id == PLANTED["same-day-second"])
     told: list[tuple[datetime, str, VisitPlan, list[str]]] = []
     for plan in found:
         mrn = f"{plan.patient_id}-B" if plan is twice else plan.patient_id
-        told += _visit(plan, people[plan.patient_id], mrn)
+        told += _visit(plan, people[plan.patient_id], insured.get(plan.patient_id), mrn)
     evening = datetime.combine(day, datetime.min.time(), tzinfo=time_zone) + timedelta(hours=21)
-    told.append((evening, "DFT^P03^DFT_P03", corrected, _correction(corrected, people[corrected.patient_id])))
+    told.append((evening, "DFT^P03^DFT_P03", corrected, _correction(corrected, people, insured)))
     told.append((evening, "ADT^A40^ADT_A39", twice, _merge(twice, people[twice.patient_id])))
     told.sort(key=lambda one: one[0])
     return [
@@ -65,7 +73,29 @@ def hl7_day(day: date = DAY, time_zone: ZoneInfo = CHICAGO, seed: int = SEED) ->
     ]
 
 
-def _visit(plan: VisitPlan, who: Person, mrn: str) -> Iterator[tuple[datetime, str, VisitPlan, list[str]]]:
+def _insured(day: date, time_zone: ZoneInfo, seed: int) -> dict[str, Insured]:
+    """Patient -> whose insurance it is, where that is another person: the same people as at the clinic that speaks FHIR."""
+    found: dict[str, Insured] = {}
+    for resource in clinic_day(day, time_zone, seed):
+        if resource["resourceType"] == "RelatedPerson":
+            parent = resource["relationship"][0]["coding"][0]["code"] == "PRN"
+            (name,), (address,) = resource["name"], resource["address"]
+            who = Person(
+                given=name["given"][0],
+                family=name["family"],
+                gender=resource["gender"],
+                birth_date=resource["birthDate"],
+                street=address["line"][0],
+                postal_code=address["postalCode"],
+                phone="",
+            )
+            found[resource["patient"]["reference"].removeprefix("Patient/")] = Insured(who, "CHD" if parent else "SPO")
+    return found
+
+
+def _visit(
+    plan: VisitPlan, who: Person, insured: Insured | None, mrn: str
+) -> Iterator[tuple[datetime, str, VisitPlan, list[str]]]:
     """The life of one visit: booked before the day, then what became of it."""
     start, end = plan.start, plan.start + timedelta(minutes=plan.treatment_minutes_total or 45)
     patient, visit = _patient(who, mrn), _encounter(plan)
@@ -75,11 +105,22 @@ def _visit(plan: VisitPlan, who: Person, mrn: str) -> Iterator[tuple[datetime, s
     elif plan.appointment == "cancelled":
         yield start, "SIU^S15^SIU_S12", plan, [_schedule(plan, "Cancelled"), patient, visit]
     else:
-        yield start, "ADT^A04^ADT_A01", plan, [patient, visit, _insurance(plan, who)]
+        yield start, "ADT^A04^ADT_A01", plan, [patient, visit, *_insurance(plan, who, insured)]
     if plan.status == "entered-in-error" and plan.appointment not in ("noshow", "cancelled"):
         yield end, "ADT^A11^ADT_A09", plan, [patient, visit]
     elif plan.status == "finished":
-        yield end, "DFT^P03^DFT_P03", plan, [patient, visit, *_charges(plan), *_diagnoses(plan), _insurance(plan, who)]
+        yield (
+            end,
+            "DFT^P03^DFT_P03",
+            plan,
+            [
+                patient,
+                visit,
+                *_charges(plan),
+                *_diagnoses(plan),
+                *_insurance(plan, who, insured),
+            ],
+        )
         if plan.note is not None:
             yield end + timedelta(minutes=10), "MDM^T02^MDM_T02", plan, [patient, visit, _note(plan, end)]
 
@@ -101,18 +142,19 @@ def _units(plan: VisitPlan, line: Line) -> int | None:
     return emr_units(plan.kept_lines, plan.payer)[line.code] if line.timed else 1
 
 
-def _correction(plan: VisitPlan, who: Person) -> list[str]:
+def _correction(plan: VisitPlan, people: Mapping[str, Person], insured: Mapping[str, Insured]) -> list[str]:
     """The first charge is taken back and written anew with five minutes less."""
     line = plan.kept_lines[0]
     units = _units(plan, line)
     changed = Line(line.code, max((line.minutes or 0) - 5, 1))
+    who = people[plan.patient_id]
     body = [_patient(who, plan.patient_id), _encounter(plan)]
     return [
         *body,
         *_charge(plan, 1, line, "CD", units),
         *_charge(plan, 2, changed, "CG", units, key=f"{visit_number(plan.id)}-1-again"),
         *_diagnoses(plan),
-        _insurance(plan, who),
+        *_insurance(plan, who, insured.get(plan.patient_id)),
     ]
 
 
@@ -163,11 +205,17 @@ def _encounter(plan: VisitPlan) -> str:
     )
 
 
-def _insurance(plan: VisitPlan, who: Person) -> str:
+def _insurance(plan: VisitPlan, who: Person, insured: Insured | None) -> list[str]:
+    """IN1 with the insured, the patient or another; a parent who insures a child is its guarantor too (GT1)."""
     member = "" if plan.id == PLANTED["missing-member-id"] else f"{plan.payer[:3]}X{plan.patient_id[-4:]}000"
-    name = f"{_text(who.family)}^{_text(who.given)}"
-    fields = {1: "1", 2: plan.payer, 3: f"{plan.payer}^^^{_AUTHORITY}", 4: plan.payer, 14: plan.authorization or ""}
-    return _segment("IN1", {**fields, 16: name, 17: "SEL", 36: member})
+    fields = {1: "1", 2: plan.payer, 3: f"{plan.payer}^^^{_AUTHORITY}", 4: plan.payer, 14: plan.authorization or "", 36: member}
+    if insured is None:
+        return [_segment("IN1", {**fields, 16: f"{_text(who.family)}^{_text(who.given)}", 17: "SEL"})]
+    other, related = insured
+    name, born, sex = f"{_text(other.family)}^{_text(other.given)}", other.birth_date.replace("-", ""), other.gender[:1].upper()
+    address = f"{_text(other.street)}^^Chicago^IL^{other.postal_code}"
+    of_parent = [_segment("GT1", {1: "1", 3: name, 5: address, 8: born, 9: sex, 11: "PAR"})] if related == "CHD" else []
+    return [*of_parent, _segment("IN1", {**fields, 16: name, 17: related, 18: born, 19: address, 43: sex})]
 
 
 def _schedule(plan: VisitPlan, status: str) -> str:

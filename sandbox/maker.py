@@ -16,7 +16,7 @@ from . import charting
 from .charting import Resource
 from .day import BILLING_NPI, DIAGNOSES, STAFF, fixed_offset, plans
 from .day import PLANTED as PLANTED_ENCOUNTERS
-from .people import person
+from .people import Person, person
 from .plan import VisitPlan, lines
 
 SEED = 7
@@ -24,6 +24,7 @@ DAY = date(2026, 3, 12)
 """A Thursday in daylight saving time, inside the ICD-10-CM release of fiscal year 2026."""
 
 CHICAGO = ZoneInfo("America/Chicago")
+_LAST_YEAR_AS_A_CHILD = 26  # a parent's plan covers a child until then (45 CFR 147.120)
 
 
 def clinic_day(day: date = DAY, time_zone: ZoneInfo = CHICAGO, seed: int = SEED) -> Iterator[Resource]:
@@ -38,8 +39,9 @@ def clinic_day(day: date = DAY, time_zone: ZoneInfo = CHICAGO, seed: int = SEED)
     for plan in plans(day, time_zone, random):
         if plan.patient_id not in seen:
             seen.add(plan.patient_id)
-            yield charting.patient(plan.patient_id, person(random, over_65=plan.payer == "MCR-B"), written)
-            yield from _coverages(plan, random, written)
+            who = person(random, over_65=plan.payer == "MCR-B")
+            yield charting.patient(plan.patient_id, who, written)
+            yield from _coverages(plan, who, random, written)
             yield from charting.papers(plan)
         yield from charting.chart(plan)
 
@@ -54,14 +56,16 @@ def clinic(written: datetime) -> Iterator[Resource]:
         )
 
 
-def _coverages(plan: VisitPlan, random: Random, written: datetime) -> Iterator[Resource]:
+def _coverages(plan: VisitPlan, who: Person, random: Random, written: datetime) -> Iterator[Resource]:
     member_id = f"{plan.payer[:3]}X{random.randint(0, 9_999_999):07d}"
     missing = plan.id == PLANTED_ENCOUNTERS["missing-member-id"]
     relationship = random.choice(("self", "self", "spouse")) if plan.payer != "MCR-B" else "self"
-    if relationship == "spouse":
+    if relationship == "spouse" and who.birth_date > f"{plan.start.year - _LAST_YEAR_AS_A_CHILD}-12-31":
+        relationship = "child"
+    if relationship != "self":
         # Drawn apart, so that the clinic's day stays the same for a seed.
-        spouse = person(Random(f"{plan.patient_id} spouse"), over_65=False)
-        yield charting.related_person(plan.patient_id, spouse, "SPS", written)
+        insured = person(Random(f"{plan.patient_id} {relationship}"), over_65=relationship == "child")
+        yield charting.related_person(plan.patient_id, insured, "SPS" if relationship == "spouse" else "PRN", written)
     yield charting.coverage(
         plan.patient_id, plan.payer, written, member_id=None if missing else member_id, relationship=relationship
     )

@@ -10,6 +10,7 @@ import pytest
 from hl7apy.parser import parse_message
 from ptbridge_sandbox.day import DAY
 from ptbridge_sandbox.hl7_day import hl7_day
+from ptbridge_sandbox.maker import clinic_day
 from ptbridge_sandbox.mllp_sender import HABITS, MllpPlayer, day_messages
 
 from ptbridge.wire.hl7_ack import Verdict, acknowledge, codes_due
@@ -69,3 +70,28 @@ def test_the_judge_accepts_each_kind_of_message():
     assert len(by_kind) >= 6
     for kind, raw in by_kind.items():
         assert parse_message(raw.decode()).name == kind.split("^")[2]
+
+
+def test_the_dependents_of_the_day_are_those_of_the_clinic_that_speaks_fhir():
+    day = list(clinic_day())
+    people = {one["patient"]["reference"][8:]: one for one in day if one["resourceType"] == "RelatedPerson"}
+    told = {one["beneficiary"]["reference"][8:]: one["relationship"]["coding"][0]["code"] for one in day if "subscriber" in one}
+    words = {"self": "SEL", "spouse": "SPO", "child": "CHD"}
+    written: dict[str, set[str]] = {}
+    for one in hl7_day():
+        message = Message.parse(one.raw)
+        for insurance in message.segments("IN1"):
+            patient = (message.get("PID-3") or "").removesuffix("-B")
+            written.setdefault(patient, set()).add(str(insurance.value(17)))
+            if insurance.value(17) == "SEL":
+                assert patient not in people and not message.segments("GT1")
+                continue
+            other = people[patient]
+            assert insurance.value(16) == other["name"][0]["family"]
+            assert insurance.value(18) == other["birthDate"].replace("-", "") and insurance.value(43)
+            assert bool(message.segments("GT1")) == (insurance.value(17) == "CHD")
+    assert {patient: next(iter(said)) for patient, said in written.items()} == {
+        patient: words[told[patient]] for patient in written
+    }
+    assert {"SPO", "CHD"} <= {word for said in written.values() for word in said}
+    assert all(len(said) == 1 for said in written.values())
