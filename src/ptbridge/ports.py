@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from ptbridge.errors import ConfigError
 from ptbridge.model import Acknowledgement, Answer, Finding, PricedDay, Severity, SourceRecord, Stage, Submission
+from ptbridge.model.made_fast import made_fast
 
 # ---------------------------------------------------------------- connectors
 
@@ -326,6 +327,7 @@ class BatchDestination(Destination, Protocol):
 # ---------------------------------------------------------------- the outbox, as delivery sees the ledger
 
 
+@made_fast
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxItem:
     """A submission that waits for its answer. `in_doubt`: an earlier attempt may have taken effect. Times are Unix seconds."""
@@ -339,6 +341,7 @@ class OutboxItem:
     queued_at: float = 0
 
 
+@made_fast
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What became of one attempt: the answer, and when to try again (Unix seconds) unless it ended here.
@@ -368,3 +371,6 @@ class Outbox(Protocol):
 
     def finish(self, outcomes: tuple[Outcome, ...], *, now: float) -> None:
         """Record the answers of several items in one commit."""
+
+    def turn(self, outcomes: tuple[Outcome, ...], items: tuple[OutboxItem, ...], *, now: float) -> None:
+        """`finish` these and `start` those in one commit: all of it or nothing."""

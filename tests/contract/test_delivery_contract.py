@@ -141,7 +141,9 @@ def test_D10_key_and_bytes_are_on_the_disk_before_the_first_byte_and_stay_the_sa
     def watched(request: Any, frequency: str, key: str, body: bytes) -> tuple[int, dict[str, Any]]:
         file = str(world.folder / "state" / "ledger.sqlite")
         with apsw.Connection(file, flags=apsw.SQLITE_OPEN_READONLY) as ledger:
-            row = ledger.execute("SELECT state, body FROM submission WHERE key = ?", (key,)).fetchone()
+            row = ledger.execute(
+                "SELECT state, body FROM submission JOIN submission_body ON submission_id = id WHERE key = ?", (key,)
+            ).fetchone()
         found.append(row is not None and row[0] == "sending" and unpack(row[1]) == body)
         return work(request, frequency, key, body)
 
@@ -383,7 +385,7 @@ def test_D16_a_poisoned_item_is_held_with_its_bytes_and_delays_nobody(world: Wor
     assert report.submissions_sent == 53
     dead = jobs.dead_letters(world.config)
     assert len(dead) == 3
-    kept = rows(world, "SELECT length(body) FROM submission WHERE state = 'held'")
+    kept = rows(world, "SELECT length(body) FROM submission JOIN submission_body ON submission_id = id WHERE state = 'held'")
     assert len(kept) == 3 and all(length > 100 for (length,) in kept)
     world.biller.faults.refuse = 0.0
     for _ in range(2):

@@ -202,7 +202,7 @@ def test_S8_an_end_that_was_noted_elsewhere_shows_a_history_that_was_cut_and_cha
 def test_S8_a_changed_key_and_a_forged_live_charge_are_found(world: World) -> None:
     world.sync()
     with raw(world) as connection:
-        connection.execute("DROP TRIGGER submission_bytes_stay")
+        connection.execute("DROP TRIGGER submission_key_stays")
         connection.execute("UPDATE submission SET key = 'ab' || substr(key, 3) WHERE id = 2")
         connection.execute(
             "UPDATE treatment_day SET live_sha256 = zeroblob(32) WHERE id = (SELECT day_id FROM submission LIMIT 1)"
@@ -715,7 +715,7 @@ def test_D4_a_silent_source_a_stuck_submission_and_an_old_hold_raise_an_alarm(wo
         connection.execute("DROP TRIGGER source_record_is_kept")
         connection.execute("UPDATE source_record SET received_at = '2026-01-05T08:00:00+00:00'")
         connection.execute("UPDATE treatment_day SET held_since = '2026-01-05T08:00:00.000+00:00' WHERE state = 'held'")
-        connection.execute("UPDATE submission SET state = 'in-doubt', queued_at = queued_at - 90000 WHERE id = 4")
+        connection.execute("UPDATE submission SET state = 'in-doubt', open = 1, queued_at = queued_at - 90000 WHERE id = 4")
     assert alarm_kinds(world) == ["silence", "waiting", "held"]
     assert cli.main(["status", "--config", str(world.folder)]) == 10
     (standing,) = jobs.status(world.config).values()

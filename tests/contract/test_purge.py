@@ -28,7 +28,7 @@ CONTENT = {
     "source_record": "payload",
     "visit_version": "body",
     "day_version": "body",
-    "submission": "body",
+    "submission_body": "body",
 }
 
 
@@ -145,11 +145,11 @@ def test_S12_what_is_held_unread_or_on_its_way_stays_whole(tmp_path: Path) -> No
         world.sync()
         (standing,) = jobs.status(world.config).values()
         assert standing["waiting"] and standing["days"]["held"]["days"]
-        before = [body for table, _, body in contents(world) if table == "submission"]
+        before = [body for table, _, body in contents(world) if table == "submission_body"]
         found = purged(world, really=True)
         assert found["submissions"] == 0 and found["units"] == 0
         assert found["days"] == standing["days"].get("excluded", {"days": 0})["days"]
-        assert [body for table, _, body in contents(world) if table == "submission"] == before
+        assert [body for table, _, body in contents(world) if table == "submission_body"] == before
         world.clinic_file.write_text(config, "utf-8")
         jobs.retry(world.config)
         world.agrees()
@@ -171,7 +171,7 @@ def test_S12_no_byte_of_what_was_purged_is_left_in_the_file_or_its_log(world: Wo
     packed = [
         bytes(body)
         for query in (
-            f"SELECT body FROM submission WHERE day_id IN ({settled})",
+            f"SELECT body FROM submission JOIN submission_body ON submission_id = id WHERE day_id IN ({settled})",
             f"SELECT body FROM day_version WHERE day_id IN ({settled})",
         )
         for (body,) in connection.execute(query)

@@ -1,4 +1,4 @@
-"""Group commit: the starts and finishes of one turn of the event loop share a transaction each.
+"""Group commit: the starts and finishes of one turn of the event loop share one transaction.
 
 A commit is an fsync (0.1 ms on a fast disk, 5 ms on a slow one). While one runs, every other call in flight gathers, so
 the next commit takes them all: the slower the disk, the larger the groups. One writer, on the loop's own thread.
@@ -17,10 +17,9 @@ T = TypeVar("T")
 
 
 class _Group(Generic[T]):
-    """What waits for the next transaction of one kind."""
+    """What waits for the next transaction."""
 
-    def __init__(self, write: Callable[[tuple[T, ...]], None]) -> None:
-        self._write = write
+    def __init__(self) -> None:
         self._waiting: list[tuple[T, asyncio.Future[None]]] = []
 
     def add(self, entry: T) -> asyncio.Future[None]:
@@ -28,32 +27,29 @@ class _Group(Generic[T]):
         self._waiting.append((entry, future))
         return future
 
-    def commit(self) -> None:
-        """Write all that wait in one transaction; everyone who waits learns how it went."""
+    def entries(self) -> tuple[T, ...]:
+        return tuple(entry for entry, _ in self._waiting)
+
+    def settle(self, failure: Exception | None = None) -> None:
+        """Everyone who waits learns how it went."""
         waiting, self._waiting = self._waiting, []
-        if not waiting:
-            return
-        try:
-            self._write(tuple(entry for entry, _ in waiting))
-        except Exception as error:
-            failure = error
-            _settle(waiting, lambda future: future.set_exception(failure))
-        else:
-            _settle(waiting, lambda future: future.set_result(None))
-
-
-def _settle(waiting: list[tuple[T, asyncio.Future[None]]], settle: Callable[[asyncio.Future[None]], None]) -> None:
-    for _, future in waiting:
-        if not future.done():
-            settle(future)
+        for _, future in waiting:
+            if future.done():  # its caller was cancelled
+                continue
+            if failure is None:
+                future.set_result(None)
+            else:
+                future.set_exception(failure)
 
 
 class GroupCommit:
     """Durable `start` and `finish` for many items at once. Both return when their transaction is on the disk."""
 
     def __init__(self, outbox: Outbox, clock: Clock) -> None:
-        self._starts: _Group[OutboxItem] = _Group(lambda items: outbox.start(items, now=clock.now()))
-        self._finishes: _Group[Outcome] = _Group(lambda outcomes: outbox.finish(outcomes, now=clock.now()))
+        self._outbox = outbox
+        self._clock = clock
+        self._starts: _Group[OutboxItem] = _Group()
+        self._finishes: _Group[Outcome] = _Group()
         self._scheduled = False
 
     async def start(self, item: OutboxItem) -> None:
@@ -74,7 +70,27 @@ class GroupCommit:
             asyncio.get_running_loop().call_soon(self._commit)
 
     def _commit(self) -> None:
-        """Answers first: they are worth more than new starts if the disk gives up between the two."""
+        """All that wait in one transaction. Where that fails, answers alone come first: they are worth more than new starts."""
         self._scheduled = False
-        self._finishes.commit()
-        self._starts.commit()
+        outcomes, items, now = self._finishes.entries(), self._starts.entries(), self._clock.now()
+        if outcomes and items and self._together(outcomes, items, now):
+            return
+        if outcomes:
+            self._finishes.settle(_failure(lambda: self._outbox.finish(outcomes, now=now)))
+        if items:
+            self._starts.settle(_failure(lambda: self._outbox.start(items, now=now)))
+
+    def _together(self, outcomes: tuple[Outcome, ...], items: tuple[OutboxItem, ...], now: float) -> bool:
+        if _failure(lambda: self._outbox.turn(outcomes, items, now=now)) is not None:
+            return False
+        self._finishes.settle()
+        self._starts.settle()
+        return True
+
+
+def _failure(write: Callable[[], None]) -> Exception | None:
+    try:
+        write()
+    except Exception as error:  # whoever waits for it is told
+        return error
+    return None

@@ -7,7 +7,7 @@ import hashlib
 import logging
 import signal
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -328,8 +328,8 @@ class Run:
         ledger, count = self.ledger, 0
         while not self.stop.is_set() and (rows := ledger.days.dirty(kit.clinic.clinic, limit=CHUNK)):
             with ledger.transaction():
-                for row in rows:
-                    ledger.days.record(row, self._verdict(row, kit))
+                for some in _of_different_patients(rows):
+                    ledger.days.record_many([(row, self._verdict(row, kit)) for row in some])
             count += len(rows)
             self.progress("judging", count)
 
@@ -377,6 +377,19 @@ def _stop_on_signal(stop: asyncio.Event) -> None:
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+
+def _of_different_patients(rows: Sequence[DayRow]) -> Iterator[list[DayRow]]:
+    """In order, as many at a time as have no patient in common: a patient's next day counts what is written of this one."""
+    some: list[DayRow] = []
+    patients: set[str | None] = set()
+    for row in rows:
+        if row.patient_key is not None and row.patient_key in patients:
+            yield some
+            some, patients = [], set()
+        some.append(row)
+        patients.add(row.patient_key)
+    yield some
 
 
 def _unreadable(error: Exception) -> str:

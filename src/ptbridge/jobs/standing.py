@@ -68,7 +68,7 @@ def newly_held(ledger: Ledger, clinic: str, since: str, limit: int) -> list[dict
 
 def held_rows(ledger: Ledger, clinic: str) -> Iterator[dict[str, Any]]:
     """The worklist of one clinic, oldest service date first."""
-    for _, reference, reason, since, body in ledger.accounts.in_state(clinic, "held"):
+    for _, reference, reason, since, body in ledger.accounts.held(clinic):
         yield _held_row(clinic, reference, reason or "", since, msgspec.json.decode(body))
     for record in ledger.accounts.quarantined(clinic):
         yield {

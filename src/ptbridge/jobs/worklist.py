@@ -126,7 +126,7 @@ def reopen(ledger: Ledger, clinics: Iterable[str], name: str | None, reason: str
             return _goes_now(ledger, day, name, reason, actor)
         days = [day]
     else:
-        rows = [row for clinic in clinics for row in ledger.accounts.in_state(clinic, "held")]
+        rows = [row for clinic in clinics for row in ledger.accounts.held(clinic)]
         found = [ledger.days.get(row[0]) for row in rows]
         days = [day for day in found if day and not _holding(ledger, day) and day.reason != UNDONE]
     for day in days:

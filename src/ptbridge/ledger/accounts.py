@@ -29,18 +29,14 @@ GROUP BY fate
 """
 
 
-# Word for word the condition of the index `treatment_day_waiting`: only then does SQLite use it. Without it each quiet night
-# reads every day that ever was.
-WAITING = "d.state IN ('held', 'queued', 'open')"
-
 # The planner would take an index over everything that was ever sent.
-_OPEN = "INDEXED BY submission_open_order"
+_OPEN = "INDEXED BY submission_open"
 
-_HELD_FIRST = f"""
+_HELD_FIRST = """
 SELECT d.reference, d.reason, d.held_since, d.version_id FROM treatment_day d
-WHERE d.clinic = ? AND d.state = 'held' AND {WAITING}
+WHERE d.clinic = ? AND d.state = 'held'
 ORDER BY d.held_since >= ? DESC, d.service_date, d.id LIMIT ?
-"""  # noqa: S608
+"""
 
 
 class Accounts:
@@ -99,12 +95,12 @@ class Accounts:
             ).fetchone()
         return (str(row[0]), str(row[1])) if row and row[0] is not None else None
 
-    def in_state(self, clinic: str, state: str) -> Iterator[tuple[int, str, str | None, str | None, bytes]]:
-        """Days in one state: row id, reference, reason, held since, judgement JSON; oldest service date first."""
+    def held(self, clinic: str) -> Iterator[tuple[int, str, str | None, str | None, bytes]]:
+        """Held days: row id, reference, reason, held since, judgement JSON; oldest service date first."""
         rows = self._connection.execute(
-            "SELECT d.id, d.reference, d.reason, d.held_since, w.body FROM treatment_day d"
-            " JOIN day_version w ON w.id = d.version_id WHERE d.clinic = ? AND d.state = ? ORDER BY d.service_date, d.id",
-            (clinic, state),
+            "SELECT d.id, d.reference, d.reason, d.held_since, w.body FROM treatment_day d INDEXED BY treatment_day_held"
+            " JOIN day_version w ON w.id = d.version_id WHERE d.clinic = ? AND d.state = 'held' ORDER BY d.service_date, d.id",
+            (clinic,),
         )
         for day_id, reference, reason, since, body in rows:
             yield day_id, reference, reason, since, unpack(body)
@@ -112,8 +108,7 @@ class Accounts:
     def held_days(self, clinic: str) -> int:
         """How many treatment days are held."""
         row = self._connection.execute(
-            f"SELECT count(*) FROM treatment_day d WHERE d.clinic = ? AND d.state = 'held' AND {WAITING}",  # noqa: S608
-            (clinic,),
+            "SELECT count(*) FROM treatment_day WHERE clinic = ? AND state = 'held'", (clinic,)
         ).fetchone()
         assert row is not None
         return int(row[0])
@@ -165,7 +160,7 @@ class Accounts:
         """Submissions that have no final answer: our reference, state, attempts, since when, next try (Unix seconds)."""
         rows = self._connection.execute(
             f"SELECT reference, state, attempts, queued_at, next_at, service_date FROM submission {_OPEN}"  # noqa: S608
-            " WHERE clinic = ? AND state IN ('queued', 'sending', 'in-doubt') ORDER BY id",
+            " WHERE clinic = ? AND open = 1 ORDER BY id",
             (clinic,),
         )
         names = ("reference", "state", "attempts", "queued_at", "next_at", "service_date")
@@ -226,12 +221,10 @@ class Accounts:
     def oldest(self, clinic: str) -> dict[str, str | float | None]:
         """Since when the oldest held day is held (ISO 8601 UTC) and the oldest open submission waits (Unix seconds)."""
         held = self._connection.execute(
-            f"SELECT min(d.held_since) FROM treatment_day d WHERE d.clinic = ? AND d.state = 'held' AND {WAITING}",  # noqa: S608
-            (clinic,),
+            "SELECT min(held_since) FROM treatment_day WHERE clinic = ? AND state = 'held'", (clinic,)
         ).get
         waiting = self._connection.execute(
-            f"SELECT min(queued_at) FROM submission {_OPEN} WHERE clinic = ?"  # noqa: S608
-            " AND state IN ('queued', 'sending', 'in-doubt')",
+            f"SELECT min(queued_at) FROM submission {_OPEN} WHERE clinic = ? AND open = 1",  # noqa: S608
             (clinic,),
         ).get
         return {"held_since": held, "waiting_since": waiting}

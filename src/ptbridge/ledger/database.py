@@ -165,6 +165,7 @@ def _settings(connection: apsw.Connection) -> None:
     connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON").fetchall()
     connection.execute("PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16000").fetchall()
     connection.execute("PRAGMA wal_autocheckpoint=4000; PRAGMA trusted_schema=OFF").fetchall()
+    connection.execute("PRAGMA secure_delete=ON").fetchall()  # what a purge takes out must not stand in a page's unused part
     connection.create_scalar_function("unpacked", lambda *row: unpack(_bytes(row[0])).decode(), 1, deterministic=True)
     connection.create_scalar_function(
         "patient_key_of", lambda *row: patient_key_of(str(row[0]), str(row[1])), 2, deterministic=True
@@ -205,12 +206,14 @@ def _migrate(connection: apsw.Connection, *, write: bool) -> None:
         raise LedgerError(
             f"The ledger has schema {have}, this ptbridge wants {newest}. Run `ptbridge sync` once to bring it up."
         )
+    connection.execute("PRAGMA foreign_keys=OFF").fetchall()  # a table that others refer to may have to be made anew
     for step in steps:
         number = int(step.name[:4])
         if number > have:
             with connection:
                 connection.execute(step.read_text(encoding="utf-8"))
                 connection.pragma("user_version", number)
+    connection.execute("PRAGMA foreign_keys=ON").fetchall()
 
 
 def integrity(connection: apsw.Connection) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ptbridge.model import ShownLine, Submission
+from ptbridge.model.made_fast import made_fast
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class BilledLine:
     end: str | None = None
 
 
+@made_fast
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The outcome of judging a treatment day. `body` is the whole judgement as JSON; `content_sha256` names what is sent."""

@@ -1,18 +1,17 @@
-"""Treatment days and their judgements: what is held, excluded, on its way, or live at the biller."""
+"""Treatment days: which wait for a judgement, where each stands, what is live of it, and what a person decided."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import apsw
 import msgspec
 
-from ptbridge.ledger.database import PLAIN_BYTES, pack, unpack
+from ptbridge.ledger.database import unpack
 from ptbridge.ledger.day_rows import DayRow, Decision, LiveCharge, Verdict, shown_lines
 from ptbridge.ledger.history import History
-from ptbridge.ledger.live import free, make_live
-from ptbridge.model import Frequency, Submission
+from ptbridge.ledger.judging import Judged, Judging, set_aside
 
 _COLUMNS = (
     "id, clinic, day_key, reference, service_date, state, reason, held_since, revision, live_sha256, live_id, live_units,"
@@ -32,31 +31,16 @@ SELECT {_COLUMNS} FROM treatment_day d INDEXED BY treatment_day_dirty WHERE clin
 _CORRECTION_WAITS = "(o.dirty = 1 OR o.state = 'queued')"
 _CORRECTION_IS_SENT = "o.state = 'queued'"
 
-
-_QUEUE = """
-INSERT INTO submission (clinic, destination, day_id, key, reference, order_key, revision, frequency, content_sha256, body,
- media_type, service_date, lines, units, amount_cents, run_id, state, queued_at, next_at, version_id, closes_reference,
- judge_after, window_until, by_hand) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-_QUEUED_AS = {
-    Frequency.ORIGINAL: "queued",
-    Frequency.REPLACEMENT: "queued-replacement",
-    Frequency.VOID: "queued-void",
-}
 UNDONE = "undone-by-person"
 
 
-def _bytes(value: apsw.SQLiteValue) -> bytes:
-    assert isinstance(value, bytes)
-    return value
-
-
 class Days:
-    """The `treatment_day`, `day_version`, `decision` and (for writing) `submission` tables. Call inside a transaction."""
+    """The `treatment_day`, `day_version` and `decision` tables. Call inside a transaction. What writes: ledger/judging.py."""
 
     def __init__(self, connection: apsw.Connection, history: History) -> None:
         self._connection = connection
         self._history = history
+        self._judging = Judging(connection, history)
 
     # ------------------------------------------------------------ finding days
 
@@ -81,11 +65,7 @@ class Days:
 
     def mark_held(self, clinic: str) -> None:
         """Ask for a new judgement of every held day: the configuration or the civil day changed."""
-        self._connection.execute(
-            # the second condition is that of the partial index, word for word: see accounts.WAITING
-            "UPDATE treatment_day SET dirty = 1 WHERE clinic = ? AND state = 'held' AND state IN ('held', 'queued', 'open')",
-            (clinic,),
-        )
+        self._connection.execute("UPDATE treatment_day SET dirty = 1 WHERE clinic = ? AND state = 'held'", (clinic,))
 
     def dirty(self, clinic: str, *, limit: int = 200) -> list[DayRow]:
         """Days that wait for a judgement, by service date, so that a patient's running totals are those of the day.
@@ -116,7 +96,9 @@ class Days:
     def changing(self, clinic: str) -> list[DayRow]:
         """Days with something live that are held or on their way, and those that wait in the hold window; by service date."""
         rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM treatment_day d WHERE clinic = ? AND state IN ('held', 'queued', 'open')"  # noqa: S608
+            f"SELECT {_COLUMNS} FROM treatment_day d WHERE id IN (SELECT id FROM treatment_day WHERE clinic = ?1"  # noqa: S608
+            " AND state = 'held' UNION SELECT day_id FROM submission WHERE clinic = ?1 AND open = 1)"
+            " AND state IN ('held', 'queued', 'open')"
             " AND (live_sha256 IS NOT NULL OR EXISTS (SELECT 1 FROM submission s WHERE s.day_id = d.id AND s.state = 'queued'"
             " AND s.window_until IS NOT NULL)) ORDER BY service_date, id",
             (clinic,),
@@ -130,7 +112,7 @@ class Days:
             " s.last_attempt_at, s.units, s.amount_cents, d.held_since, (SELECT a.native_code FROM acknowledgement a"
             " WHERE a.submission_id = s.id ORDER BY a.id DESC LIMIT 1) FROM treatment_day d"
             " JOIN submission s ON s.day_id = d.id AND s.state = 'held'"
-            " WHERE d.clinic = ? AND d.state = 'held' AND d.state IN ('held', 'queued', 'open') ORDER BY s.id",
+            " WHERE d.clinic = ? AND d.state = 'held' ORDER BY s.id",
             (clinic,),
         )
         names = ["id", "service_date", "frequency", "key", "reason", "attempts", "first_attempt_at", "last_attempt_at"]
@@ -156,7 +138,8 @@ class Days:
         if day.live_sha256 is None:
             return None
         row = self._connection.execute(
-            "SELECT s.body, w.body FROM submission s LEFT JOIN day_version w ON w.id = s.version_id"
+            "SELECT b.body, w.body FROM submission s JOIN submission_body b ON b.submission_id = s.id"
+            " LEFT JOIN day_version w ON w.id = s.version_id"
             " WHERE s.day_id = ? AND s.state = 'accepted' ORDER BY s.id DESC LIMIT 1",
             (day.id,),
         ).fetchone()
@@ -190,161 +173,13 @@ class Days:
                 found[other.live_reference or other.reference] = None
         return list(found)
 
-    # ------------------------------------------------------------ judging
-
     def record(self, day: DayRow, verdict: Verdict) -> None:
         """Write a judgement, the submission that follows from it, and the change of state, together."""
-        (at, now), run = self._history.moment(), self._history.run_id
-        self._connection.execute(
-            "INSERT INTO day_version (day_id, run_id, judged_at, content_sha256, body) VALUES (?, ?, ?, ?, ?)",
-            (day.id, run, at, verdict.visits_sha256, pack(verdict.body, plain_to=PLAIN_BYTES)),
-        )
-        version_id = self._connection.last_insert_rowid()
-        stands = self._replace_unsent(day, verdict.submission)
-        if verdict.submission is not None and not stands:
-            self._queue(day, verdict, version_id, now)
-        held_since = (day.held_since or at) if verdict.state == "held" else None
-        self._connection.execute(
-            "UPDATE treatment_day SET state = ?, dirty = 0, reason = ?, held_since = ?, version_id = ?, payer = ?,"
-            " discipline = ?, lines = ?, units = ?, amount_cents = ?, revision = ?, visit_types = ?, authorization_number = ?"
-            " WHERE id = ?",
-            (
-                verdict.state,
-                verdict.reason,
-                held_since,
-                version_id,
-                verdict.payer,
-                verdict.discipline,
-                verdict.lines,
-                verdict.units,
-                verdict.amount_cents,
-                verdict.submission.revision if verdict.submission and not stands else day.revision,
-                ",".join(verdict.visit_types),
-                verdict.authorization_number,
-                day.id,
-            ),
-        )
-        if verdict.gone:
-            self._forget_live(day)
-        if verdict.by_hand:
-            self._made_by_hand(day)
-        self._bill(day, verdict)
-        for visit_row, (lines, rule) in verdict.excluded.items():
-            self._connection.execute(
-                "UPDATE visit SET excluded_lines = ?, excluded_rule = ? WHERE id = ?", (lines, rule, visit_row)
-            )
-        if verdict.state != day.state or verdict.reason != day.reason:
-            self._history.add(day.clinic, "day", day.id, verdict.state, verdict.reason or "")
+        self._judging.record([(day, verdict)])
 
-    def _bill(self, day: DayRow, verdict: Verdict) -> None:
-        """Replace the day's lines in the patient's history. While a void is on its way the biller still has the old ones."""
-        if verdict.submission is not None and verdict.submission.frequency is Frequency.VOID:
-            return
-        before = self._connection.execute(
-            "SELECT procedure, modifiers, units, amount_cents, allowed_cents, started_at, ended_at FROM billed_line"
-            " WHERE day_id = ? ORDER BY place",
-            (day.id,),
-        ).fetchall()
-        after = [
-            (
-                line.procedure,
-                " ".join(line.modifiers),
-                line.units,
-                line.amount_cents,
-                line.allowed_cents,
-                line.start,
-                line.end,
-            )
-            for line in verdict.billed
-        ]
-        if before != after:
-            self._connection.execute("DELETE FROM billed_line WHERE day_id = ?", (day.id,))
-            self._connection.executemany(
-                "INSERT INTO billed_line VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [(day.id, place, *line) for place, line in enumerate(after)],
-            )
-        if before != after or (verdict.state == "excluded") != (day.state == "excluded"):
-            self._judge_held_after(day)
-
-    def _judge_held_after(self, day: DayRow) -> None:
-        """Held days that come after this one may have waited for what it uses: only later ones, so that this ends."""
-        if day.patient_key is not None and day.service_date is not None:
-            self._connection.execute(
-                "UPDATE treatment_day SET dirty = 1 WHERE clinic = ?1 AND patient_key = ?2 AND state = 'held'"
-                " AND (service_date, id) > (?3, ?4)",
-                (day.clinic, day.patient_key, day.service_date, day.id),
-            )
-
-    def _replace_unsent(self, day: DayRow, now: Submission | None) -> bool:
-        """What surely had no effect is replaced in place (contract D17); it stays in the table with its bytes.
-
-        True when just this submission waits already: it stays, with its key and its hold window.
-        """
-        rows = self._connection.execute(
-            "SELECT id, frequency, reference, body FROM submission WHERE day_id = ? AND state = 'queued'", (day.id,)
-        ).fetchall()
-        for submission_id, frequency, reference, body in rows:
-            same = now is not None and (frequency, reference) == (now.frequency.value, now.reference)
-            if same and now is not None and unpack(_bytes(body)) == now.body:
-                return True
-            self._set_aside(day, int(str(submission_id)), "replaced")
-        return False
-
-    def _set_aside(self, day: DayRow, submission_id: int, event: str, actor: str = "ptbridge") -> None:
-        self._connection.execute("UPDATE submission SET state = 'replaced' WHERE id = ?", (submission_id,))
-        self._history.add(day.clinic, "submission", submission_id, event, actor=actor)
-
-    def _forget_live(self, day: DayRow) -> None:
-        """What was live was rejected before anybody had it, and nothing is left to bill."""
-        self._connection.execute(
-            "UPDATE treatment_day SET live_sha256 = NULL, live_units = 0, live_cents = 0, live_reference = NULL,"
-            " live_frequency = NULL, stage = NULL, standing = NULL, payer_claim_number = NULL WHERE id = ?",
-            (day.id,),
-        )
-        free(self._connection, day.id)
-
-    def _made_by_hand(self, day: DayRow) -> None:
-        """What a person had the biller do is what it has now."""
-        row = self._connection.execute("SELECT max(id) FROM submission WHERE day_id = ? AND by_hand", (day.id,)).fetchone()
-        assert row is not None
-        make_live(self._connection, [(int(str(row[0])), None)])
-
-    def _queue(self, day: DayRow, verdict: Verdict, version_id: int, now: float) -> None:
-        submission = verdict.submission
-        assert submission is not None and verdict.content_sha256 is not None
-        window_until = now + verdict.window_seconds if verdict.window_seconds else None
-        self._connection.execute(
-            _QUEUE,
-            (
-                submission.clinic,
-                submission.destination,
-                day.id,
-                submission.key,
-                submission.reference,
-                submission.order_key,
-                submission.revision,
-                submission.frequency.value,
-                verdict.content_sha256,
-                pack(submission.body, plain_to=PLAIN_BYTES),
-                submission.media_type,
-                submission.service_date,
-                submission.lines,
-                submission.units,
-                submission.amount_cents,
-                self._history.run_id,
-                "accepted" if verdict.by_hand else "queued",
-                now,
-                window_until or now,
-                version_id,
-                verdict.closes_reference,
-                verdict.judge_after,
-                window_until,
-                verdict.by_hand,
-            ),
-        )
-        id_ = self._connection.last_insert_rowid()
-        event = "by-hand" if verdict.by_hand else _QUEUED_AS[submission.frequency]
-        self._history.add(day.clinic, "submission", id_, event, submission.key)
+    def record_many(self, judged: Sequence[Judged]) -> None:
+        """`record` of each in turn, in fewer steps."""
+        self._judging.record(judged)
 
     # ------------------------------------------------------------ decisions of a person
 
@@ -372,7 +207,8 @@ class Days:
         for submission_id, reason in rows:
             state = "in-doubt" if str(reason).startswith("in-doubt") else "replaced"
             self._connection.execute(
-                "UPDATE submission SET state = ?1, attempts = iif(?1 = 'in-doubt', 0, attempts), next_at = 0 WHERE id = ?2",
+                "UPDATE submission SET state = ?1, open = (?1 = 'in-doubt'), attempts = iif(?1 = 'in-doubt', 0, attempts),"
+                " next_at = 0 WHERE id = ?2",
                 (state, submission_id),
             )
             if state == "in-doubt":
@@ -382,7 +218,7 @@ class Days:
         """Take back what waits unsent; the day is held as `undone-by-person`. False when nothing waits."""
         rows = self._connection.execute("SELECT id FROM submission WHERE day_id = ? AND state = 'queued'", (day.id,)).fetchall()
         for (submission_id,) in rows:
-            self._set_aside(day, int(str(submission_id)), UNDONE, actor)
+            set_aside(self._connection, self._history, day, int(str(submission_id)), UNDONE, actor)
         self._connection.execute(
             "UPDATE treatment_day SET state = 'held', reason = ?1, held_since = ?2 WHERE id = ?3 AND ?4",
             (UNDONE, self._history.now(), day.id, bool(rows)),

@@ -27,6 +27,7 @@ class History:
         self._now = now
         self._kept: list[_Kept] = []
         self._head: tuple[int, bytes] | None = None  # number and digest of the last row, once known
+        self._moment: tuple[str, float] | None = None  # of the transaction that is going on
         self.run_id: int = 0
 
     def now(self) -> str:
@@ -34,30 +35,33 @@ class History:
         return self._now().isoformat(timespec="milliseconds")
 
     def moment(self) -> tuple[str, float]:
-        """The time as it goes into a row, and as Unix seconds."""
-        now = self._now()
-        return now.isoformat(timespec="milliseconds"), now.timestamp()
+        """The time as it goes into a row, and as Unix seconds: what a transaction writes happens at one moment."""
+        if self._moment is None:
+            now = self._now()
+            self._moment = now.isoformat(timespec="milliseconds"), now.timestamp()
+        return self._moment
 
     def add(self, clinic: str, entity: str, entity_id: int, event: str, detail: str = "", actor: str = "ptbridge") -> None:
         """Append one change of one entity (visit, day, submission). Call inside `database.transaction`."""
-        at = self._kept[0][0] if self._kept else self.now()  # what is written together happened together
-        self._kept.append((at, self.run_id, clinic, entity, entity_id, event, detail, actor))
+        self._kept.append((self.moment()[0], self.run_id, clinic, entity, entity_id, event, detail, actor))
 
     def add_many(self, clinic: str, entity: str, rows: Iterable[tuple[int, str, str]]) -> None:
         """Append (entity id, event, detail) rows. Call inside `database.transaction`."""
-        at = self.now()
+        at, _ = self.moment()
         self._kept += [(at, self.run_id, clinic, entity, id_, event, detail, "ptbridge") for id_, event, detail in rows]
 
     def flush(self) -> None:
         """Write the rows that were kept back, chained, and where the chain ends."""
+        self._moment = None
         if not self._kept:
             return
         seq, digest = self._head or self.head()
         rows = []
         for kept in self._kept:
             seq += 1
-            digest = link(digest, (seq, *kept))
-            rows.append((seq, *kept, digest))
+            row = (seq, *kept)
+            digest = link(digest, row)
+            rows.append((*row, digest))
         with self._connection:
             self._connection.executemany(_INSERT, rows)
             self._connection.execute("UPDATE history_head SET seq = ?, digest = ?", (seq, digest))
@@ -66,7 +70,7 @@ class History:
 
     def forget(self) -> None:
         """The transaction was taken back, and with it what was kept back for it."""
-        self._kept, self._head = [], None
+        self._kept, self._head, self._moment = [], None, None
 
     def head(self) -> tuple[int, bytes]:
         """Number and digest of the last row as stored; 0 and zeros before the first."""

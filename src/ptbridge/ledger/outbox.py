@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import apsw
 
@@ -14,27 +15,32 @@ from ptbridge.model import Disposition, Frequency, Submission
 from ptbridge.ports import OutboxItem, Outcome
 
 _ITEM = """
-SELECT id, key, reference, order_key, revision, frequency, body, media_type, service_date, lines, units, amount_cents,
-       state, attempts, first_attempt_at, queued_at, last_attempt_at
-FROM submission s
+SELECT s.id, s.key, s.reference, s.order_key, s.revision, s.frequency, b.body, s.media_type, s.service_date, s.lines, s.units,
+ s.amount_cents, s.state, s.attempts, s.first_attempt_at, s.queued_at, s.last_attempt_at
+FROM submission s CROSS JOIN submission_body b ON b.submission_id = s.id
 """
+# An order key is a treatment day's: what was made of the day before must have been answered.
 _DUE = f"""{_ITEM}
-WHERE clinic = ? AND destination = ? AND state IN ('queued', 'in-doubt') AND next_at <= ?
-  AND NOT EXISTS (SELECT 1 FROM submission e WHERE e.clinic = s.clinic AND e.order_key = s.order_key AND e.id < s.id
-                  AND e.state IN ('queued', 'sending', 'in-doubt'))
-ORDER BY next_at, id LIMIT ?
+WHERE s.clinic = ? AND s.destination = ? AND s.open = 1 AND s.state <> 'sending' AND s.next_at <= ?
+  AND NOT EXISTS (SELECT 1 FROM submission e WHERE e.day_id = s.day_id AND e.id < s.id AND e.open = 1)
+ORDER BY s.next_at, s.id LIMIT ?
 """  # noqa: S608
 _DOUBTED = f"""{_ITEM}
-WHERE clinic = ? AND destination = ? AND (state = 'in-doubt' OR (state = 'held' AND hold_reason = 'in-doubt'))
+WHERE s.id IN (SELECT id FROM submission WHERE clinic = ?1 AND destination = ?2 AND open = 1 AND state = 'in-doubt' UNION ALL
+               SELECT id FROM submission WHERE clinic = ?1 AND destination = ?2 AND state = 'held' AND hold_reason = 'in-doubt')
   AND NOT EXISTS (SELECT 1 FROM submission l WHERE l.day_id = s.day_id AND l.id > s.id AND l.state <> 'replaced')
-ORDER BY id
+ORDER BY s.id
 """  # noqa: S608
+_STARTED = """
+UPDATE submission SET state = 'sending', attempts = attempts + 1, first_attempt_at = coalesce(first_attempt_at, ?1),
+ last_attempt_at = ?1 WHERE id = ?2
+"""
 _FREQUENCY = {one.value: one for one in Frequency}
 _ANSWER = """
 INSERT INTO acknowledgement (submission_id, attempt, at, disposition, native_code, native_text, destination_id)
 VALUES (?, ?, ?, ?, ?, ?, ?)
 """
-_ACCEPTED = "UPDATE submission SET state = 'accepted', destination_id = ?, accepted_run = ? WHERE id = ?"
+_ACCEPTED = "UPDATE submission SET state = 'accepted', open = 0, destination_id = ?, accepted_run = ? WHERE id = ?"
 
 
 class LedgerOutbox:
@@ -49,7 +55,9 @@ class LedgerOutbox:
     def recover(self) -> int:
         """After a crash: what was being sent is in doubt. Returns how many. Call before `due`, once a run."""
         with transaction(self._connection):
-            rows = self._connection.execute("SELECT id FROM submission WHERE clinic = ? AND state = 'sending'", (self._clinic,))
+            rows = self._connection.execute(
+                "SELECT id FROM submission WHERE clinic = ? AND open = 1 AND state = 'sending'", (self._clinic,)
+            )
             ids = [int(row[0]) for row in rows]
             self._connection.executemany(
                 "UPDATE submission SET state = 'in-doubt', next_at = 0 WHERE id = ?", [(i,) for i in ids]
@@ -63,7 +71,7 @@ class LedgerOutbox:
 
     def item(self, id_: int) -> OutboxItem:
         """One submission of this outbox by row id."""
-        (row,) = self._connection.execute(f"{_ITEM} WHERE id = ? AND clinic = ?", (id_, self._clinic))
+        (row,) = self._connection.execute(f"{_ITEM} WHERE s.id = ? AND s.clinic = ?", (id_, self._clinic))
         return self._item(row)
 
     def doubted(self) -> list[OutboxItem]:
@@ -71,33 +79,32 @@ class LedgerOutbox:
         rows = self._connection.execute(_DOUBTED, (self._clinic, self._destination))
         return [replace(self._item(row), in_doubt=True) for row in rows]
 
-    def _item(self, row: tuple[apsw.SQLiteValue, ...]) -> OutboxItem:
-        (id_, key, reference, order_key, revision, frequency, body, media_type, service_date, lines, units, cents) = row[:12]
-        state, attempts, first_attempt_at, queued_at, last_attempt_at = row[12:]
-        assert isinstance(id_, int) and isinstance(revision, int) and isinstance(body, bytes)
-        assert isinstance(lines, int) and isinstance(units, int) and isinstance(cents, int) and isinstance(attempts, int)
+    def _item(self, row: tuple[Any, ...]) -> OutboxItem:
+        (id_, key, reference, order_key, revision, frequency, body, media_type, service_date, lines, units, cents, *more) = row
+        state, attempts, first_attempt_at, queued_at, last_attempt_at = more
+        submission = Submission(
+            clinic=self._clinic,
+            destination=self._destination,
+            key=key,
+            reference=reference,
+            order_key=order_key,
+            revision=revision,
+            frequency=_FREQUENCY[frequency],
+            body=unpack(body),
+            media_type=media_type,
+            service_date=service_date,
+            lines=lines,
+            units=units,
+            amount_cents=cents,
+        )
         return OutboxItem(
             id=id_,
-            submission=Submission(
-                clinic=self._clinic,
-                destination=self._destination,
-                key=str(key),
-                reference=str(reference),
-                order_key=str(order_key),
-                revision=revision,
-                frequency=_FREQUENCY[str(frequency)],
-                body=unpack(body),
-                media_type=str(media_type),
-                service_date=str(service_date),
-                lines=lines,
-                units=units,
-                amount_cents=cents,
-            ),
+            submission=submission,
             attempts=attempts,
             in_doubt=state == "in-doubt",
-            first_attempt_at=first_attempt_at if isinstance(first_attempt_at, float) else None,
-            last_attempt_at=last_attempt_at if isinstance(last_attempt_at, float) else None,
-            queued_at=queued_at if isinstance(queued_at, float) else 0.0,
+            first_attempt_at=first_attempt_at,
+            last_attempt_at=last_attempt_at,
+            queued_at=queued_at,
         )
 
     def next_due_at(self) -> float | None:
@@ -106,7 +113,7 @@ class LedgerOutbox:
         Nobody waits for what is in the clinic's hold window: the next run takes it.
         """
         row = self._connection.execute(
-            "SELECT min(next_at) FROM submission WHERE clinic = ? AND destination = ? AND state IN ('queued', 'in-doubt')"
+            "SELECT min(next_at) FROM submission WHERE clinic = ? AND destination = ? AND open = 1 AND state <> 'sending'"
             " AND (window_until IS NULL OR attempts > 0)",
             (self._clinic, self._destination),
         ).fetchone()
@@ -115,23 +122,36 @@ class LedgerOutbox:
     def start(self, items: tuple[OutboxItem, ...], *, now: float) -> None:
         """Record that these are about to be sent, durably, before their first byte leaves."""
         with transaction(self._connection):
-            self._connection.executemany(
-                "UPDATE submission SET state = 'sending', attempts = attempts + 1,"
-                " first_attempt_at = coalesce(first_attempt_at, ?1), last_attempt_at = ?1 WHERE id = ?2",
-                [(now, item.id) for item in items],
-            )
-            self._history.add_many(
-                self._clinic, "submission", [(item.id, "sending", f"attempt {item.attempts + 1}") for item in items]
-            )
+            self._start(items, now)
 
     def finish(self, outcomes: tuple[Outcome, ...], *, now: float) -> None:
         """Record the answers of several items in one commit."""
-        at = self._history.now()
         with transaction(self._connection):
-            self._connection.executemany(_ANSWER, [_answer(outcome, at) for outcome in outcomes])
-            accepted = [one for one in outcomes if one.acknowledgement.disposition is Disposition.ACCEPTED]
-            if accepted:
-                self._accepted([(one.item.id, one.acknowledgement.destination_id) for one in accepted])
+            self._finish(outcomes, now)
+
+    def turn(self, outcomes: tuple[Outcome, ...], items: tuple[OutboxItem, ...], *, now: float) -> None:
+        """`finish` and `start` in one commit: all of it or nothing."""
+        with transaction(self._connection):
+            self._finish(outcomes, now)
+            self._start(items, now)
+
+    def _start(self, items: tuple[OutboxItem, ...], now: float) -> None:
+        self._connection.executemany(_STARTED, [(now, item.id) for item in items])
+        self._history.add_many(
+            self._clinic, "submission", [(item.id, "sending", f"attempt {item.attempts + 1}") for item in items]
+        )
+
+    def _finish(self, outcomes: tuple[Outcome, ...], now: float) -> None:
+        at, _ = self._history.moment()
+        self._connection.executemany(_ANSWER, [_answer(outcome, at) for outcome in outcomes])
+        accepted = [
+            (outcome.item.id, outcome.acknowledgement.destination_id)
+            for outcome in outcomes
+            if outcome.acknowledgement.disposition is Disposition.ACCEPTED
+        ]
+        if accepted:
+            self._accepted(accepted)
+        if len(accepted) < len(outcomes):
             for outcome in outcomes:
                 if outcome.acknowledgement.disposition is not Disposition.ACCEPTED:
                     self._not_accepted(outcome, now)
@@ -150,12 +170,14 @@ class LedgerOutbox:
             return
         state = "in-doubt" if answer.disposition is Disposition.IN_DOUBT else "queued"
         self._connection.execute(
-            "UPDATE submission SET state = ?, next_at = ? WHERE id = ?", (state, outcome.next_at or now, item.id)
+            "UPDATE submission SET state = ?, open = 1, next_at = ? WHERE id = ?", (state, outcome.next_at or now, item.id)
         )
         self._history.add(self._clinic, "submission", item.id, state, answer.native_code)
 
     def _held(self, item: OutboxItem, reason: str) -> None:
-        self._connection.execute("UPDATE submission SET state = 'held', hold_reason = ? WHERE id = ?", (reason, item.id))
+        self._connection.execute(
+            "UPDATE submission SET state = 'held', open = 0, hold_reason = ? WHERE id = ?", (reason, item.id)
+        )
         self._connection.execute(
             "UPDATE treatment_day SET state = 'held', reason = ?, held_since = coalesce(held_since, ?)"
             " WHERE id = (SELECT day_id FROM submission WHERE id = ?)",

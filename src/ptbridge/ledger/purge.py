@@ -23,7 +23,7 @@ from ptbridge.ledger.history import History
 
 EMPTY = pack(b"")
 SAID_PURGED = "purged"  # what an error's text in the summary of an old run becomes
-_LIFTED = ("source_record", "visit_version", "day_version", "submission", "acknowledgement", "decision", "answer")
+_LIFTED = ("source_record", "visit_version", "day_version", "submission_body", "acknowledgement", "decision", "answer")
 
 # Settled: sent, excluded or voided, and nothing of it open, in doubt, held or unreadable; no word about it since the cutoff; no
 # visit that moved away from its live charge and is not settled where it is now; and there is something to take out.
@@ -194,8 +194,9 @@ class Purge:
             "SELECT s.id FROM going g JOIN submission s ON s.day_id = g.id WHERE s.purged_at IS NULL"
         ).fetchall()
         self._connection.executemany(
-            "UPDATE submission SET body = ?, purged_at = ? WHERE id = ?", [(EMPTY, at, id_) for (id_,) in ids]
+            "UPDATE submission_body SET body = ? WHERE submission_id = ?", [(EMPTY, id_) for (id_,) in ids]
         )
+        self._connection.executemany("UPDATE submission SET purged_at = ? WHERE id = ?", [(at, id_) for (id_,) in ids])
         self._connection.execute(
             "UPDATE acknowledgement SET native_text = ''"
             " WHERE submission_id IN (SELECT s.id FROM going g JOIN submission s ON s.day_id = g.id)"

@@ -53,9 +53,8 @@ UPDATE biller_had SET settled = 1 WHERE clinic = ?1
   OR reference IN (SELECT reference FROM live WHERE waits))
 """  # noqa: S608
 _UNASKED = f"""
-SELECT s.id FROM submission s INDEXED BY submission_open_order WHERE s.clinic = ?1
-AND s.state IN ('queued', 'sending', 'in-doubt') AND s.state IN {_OPEN} AND s.service_date <= ?2
-AND NOT {_DECIDED.format(day="s.day_id")}
+SELECT s.id FROM submission s INDEXED BY submission_open WHERE s.clinic = ?1 AND s.open = 1 AND s.state IN {_OPEN}
+AND s.service_date <= ?2 AND NOT {_DECIDED.format(day="s.day_id")}
 """  # noqa: S608
 
 
@@ -137,7 +136,9 @@ class Restored:
             )
             self._connection.execute(_KNOWN, (clinic,))
             self._connection.execute(
-                "UPDATE submission SET state = 'in-doubt' WHERE clinic = ? AND state = 'queued' AND frequency <> '1'", (clinic,)
+                "UPDATE submission SET state = 'in-doubt'"
+                " WHERE clinic = ? AND open = 1 AND state = 'queued' AND frequency <> '1'",
+                (clinic,),
             )
             self._connection.execute(
                 "INSERT INTO restored_clinic VALUES (?, ?, ?, ?)", (mark.id, clinic, self._history.now(), theirs is not None)
@@ -178,7 +179,7 @@ class Restored:
         assert suspect.submission_id is not None, "what was made of the day is what a correction starts from"
         with transaction(self._connection):
             self._connection.execute(
-                "UPDATE submission SET state = 'accepted', accepted_run = 0 WHERE id = ?", (suspect.submission_id,)
+                "UPDATE submission SET state = 'accepted', open = 0, accepted_run = 0 WHERE id = ?", (suspect.submission_id,)
             )
             self._connection.execute(
                 "UPDATE treatment_day SET state = 'sent', live_sha256 = ?1, live_reference = ?2, live_frequency = '1',"
@@ -218,7 +219,7 @@ class Restored:
 
     def _hold(self, clinic: str, day_id: int) -> None:
         self._connection.execute(
-            f"UPDATE submission SET state = 'held', hold_reason = ? WHERE day_id = ? AND state IN {_OPEN}",  # noqa: S608
+            f"UPDATE submission SET state = 'held', open = 0, hold_reason = ? WHERE day_id = ? AND state IN {_OPEN}",  # noqa: S608
             (HELD_REASON, day_id),
         )
         self._connection.execute(

@@ -21,10 +21,11 @@ KeyOf = Callable[[str, str, int, Frequency, bytes], str]  # platform, reference,
 _SHOWN = 20  # problems that one check names; the rest is counted
 
 # Table, bytes, and the SHA-256 that must be theirs. A submission's is its content's, which for an original are its bytes.
+_BYTES_SENT = "coalesce((SELECT body FROM submission_body WHERE submission_id = id), x'')"
 _DIGESTS = (
     ("source_record", "payload", "sha256", "purged_at IS NULL"),
     ("visit_version", "body", "content_sha256", "purged_at IS NULL"),
-    ("submission", "body", "content_sha256", "frequency = '1' AND purged_at IS NULL"),
+    ("submission", _BYTES_SENT, "content_sha256", "frequency = '1' AND purged_at IS NULL"),
 )
 # A row that says it was purged belongs to a treatment day whose purge is in the history.
 _PURGED = {

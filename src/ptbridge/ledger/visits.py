@@ -18,11 +18,9 @@ _decode_visit = msgspec.json.Decoder(Visit)
 _encode = msgspec.json.Encoder().encode
 
 
-# The held days are found by the partial index `treatment_day_waiting`, whose condition stands here word for word.
 READ_AGAIN = (
     "SELECT id FROM visit WHERE clinic = ?1 AND state = 'quarantined' UNION SELECT v.id FROM treatment_day d"
-    " JOIN visit v ON v.day_id = d.id WHERE d.clinic = ?1 AND d.state = 'held'"
-    " AND d.state IN ('held', 'queued', 'open') AND v.state = 'read'"
+    " JOIN visit v ON v.day_id = d.id WHERE d.clinic = ?1 AND d.state = 'held' AND v.state = 'read'"
 )
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from ptbridge.model.made_fast import made_fast
+
 
 class Frequency(StrEnum):
     """Claim frequency, X12 CLM05-3."""
@@ -28,6 +30,7 @@ class Disposition(StrEnum):
     IN_DOUBT = "in-doubt"
 
 
+@made_fast
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """One treatment day on its way to one destination. Key and exact bytes are stored before the first byte leaves.
@@ -51,6 +54,7 @@ class Submission:
     service_date: str = ""
 
 
+@made_fast
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acknowledgement:
     """The destination's answer. `native_code` and `native_text` are kept word for word, without patient data added by us."""

@@ -63,11 +63,12 @@ class Row:
 
 
 class MemoryOutbox:
-    """ports.Outbox on a dict. `journal` has every transaction in order; `crash` forgets what was being sent, as a kill does."""
+    """ports.Outbox on a dict. `journal` has every start and finish in order; `crash` forgets what was sent, as a kill does."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self.rows: dict[int, Row] = {}
         self.journal: list[tuple[str, tuple[int, ...]]] = []
+        self.turns = 0  # how many of them were a finish and a start in one
         self.broken = False
         self._clock = clock
 
@@ -94,6 +95,13 @@ class MemoryOutbox:
 
     def next_due_at(self) -> float | None:
         return min((row.next_at for row in self.rows.values() if row.state in ("queued", "in-doubt")), default=None)
+
+    def turn(self, outcomes: tuple[Outcome, ...], items: tuple[OutboxItem, ...], *, now: float) -> None:
+        if self.broken:
+            raise LedgerError("the disk gave up")
+        self.turns += 1
+        self.finish(outcomes, now=now)
+        self.start(items, now=now)
 
     def start(self, items: tuple[OutboxItem, ...], *, now: float) -> None:
         if self.broken:

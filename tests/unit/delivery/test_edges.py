@@ -11,7 +11,7 @@ from ptbridge.delivery.commits import GroupCommit
 from ptbridge.delivery.verdict import Waits
 from ptbridge.errors import LedgerError, OutcomeUnknown, PeerRefused, PeerUnavailable
 from ptbridge.model import Acknowledgement, Disposition
-from ptbridge.ports import Capabilities, OutboxItem
+from ptbridge.ports import Capabilities, OutboxItem, Outcome
 
 DOUBT = Acknowledgement(disposition=Disposition.IN_DOUBT, native_code="500")
 FOUND = Acknowledgement(disposition=Disposition.ACCEPTED, destination_id=None)
@@ -112,6 +112,56 @@ def test_who_no_longer_waits_for_a_commit_is_left_alone(rig):
 
     asyncio.run(scene())
     assert rig.outbox.state(1) == "sending"
+
+
+def one_in_flight_and_one_ready(rig):
+    """An item whose answer is there, and the next one."""
+    for name in "AB":
+        rig.put(name)
+    first, second = rig.outbox.due(now=rig.clock.now(), limit=9)
+    rig.outbox.start((first,), now=rig.clock.now())
+    return Outcome(item=first, acknowledgement=FOUND), second
+
+
+def test_the_answer_of_one_and_the_start_of_the_next_share_a_transaction(rig):
+    outcome, item = one_in_flight_and_one_ready(rig)
+
+    async def scene():
+        commits = GroupCommit(rig.outbox, rig.clock)
+        await asyncio.gather(commits.start(item), commits.finish(outcome))
+
+    asyncio.run(scene())
+    assert rig.outbox.states() == ["accepted", "sending"] and rig.outbox.turns == 1
+
+
+def test_a_start_that_cannot_be_stored_takes_no_answer_with_it(rig):
+    outcome, item = one_in_flight_and_one_ready(rig)
+    rig.outbox.broken = True
+
+    async def scene():
+        commits = GroupCommit(rig.outbox, rig.clock)
+        return await asyncio.gather(commits.start(item), commits.finish(outcome), return_exceptions=True)
+
+    started, finished = asyncio.run(scene())
+    assert isinstance(started, LedgerError) and finished is None
+    assert rig.outbox.states() == ["accepted", "queued"] and rig.outbox.turns == 0
+
+
+def test_an_answer_that_cannot_be_stored_is_told_and_the_start_stands(rig, monkeypatch):
+    outcome, item = one_in_flight_and_one_ready(rig)
+
+    def refused(outcomes, *, now):
+        raise LedgerError("the disk gave up")
+
+    monkeypatch.setattr(rig.outbox, "finish", refused)
+
+    async def scene():
+        commits = GroupCommit(rig.outbox, rig.clock)
+        return await asyncio.gather(commits.start(item), commits.finish(outcome), return_exceptions=True)
+
+    started, finished = asyncio.run(scene())
+    assert started is None and isinstance(finished, LedgerError)
+    assert rig.outbox.states() == ["sending", "sending"]
 
 
 def an_item(rig, **facts):

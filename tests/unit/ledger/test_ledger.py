@@ -174,7 +174,17 @@ def test_a_newer_schema_and_a_damaged_file_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "table", ["source_record", "visit_version", "day_version", "history", "acknowledgement", "decision", "submission"]
+    "table",
+    [
+        "source_record",
+        "visit_version",
+        "day_version",
+        "history",
+        "acknowledgement",
+        "decision",
+        "submission",
+        "submission_body",
+    ],
 )
 def test_what_was_written_stays(tmp_path: Path, table: str) -> None:
     with Ledger.open(tmp_path) as ledger:
@@ -190,9 +200,13 @@ def test_what_was_written_stays(tmp_path: Path, table: str) -> None:
 
 
 def _a_column(table: str) -> str:
-    return {"submission": "body = x'00'", "source_record": "payload = x'00'"}.get(
-        table, "id = 1" if table != "history" else "seq=1"
-    )
+    columns = {
+        "submission": "key = ''",
+        "submission_body": "body = x'00'",
+        "source_record": "payload = x'00'",
+        "history": "seq=1",
+    }
+    return columns.get(table, "id = 1")
 
 
 def test_cursor_moves_with_its_data_or_not_at_all(tmp_path: Path) -> None:

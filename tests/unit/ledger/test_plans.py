@@ -6,7 +6,8 @@ import apsw
 import pytest
 
 from ptbridge.ledger import Ledger, Verdict
-from ptbridge.ledger.accounts import _FATES, _HELD_FIRST, WAITING
+from ptbridge.ledger.accounts import _FATES, _HELD_FIRST
+from ptbridge.ledger.answers import _AMBIGUOUS, _SUBMISSION
 from ptbridge.ledger.restored import _SUSPECTS, _UNASKED
 from ptbridge.ledger.visits import READ_AGAIN
 
@@ -23,6 +24,17 @@ def plan(ledger, sql, *values):
         return " / ".join(str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values))
 
 
+def plans_of(ledger, ask):
+    """The plan of every question that a call asks."""
+    asked = []
+    ledger._connection.exec_trace = lambda cursor, sql, values: asked.append((sql, values or ())) is None
+    try:
+        ask()
+    finally:
+        ledger._connection.exec_trace = None
+    return [plan(ledger, sql, *values) for sql, values in asked]
+
+
 def test_fates_ask_each_day_for_its_own_submissions(ledger):
     shown = plan(ledger, _FATES.format(scope="v.seen_run = ?1"), 1, "oak")
     assert "visit_by_run" in shown
@@ -30,18 +42,16 @@ def test_fates_ask_each_day_for_its_own_submissions(ledger):
 
 
 def test_the_worklist_is_found_without_the_history(ledger):
-    shown = plan(ledger, f"SELECT count(*) FROM treatment_day d WHERE d.clinic = ? AND d.state = 'held' AND {WAITING}", "oak")
-    assert "treatment_day_waiting" in shown
-    assert "treatment_day_waiting" in plan(ledger, _HELD_FIRST, "oak", "", 5)
-    update = "UPDATE treatment_day SET dirty = 1 WHERE clinic = ? AND state = 'held' AND state IN ('held', 'queued', 'open')"
-    assert "treatment_day_waiting" in plan(ledger, update, "oak")
+    plans = plans_of(
+        ledger, lambda: (ledger.accounts.held_days("oak"), ledger.days.mark_held("oak"), list(ledger.accounts.held("oak")))
+    )
+    assert ["treatment_day_held" in one for one in plans] == [True, True, True]
+    assert "treatment_day_held" in plan(ledger, _HELD_FIRST, "oak", "", 5)
 
 
 def test_what_is_read_again_on_a_new_day_is_found_without_the_history(ledger):
     shown = plan(ledger, READ_AGAIN, "oak")
-    assert (
-        "treatment_day_waiting" in shown and "visit_quarantined" in shown and "SCAN" not in shown.replace("SCAN CONSTANT", "")
-    )
+    assert "treatment_day_held" in shown and "visit_quarantined" in shown and "SCAN" not in shown.replace("SCAN CONSTANT", "")
 
 
 def hold(ledger, number, service_date, since):
@@ -69,14 +79,27 @@ def test_what_a_restore_asks_each_run_never_reads_all_that_was_sent(ledger):
     _, *parts = plan(ledger, _SUSPECTS, "oak").split("SEARCH b USING INDEX biller_had_unsettled")
     assert len(parts) == 2, "what waits, and what stands otherwise"
     assert "SCAN" not in "".join(parts) and all(" (clinic=?) / SEARCH " in part for part in parts)
-    assert plan(ledger, _UNASKED, "oak", "2026-03-13").startswith("SEARCH s USING INDEX submission_open_order")
+    assert plan(ledger, _UNASKED, "oak", "2026-03-13").startswith("SEARCH s USING INDEX submission_open")
 
 
 def test_what_waits_is_found_without_all_that_was_sent(ledger):
-    asked = []
-    ledger._connection.exec_trace = lambda cursor, sql, values: asked.append(sql) is None
-    ledger.accounts.waiting("oak")
-    ledger.accounts.oldest("oak")
-    ledger._connection.exec_trace = None
-    plans = [plan(ledger, sql, "oak") for sql in asked]
-    assert [("submission_open_order" in one or "treatment_day_waiting" in one) for one in plans] == [True, True, True]
+    plans = plans_of(ledger, lambda: (ledger.accounts.waiting("oak"), ledger.accounts.oldest("oak")))
+    assert [("submission_open" in one or "treatment_day_held" in one) for one in plans] == [True, True, True]
+    (shown,) = plans_of(ledger, lambda: ledger.days.changing("oak"))
+    assert "submission_open" in shown and "treatment_day_held" in shown and "SCAN" not in shown
+
+
+def test_what_delivery_asks_reads_what_is_open_only(ledger):
+    outbox = ledger.outbox("oak", "charge_api")
+    due, next_due = plans_of(ledger, lambda: (outbox.due(now=0.0, limit=5), outbox.next_due_at()))
+    assert "SEARCH s USING INDEX submission_open (clinic=? AND destination=? AND next_at<?)" in due
+    assert "SEARCH e USING INDEX submission_by_day (day_id=? AND rowid<?)" in due and "TEMP B-TREE" not in due
+    assert "submission_open" in next_due
+    begun = plans_of(ledger, outbox.recover)
+    assert any("submission_open (clinic=?)" in one for one in begun)
+
+
+def test_news_finds_its_submission_by_reference_or_by_the_platforms_id(ledger):
+    shown = plan(ledger, _SUBMISSION, "oak", "charge_api", "B1", "pt-1", "pt-2", "key")
+    assert "submission_by_destination_id" in shown and "submission_by_reference" in shown
+    assert "submission_by_reference" in plan(ledger, _AMBIGUOUS, "oak", "pt-1", "pt-2")

@@ -104,7 +104,7 @@ def test_no_word_of_a_patient_is_left_and_each_column_that_may_hold_one_is_empti
     assert {unpack(row[0]) for row in connection.execute("SELECT payload FROM source_record WHERE purged_at IS NOT NULL")} == {
         b""
     }
-    assert [unpack(row[0]) for row in connection.execute("SELECT body FROM submission")] == [b"", b""]
+    assert [unpack(row[0]) for row in connection.execute("SELECT body FROM submission_body")] == [b"", b""]
     assert [row[0] for row in connection.execute("SELECT native_text FROM acknowledgement")] == ["", ""]
     assert [row[0] for row in connection.execute("SELECT reason FROM decision")] == [""]
     (text,) = connection.execute("SELECT text FROM answer").fetchone()
@@ -177,7 +177,7 @@ def test_the_triggers_are_the_same_afterwards_and_those_of_other_tables_are_neve
     )
     empty(old)
     assert old.connection.execute(query).fetchall() == before
-    emptied = {"source_record", "visit_version", "day_version", "submission", "acknowledgement", "decision", "answer"}
+    emptied = {"source_record", "visit_version", "day_version", "submission_body", "acknowledgement", "decision", "answer"}
     assert set(seen) == {table for _, table, _ in before} - emptied != set()
     assert emptied <= {table for _, table, _ in before}
 

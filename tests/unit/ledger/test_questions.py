@@ -51,11 +51,11 @@ def test_held_days_come_with_their_reason_and_judgement(book):
     book.now = datetime(2026, 11, 22, 2, tzinfo=UTC)
     book.judge(second, "held", "DX01")
     assert accounts.held_days(CLINIC) == 2 and accounts.held_days("other") == 0
-    assert [row[:3] for row in accounts.in_state(CLINIC, "held")] == [
+    assert [row[:3] for row in accounts.held(CLINIC)] == [
         (second, book.row(second).reference, "DX01"),
         (first, book.row(first).reference, "DC01"),
     ]
-    (*_, since, body) = list(accounts.in_state(CLINIC, "held"))[1]
+    (*_, since, body) = list(accounts.held(CLINIC))[1]
     assert since.startswith("2026-11-21T02:00") and b'"DC01"' in body
     shown = list(accounts.held_first(CLINIC, "2026-11-22", 5))
     assert [reason for _, reason, *_ in shown] == ["DX01", "DC01"] and b'"DC01"' in shown[1][3]

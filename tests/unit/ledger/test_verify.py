@@ -85,7 +85,12 @@ def test_a_schema_that_is_not_ours_is_named(full, sql, words):
         ("UPDATE source_record SET payload = (SELECT body FROM visit_version LIMIT 1) WHERE id = 1", "source_record 1"),
         ("UPDATE visit_version SET body = x'00' WHERE id = 2", "visit_version 2"),
         ("UPDATE visit_version SET body = x'ffffffff' WHERE id = 1", "visit_version 1"),
-        ("UPDATE submission SET body = (SELECT body FROM submission WHERE id = 3) WHERE id = 1", "submission 1"),
+        (
+            "UPDATE submission_body SET body = (SELECT body FROM submission_body WHERE submission_id = 3)"
+            " WHERE submission_id = 1",
+            "submission 1",
+        ),
+        ("DELETE FROM submission_body WHERE submission_id = 1", "submission 1"),
     ],
 )
 def test_bytes_that_are_not_those_that_were_stored(full, sql, words):
@@ -94,7 +99,9 @@ def test_bytes_that_are_not_those_that_were_stored(full, sql, words):
 
 
 def test_a_replacement_is_known_by_its_content_not_by_its_bytes(full):
-    full.tamper("UPDATE submission SET body = (SELECT body FROM submission WHERE id = 1) WHERE id = 3")
+    full.tamper(
+        "UPDATE submission_body SET body = (SELECT body FROM submission_body WHERE submission_id = 1) WHERE submission_id = 3"
+    )
     assert found(full) == {}
 
 

@@ -1,0 +1,32 @@
+"""An older ledger is brought up: every byte and state of its submissions is there again, and nowhere else in the file."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import apsw
+
+from ptbridge.ledger import Ledger
+from ptbridge.ledger.database import integrity
+
+V1 = Path(__file__).parents[2] / "contract" / "ledger_v1.sqlite.gz"
+
+
+def test_submissions_keep_their_bytes_and_states_and_leave_no_copy_behind(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(gzip.decompress(V1.read_bytes()))
+    kept = "id, clinic, destination, day_id, key, reference, revision, frequency, content_sha256, units, state, next_at"
+    with apsw.Connection(str(path)) as old:
+        rows = old.execute(f"SELECT {kept} FROM submission ORDER BY id").fetchall()
+        bodies = old.execute("SELECT id, body FROM submission ORDER BY id").fetchall()
+    assert len(rows) == len(bodies) == 13
+    with Ledger.open(tmp_path) as ledger:
+        connection = ledger._connection
+        assert connection.execute(f"SELECT {kept} FROM submission ORDER BY id").fetchall() == rows
+        assert connection.execute("SELECT submission_id, body FROM submission_body ORDER BY 1").fetchall() == bodies
+        assert connection.execute("SELECT DISTINCT open FROM submission").fetchall() == [(1,)]
+        assert integrity(connection) == [] and connection.pragma("foreign_keys") == 1
+    file = path.read_bytes()
+    assert [file.count(bytes(body)) for _, body in bodies] == [1] * 13
+    assert path.with_name("ledger.sqlite-wal").exists() is False
