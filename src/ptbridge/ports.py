@@ -223,6 +223,13 @@ class DestinationInfo:
             raise ConfigError(f"{text!r} is not a {kind}. Write digits, such as 60.", where=f"destination.options.{name}")
         return float(text)
 
+    def yes(self, options: Mapping[str, str], name: str, *, default: bool = False) -> bool:
+        """An option that is yes or no; the default where the clinic file gives none. Raises ConfigError."""
+        text = options.get(name, "yes" if default else "no")
+        if text not in ("yes", "no"):
+            raise ConfigError(f"{text!r} is neither yes nor no.", where=f"destination.options.{name}")
+        return text == "yes"
+
 
 class Destination(Protocol):
     """One billing platform. Built once per clinic and run; `close` is always called."""

@@ -62,15 +62,8 @@ def _capabilities(options: Mapping[str, str]) -> Capabilities:
         replace=True,
         void=True,
         find_lag_seconds=INFO.number(options, "find_lag_seconds", 0),
-        read_back=_yes(options, "read_back"),
+        read_back=INFO.yes(options, "read_back"),
     )
-
-
-def _yes(options: Mapping[str, str], name: str) -> bool:
-    text = options.get(name, "no")
-    if text not in ("yes", "no"):
-        raise ConfigError(f"{text!r} is neither yes nor no.", where=f"destination.options.{name}")
-    return text == "yes"
 
 
 class ChargeApi:

@@ -70,8 +70,7 @@ def build(
     INFO.refuse_unknown(spec.options)
     INFO.number(spec.options, "find_lag_seconds", _LAG_SECONDS)
     INFO.number(spec.options, "feed_from", 0, whole=True)
-    if spec.options.get("remittances", "yes") not in ("yes", "no"):
-        raise ConfigError("is yes or no.", where="destination.options.remittances")
+    INFO.yes(spec.options, "remittances", default=True)
     return ClaimMd(http, billing, claims, spec.options)
 
 
@@ -157,7 +156,7 @@ class ClaimMd:
             after = page.last_id
             found = (news.feed_answer(row) for row in page.claims)
             yield AnswerPage(answers=tuple(one for one in found if one), cursor={_RESPONSE: after, _ERA: era})
-        if self._options.get("remittances", "yes") == "no":
+        if not INFO.yes(self._options, "remittances", default=True):
             return
         async for era_id, answers in self._remittances(era):
             yield AnswerPage(answers=answers, cursor={_RESPONSE: after, _ERA: era_id})

@@ -40,6 +40,7 @@ INFO = DestinationInfo(
         "resources": "what a day is there: Claim (default), ChargeItem, or both, as `Claim, ChargeItem`, in one transaction",
         "identifier_system": "the system of the identifier that names a day (default urn:ptbridge:charge)",
         "modifier_extension": f"the URL of the extension with a ChargeItem's modifiers (default {items.MODIFIER_EXTENSION})",
+        "read_back": "yes: each day taken is looked up again and compared before it counts (default no)",
         "find_lag_seconds": "how long after a resource was taken a search may still not find it (default 60)",
         "overlap_seconds": "how far before the last change each search for news begins again (default 300)",
     },
@@ -69,10 +70,23 @@ def build(
         system=_uri(spec.options, "identifier_system", _SYSTEM),
         modifier_extension=_uri(spec.options, "modifier_extension", items.MODIFIER_EXTENSION),
     )
-    lag_seconds = INFO.number(spec.options, "find_lag_seconds", 60)
     overlap = timedelta(seconds=INFO.number(spec.options, "overlap_seconds", 300))
     kind = FhirClaim if naming.kinds == (CLAIM,) else FhirCharges
-    return kind(FhirClaimApi(http, naming), billing, claims, lag_seconds, overlap)
+    return kind(FhirClaimApi(http, naming), billing, claims, _capabilities(naming, spec.options), overlap)
+
+
+def _capabilities(naming: Naming, options: Mapping[str, str]) -> Capabilities:
+    """What the server can do. A ChargeItem is ours until the biller has billed it; a Claim of ours until it is decided."""
+    alone = CLAIM not in naming.kinds
+    return Capabilities(
+        find=True,
+        replace=True,
+        void=True,
+        find_lag_seconds=INFO.number(options, "find_lag_seconds", 60),
+        open_until=Stage.RECEIVED if alone else Stage.REMITTANCE,
+        task_after=Stage.RECEIVED if alone else None,
+        read_back=INFO.yes(options, "read_back"),
+    )
 
 
 def _kinds(text: str) -> tuple[str, ...]:
@@ -94,20 +108,21 @@ class FhirClaim:
     """One FHIR server that has a Claim of each day. `close` closes the client."""
 
     def __init__(
-        self, api: FhirClaimApi, billing: BillingProviderSpec, claims: ClaimsSpec, lag_seconds: float, overlap: timedelta
+        self,
+        api: FhirClaimApi,
+        billing: BillingProviderSpec,
+        claims: ClaimsSpec,
+        capabilities: Capabilities,
+        overlap: timedelta,
     ) -> None:
         self._api, self._naming = api, api.naming
         self._billing, self._claims = billing, claims
-        self._lag_seconds, self._overlap = lag_seconds, overlap
+        self._capabilities, self._overlap = capabilities, overlap
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the server can do, after the clinic's options. A ChargeItem is ours until the biller has billed it."""
-        until = Stage.REMITTANCE if CLAIM in self._naming.kinds else Stage.RECEIVED
-        task_after = None if CLAIM in self._naming.kinds else until
-        return Capabilities(
-            find=True, replace=True, void=True, find_lag_seconds=self._lag_seconds, open_until=until, task_after=task_after
-        )
+        """What the server can do, after the clinic's options."""
+        return self._capabilities
 
     def lacks(self, priced: PricedDay) -> list[Finding]:
         """A finding SB03 for each fact that the day cannot do without, then for each place where it would break R4."""

@@ -81,8 +81,7 @@ def _check(options: Mapping[str, str]) -> None:
     if options.get("usage") not in ("T", "P"):
         needed = "is T (test claims) or P (claims for payers); there is no default."
         raise ConfigError(needed, where="destination.options.usage")
-    if options.get("therapy_dates", "no") not in ("yes", "no"):
-        raise ConfigError("is yes or no.", where="destination.options.therapy_dates")
+    INFO.yes(options, "therapy_dates")
     INFO.number(options, "find_lag_seconds", _LAG_SECONDS)
     try:
         date.fromisoformat(options.get("news_from", "2026-11-01"))
@@ -125,7 +124,7 @@ class Stedi:
             frequency=frequency,
             original_id=original_id,
             usage=self._options["usage"],
-            therapy_dates=self._options.get("therapy_dates") == "yes",
+            therapy_dates=INFO.yes(self._options, "therapy_dates"),
         )
         return orjson.dumps(claim), _MEDIA_TYPE
 

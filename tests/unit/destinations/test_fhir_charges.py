@@ -14,6 +14,7 @@ from fhir.resources.R4B.claim import Claim
 from ptbridge_sandbox.biller_faults import Faults
 from ptbridge_sandbox.fhir_claim_server import REFUSAL, SandboxFhirClaims, TransactionFaults
 
+from ptbridge.delivery import RetryPolicy, SystemClock, deliver
 from ptbridge.destinations import _fhir_claim_bundle as bundles
 from ptbridge.destinations import _fhir_claim_parts as parts
 from ptbridge.destinations.fhir_claim import FhirClaim
@@ -22,6 +23,7 @@ from ptbridge.model import Disposition, Frequency, PricedDay, Stage, Standing, S
 from ptbridge.ports import CorrectingDestination
 from tests.rigs import a_day, servers
 from tests.rigs.servers import DATES, NOBODY, REFERENCE, Scene, bad_day, told
+from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
 from tests.unit.destinations.claim_days import full_day, of_patient, of_visit, two_visits, with_lines
 
 BOTH, ITEMS = "Claim, ChargeItem", "ChargeItem"
@@ -452,6 +454,33 @@ def test_charge_items_are_ours_until_they_are_billed_and_a_persons_then() -> Non
     alone, both = build(ITEMS).capabilities, build(BOTH).capabilities
     assert (alone.open_until, alone.task_after) == (Stage.RECEIVED, Stage.RECEIVED)
     assert (both.open_until, both.task_after) == (Stage.REMITTANCE, None)
+
+
+@pytest.mark.parametrize("resources", ["Claim", BOTH, ITEMS])
+def test_a_server_that_shows_one_thing_and_keeps_another_is_read_back(resources: str) -> None:
+    """It answers with our resources and keeps none of our amounts: only the look-up tells."""
+
+    async def work(made: Scene) -> None:
+        reader = made.reopened(read_back="yes")
+        assert reader.capabilities.read_back and not made.destination.capabilities.read_back
+        shown = made.server.spoil
+
+        async def other_amounts(*answer: Any) -> Any:
+            told = await shown(*answer)
+            for kind, amount in (("ChargeItem", "priceOverride"), ("Claim", "total")):
+                for one in made.server.books.all(kind):
+                    one.resource[amount] = {"value": 1, "currency": "USD"}
+            return told
+
+        made.server.spoil = other_amounts
+        assert (await reader.submit(made.send(a_day()))).disposition is Disposition.ACCEPTED, "so it says"
+        outbox = MemoryOutbox(VirtualClock())
+        outbox.put(made.send(a_day(), reference=f"pt-{1:024x}"))
+        report = await deliver(outbox, reader, in_flight=1, clock=SystemClock(), policy=RetryPolicy(), deadline_seconds=60)
+        assert (report.accepted, dict(report.held)) == (0, {"rejected:totals-differ": 1})
+        made.server.books.kept["Claim"].clear()  # the auditor need not compare what was spoiled
+
+    play(work, resources)
 
 
 def test_doctor_says_whether_the_server_takes_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
