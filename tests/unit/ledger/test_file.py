@@ -18,6 +18,7 @@ from ptbridge.ledger.database import open_file, pack, patient_key, patient_key_o
 from ptbridge.specs import at_rest
 
 KEY, OTHER = bytes(range(32)), bytes(32)
+A_DAY = 86_400  # seconds
 CLINIC = "riverside"
 
 
@@ -190,11 +191,11 @@ def test_a_file_found_as_it_was_left_is_not_looked_through_again(tmp_path, monke
     assert (tmp_path / "lock").read_text() == f"{start_check.state_of(tmp_path / 'ledger.sqlite')} 2000000000"
     first = 2e9
     assert looked(tmp_path) == first, "found as it was left"
-    monkeypatch.setattr(start_check.time, "time", lambda: first + start_check.EVERY_SECONDS - 1)
+    monkeypatch.setattr(start_check.time, "time", lambda: first + A_DAY - 1)
     assert looked(tmp_path) == first
-    monkeypatch.setattr(start_check.time, "time", lambda: first + start_check.EVERY_SECONDS)
-    assert looked(tmp_path) == first + start_check.EVERY_SECONDS, "once a day in any case"
-    latest = first + start_check.EVERY_SECONDS
+    monkeypatch.setattr(start_check.time, "time", lambda: first + A_DAY)
+    assert looked(tmp_path) == first + A_DAY, "once a day in any case"
+    latest = first + A_DAY
     for early in (0.5, 5):
         monkeypatch.setattr(start_check.time, "time", lambda early=early: latest - early)
         assert looked(tmp_path) == latest - early, "a note from the future is none"

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from ptbridge.ledger import BilledLine, Ledger, Opening, Use, Verdict, Whose, patient_key, patient_key_of, shares
+from ptbridge.ledger.authorizations import COUNTS
 from ptbridge.ledger.database import pack
 from ptbridge.model import Acknowledgement, Disposition, Frequency, Submission
 from ptbridge.policy import load_codes
@@ -230,22 +231,26 @@ def use(number: str | None = None, on: date = ON, **facts: object) -> Use:
     )
 
 
-@pytest.mark.parametrize(
-    ("facts", "amount"),
-    [
-        ({"counts": "visits"}, 3),
-        ({"counts": "days"}, 2),
-        ({"counts": "units"}, 9),
-        ({"counts": "units", "codes": frozenset({"97110"})}, 6),
-        ({"counts": "cents"}, 39_000),
-        ({"counts": "visits", "discipline": "OT"}, 0),
-        ({"counts": "visits", "codes": frozenset({"97530"})}, 0),
-        ({"counts": "visits", "payer": "acme"}, 0),
-        ({"counts": "visits", "valid_to": ON - timedelta(days=1)}, 0),
-        ({"counts": "visits", "valid_to": ON}, 2),
-        ({"counts": "visits", "valid_from": ON}, 3),
-    ],
-)
+COUNTED: list[tuple[dict[str, object], int]] = [
+    ({"counts": "visits"}, 3),
+    ({"counts": "days"}, 2),
+    ({"counts": "units"}, 9),
+    ({"counts": "units", "codes": frozenset({"97110"})}, 6),
+    ({"counts": "cents"}, 39_000),
+    ({"counts": "visits", "discipline": "OT"}, 0),
+    ({"counts": "visits", "codes": frozenset({"97530"})}, 0),
+    ({"counts": "visits", "payer": "acme"}, 0),
+    ({"counts": "visits", "valid_to": ON - timedelta(days=1)}, 0),
+    ({"counts": "visits", "valid_to": ON}, 2),
+    ({"counts": "visits", "valid_from": ON}, 3),
+]
+
+
+def test_every_way_to_count_is_tried_here() -> None:
+    assert {facts["counts"] for facts, _ in COUNTED} == set(COUNTS)
+
+
+@pytest.mark.parametrize(("facts", "amount"), COUNTED)
 def test_what_an_authorization_counts(facts: dict[str, object], amount: int) -> None:
     one = Authorization(**{"number": "A", "allowed": 99} | facts)  # type: ignore[arg-type]
     (parts,) = shares([one], [use(), use(), use(on=ON + timedelta(days=1))])
@@ -275,6 +280,33 @@ def test_one_evaluation_among_the_codes_of_a_day_reports_progress(days: Days) ->
     days.day(date(2026, 11, 3), lines=(line("97110"), line("97164", 1)))
     days.day(date(2026, 11, 4), lines=(line("97110"),))
     assert days.asked().progress_reports == (date(2026, 11, 3),)
+
+
+@pytest.mark.parametrize("kind", ["evaluation", "re-evaluation", "progress"])
+def test_a_visit_that_reports_progress_by_its_type_does(days: Days, kind: str) -> None:
+    days.day(date(2026, 11, 3), visit_type=kind)
+    assert days.asked().progress_reports == (date(2026, 11, 3),)
+
+
+def test_what_lies_two_years_back_counts_and_what_lies_further_does_not(days: Days) -> None:
+    for back in (731, 732):
+        days.day(ON - timedelta(days=back))
+    assert days.asked().treatment_days == (ON - timedelta(days=731),)
+
+
+def test_a_history_is_asked_for_a_day_that_is_not_live_and_that_the_ledger_may_not_have(days: Days) -> None:
+    days.day(date(2026, 11, 3))
+    days.day(date(2026, 12, 3))
+    whose = Whose(clinic=CLINIC, patient_key=KEY, discipline="PT", on=ON)
+    assert days.ledger.patients.history(whose, CODES).accrued_cents == 10_000, "also what was sent of a later date"
+    first = days.ledger.patients.days(CLINIC, KEY, ON - timedelta(days=40))
+    assert [day.on for day in first] == [date(2026, 11, 3), date(2026, 12, 3)] and first[0].id == 1
+    assert KEY not in repr(whose)
+
+
+def test_what_names_a_patient_is_not_printed() -> None:
+    opening = Opening(patient_key=KEY, year=2026, group="OT", amount_cents=1, as_of=ON)
+    assert KEY not in repr(opening) and "A-77" not in repr(use("A-77"))
 
 
 def test_a_line_without_a_price_takes_none_of_the_cents_and_accrues_nothing(days: Days) -> None:
