@@ -51,6 +51,13 @@ class Written:
     "--read", "reads", type=click.Choice(MORE_RESOURCES), multiple=True, help="What more to read from a FHIR server; repeat it."
 )
 @click.option("--emr-secret", metavar="REF", default="file:secrets/emr_secret", help="Reference to the client secret or token.")
+@click.option(
+    "--emr-option",
+    "emr_options",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="What the connector can be told (ptbridge connector options NAME); repeat it.",
+)
 @click.option("--listen", metavar="ADDRESS", help="Where to receive an EMR's HL7 v2 messages, as 127.0.0.1:2575.")
 @click.option("--destination", metavar="NAME", help="How charges go; ptbridge destination list.  [default: charge_api]")
 @click.option("--biller-url", metavar="URL", help="The biller's address: https://, mllps:// or sftp://.")
@@ -98,6 +105,7 @@ def init(config_folder: Path, json_wanted: bool, scopes: tuple[str, ...], **give
     file:path, keyring:service/name), never given here. For private_key_jwt it makes a key and the JWKS to register.
     """
     given["biller_options"] = dict(_pair(text, "--biller-option", "usage=P") for text in given["biller_options"])
+    given["emr_options"] = dict(_pair(text, "--emr-option", "folder=extracts") for text in given["emr_options"])
     given["claim_payers"] = tuple(ClaimPayer.read(text) for text in given["claim_payers"])
     asks = sys.stdin.isatty() and not json_wanted
     complete = init_questions.ask(given) if asks else init_questions.require(given)
@@ -131,6 +139,9 @@ def _answers(given: dict[str, Any], scopes: tuple[str, ...]) -> Answers:
     from ptbridge import plugins
 
     connector = plugins.connector(given["connector"])
+    if unknown := sorted(set(given["emr_options"]) - set(connector.INFO.parameters)):
+        known = ", ".join(connector.INFO.parameters)
+        raise ConfigError(f"--emr-option {unknown[0]}: {connector.INFO.name} has no such option. Known options: {known}.")
     _check_destination(given)
     routes = _routes(given.pop("payers"))
     given["mapping"] = given["mapping"] or connector.INFO.mapping
@@ -143,7 +154,7 @@ def _answers(given: dict[str, Any], scopes: tuple[str, ...]) -> Answers:
         raise ConfigError(f"--read is for FHIR; {given['connector']} speaks {connector.INFO.standard}. Leave it out.")
     stated = {key: word for key in STATED if (word := given.pop(key))}
     street = given.pop("address")
-    options = ({"address": address} if address else {}) | ({"resources": reads} if reads else {})
+    options = given.pop("emr_options") | ({"address": address} if address else {}) | ({"resources": reads} if reads else {})
     kept = {name: given.pop(name) for name in ("biller_options", "claim_payers")}
     texts: dict[str, Any] = {key: value or "" for key, value in given.items()}
     return Answers(

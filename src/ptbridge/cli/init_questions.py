@@ -181,12 +181,11 @@ def ask(given: Given) -> Given:
     """Every question that the flags leave open, on a terminal; a wrong answer is asked for again."""
     answers = dict(given)
     for key, question in _FIRST.items():
-        if answers[key] or not question.wanted(answers):
-            continue
-        if key in _LISTED:
-            answers[key] = _one_of(key, question)
-        else:
-            answers[key] = _answer(question)
+        if not answers[key] and question.wanted(answers):
+            answers[key] = _one_of(key, question) if key in _LISTED else _answer(question)
+        if key == "connector":
+            for name, text in _open_source_options(answers).items():
+                answers["emr_options"][name] = click.prompt(f"{name} ({text})", err=True)
     _ask_place(answers)
     for name in _open_options(answers):
         answers["biller_options"][name] = click.prompt(f"{name} ({biller(answers).options[name]})", err=True)
@@ -282,6 +281,7 @@ def require(given: Given) -> Given:
     questions = {**_FIRST, **_PLACE}
     missing = [key for key, question in questions.items() if not answers[key] and question.wanted(answers)]
     words = [_FLAGS.get(key, f"--{key.replace('_', '-')}") for key in missing]
+    words += [f"--emr-option {name}=…" for name in _open_source_options(answers)]
     words += [f"--biller-option {name}=…" for name in _open_options(answers)]
     if words:
         raise click.UsageError("there is no terminal to ask on. Add " + ", ".join(words))
@@ -292,3 +292,12 @@ def _open_options(answers: Given) -> list[str]:
     """What the platform cannot be built without, and no flag gave."""
     required = (name for name in biller(answers).required if name != "profile")
     return [name for name in required if name not in answers["biller_options"]]
+
+
+def _open_source_options(answers: Given) -> dict[str, str]:
+    """What the connector cannot do without, and no flag gave: name and help."""
+    from ptbridge import plugins
+
+    info = plugins.connector(answers["connector"]).INFO
+    asked = {"address"} if info.standard == "HL7 v2" else set()  # by the question where to listen
+    return {name: info.parameters[name] for name in info.required if name not in answers["emr_options"] and name not in asked}

@@ -149,6 +149,26 @@ def test_what_a_platform_cannot_do_without_is_asked_for(
     assert said in capsys.readouterr().err and not (tmp_path / "c").exists()
 
 
+@pytest.mark.parametrize("connector", plugins.connector_names())
+def test_doctor_accepts_what_init_wrote_for_each_connector(
+    connector: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    info = plugins.connector(connector).INFO
+    words = ["--connector", connector, "--biller-folder", "outbox"]
+    needed = {"address", *info.required} if info.standard == "HL7 v2" else set(info.required)
+    if needed:
+        assert init(tmp_path / "c", "csv_drop", *words) == 2
+        told = capsys.readouterr().err
+        assert all((f"--emr-option {name}=…" if name != "address" else "--listen") in told for name in needed)
+    words += [word for name in needed - {"address"} for word in ("--emr-option", f"{name}=extracts")]
+    words += ["--listen", "127.0.0.1:0"] if "address" in needed else []
+    words += ["--emr-auth", "none"]
+    assert init(tmp_path / "c", "csv_drop", *words) == 0
+    assert [check for check in doctor(tmp_path / "c", capsys) if check["status"] == "fail"] == []
+    assert init(tmp_path / "d", "csv_drop", *words, "--emr-option", "speed=9") == 6
+    assert "has no such option" in capsys.readouterr().err and not (tmp_path / "d").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
