@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from ptbridge.model import Disposition, Frequency, Intervention
 
 CLINIC, SOURCE = "riverside", "fhir_r4"
@@ -151,3 +153,19 @@ def test_a_day_that_is_judged_anew_after_its_void_is_open_and_not_what_became_of
     book.send(day, b"void", Frequency.VOID, judge_after=True)
     book.answer()
     assert book.row(day).state == rows(book)["e1/l0"]["state"] == "open"
+
+
+def test_what_was_not_done_is_still_excluded_after_a_purge(book):
+    done = Intervention(line_key="l0", documented="97110", code="97110", minutes=30)
+    day = book.visit("e1", on=3, interventions=(done, Intervention(line_key="l1", documented="97140", not_done=True)))
+    page = {"lines": [{"line": "97110-GP x2", "units": 2, "amount_cents": 9000, "line_keys": ["e1/l0"]}]}
+    book.send(day, page=page)
+    book.answer()
+    book.connection.execute("UPDATE treatment_day SET dirty = 0")
+    before = rows(book)
+    settled = book.ledger.purge.settled(CLINIC, date(2026, 12, 1), "2028-01-01", 2.1e9)
+    assert book.ledger.purge.empty(CLINIC, settled, "auditor").days == 1
+    after = rows(book)
+    assert after["e1/l0"].pop("purged_at") and after["e1/l1"].pop("purged_at")
+    assert after == {name: {key: value for key, value in row.items() if key != "purged_at"} for name, row in before.items()}
+    assert (after["e1/l1"]["state"], after["e1/l1"]["reason"]) == ("excluded", "not-done")
