@@ -91,6 +91,17 @@ def test_what_was_taken_over_is_in_the_history_and_settled_for_good(restored):
     assert told.suspects(CLINIC) == [], "however it is judged later"
 
 
+@pytest.mark.parametrize(("characters", "known"), [(16, 0), (17, 1), (18, 0), (27, 1)])
+def test_a_reference_of_the_biller_stands_for_its_day_whole_or_cut_as_stedi_cuts_it(restored, characters, known):
+    told = restored.ledger.restored
+    compare(restored, {reference(restored, "e2")[:characters]: (3, 13500)})
+    found = told.suspects(CLINIC)
+    assert [one.reference for one in found] == [reference(restored, "e2")] * known
+    for suspect in found:
+        told.settle(CLINIC, suspect)
+    assert told.suspects(CLINIC) == []
+
+
 def test_unknown_content_is_each_days_own():
     assert unknown_content("a") != unknown_content("b") and len(unknown_content("a")) == 32
 
