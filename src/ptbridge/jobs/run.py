@@ -145,7 +145,7 @@ class Run:
         async with open_destination(self.config, spec, run_id=f"{run_id:06d}") as destination:
             kit = build_kit(self.config, spec, destination, today=today)
             outbox = self.ledger.outbox(name, spec.destination.platform)
-            outbox.recover()
+            outbox.recover(SystemClock().now())
             if not self.dry_run:  # a rehearsal asks for no news: its cursor would not stay
                 await self._asked(self._take_news(destination, spec))
             self._read_again(kit, fingerprint(self.config, today))

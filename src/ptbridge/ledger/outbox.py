@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +36,11 @@ _STARTED = """
 UPDATE submission SET state = 'sending', attempts = attempts + 1, first_attempt_at = coalesce(first_attempt_at, ?1),
  last_attempt_at = ?1 WHERE id = ?2
 """
+_LONGEST_WAIT_SECONDS = 2 * 3600.0  # no retry is put off by more than an hour (RetryPolicy.max_retry_after_seconds)
+_PUT_OFF = """
+UPDATE submission SET next_at = 0 WHERE clinic = ? AND destination = ? AND open = 1 AND state <> 'sending' AND next_at > ?
+  AND (window_until IS NULL OR attempts > 0)
+"""
 _FREQUENCY = {one.value: one for one in Frequency}
 _ANSWER = """
 INSERT INTO acknowledgement (submission_id, attempt, at, disposition, native_code, native_text, destination_id)
@@ -52,9 +58,14 @@ class LedgerOutbox:
         self._clinic = clinic
         self._destination = destination
 
-    def recover(self) -> int:
-        """After a crash: what was being sent is in doubt. Returns how many. Call before `due`, once a run."""
+    def recover(self, now: float = math.inf) -> int:
+        """After a crash: what was being sent is in doubt. Returns how many. Call before `due`, once a run.
+
+        What waits longer than anything may, seen from `now` (Unix seconds), was put off by a clock that was ahead, and is due
+        (contract D26). The clinic's hold window stays.
+        """
         with transaction(self._connection):
+            self._connection.execute(_PUT_OFF, (self._clinic, self._destination, now + _LONGEST_WAIT_SECONDS))
             rows = self._connection.execute(
                 "SELECT id FROM submission WHERE clinic = ? AND open = 1 AND state = 'sending'", (self._clinic,)
             )
