@@ -15,7 +15,7 @@ _RESOURCES = (
 )
 SCOPES = tuple(f"system/{resource}.read" for resource in _RESOURCES)
 # Read only where the clinic says so, and asked for only then: an EMR may refuse a token for a scope that it does not grant.
-MORE_RESOURCES = ("Appointment", "CarePlan", "ServiceRequest")
+MORE_RESOURCES = ("Account", "Appointment", "CarePlan", "ServiceRequest")
 _THRESHOLD_POLICY = "medicare_part_b"
 
 

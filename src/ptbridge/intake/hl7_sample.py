@@ -10,12 +10,14 @@ from zoneinfo import ZoneInfo
 
 from ptbridge.errors import RecordError
 from ptbridge.intake.compiled import CompiledMapping
+from ptbridge.intake.hl7.values import npi
 from ptbridge.model import Severity, SourceRecord
 from ptbridge.specs.extract import fields_of
 from ptbridge.specs.mapping import Mapping, texts
 from ptbridge.wire.hl7_batch import Batch, split_batch
 from ptbridge.wire.hl7_groups import Group
 from ptbridge.wire.hl7_names import field_name, is_shown
+from ptbridge.wire.hl7_options import Hl7Options
 from ptbridge.wire.hl7_paths import PathSyntaxError, compile_path
 from ptbridge.wire.hl7v2 import Message, Segment
 
@@ -188,29 +190,34 @@ def check_message(raw: bytes, line: int, compiled: CompiledMapping, *, charset: 
 def _lacks(message: Message, groups: Sequence[Group], mapping: Mapping) -> Iterator[Lack]:
     for fact in OF_THE_VISIT:
         paths = _paths(mapping, fact)
-        if not _is_fixed(mapping, fact) and not any(_found(path, message, groups) for path in paths):
+        if not _is_fixed(mapping, fact) and not any(_found(path, message, groups, fact.key) for path in paths):
             yield Lack("the message", fact.words, ", ".join(paths), fact.needed)
     for group in groups:
         for fact in OF_A_LINE:
             paths = _paths(mapping, fact)
-            if not _is_fixed(mapping, fact) and not any(_found(path, message, [group]) for path in paths):
+            if not _is_fixed(mapping, fact) and not any(_found(path, message, [group], fact.key) for path in paths):
                 yield Lack(group.head.label, fact.words, ", ".join(paths), fact.needed)
 
 
-def _found(path: str, message: Message, groups: Sequence[Group]) -> bool:
-    """Whether a path gives anything, from the message or from a line's own segments."""
+def _found(path: str, message: Message, groups: Sequence[Group], key: str) -> bool:
+    """Whether a path gives anything, from the message or from a line's own segments; for an NPI, ten digits."""
     try:
         compile_path(path)
     except PathSyntaxError:
         return False
-    return any(group.get(path) is not None for group in groups) or (
-        not path.startswith("FT1") and message.get(path) is not None
-    )
+    found = [group.get(path) for group in groups] + ([] if path.startswith("FT1") else [message.get(path)])
+    return any(value is not None and (key != "npi" or npi(value) is not None) for value in found)
 
 
 def _paths(mapping: Mapping, fact: Fact) -> tuple[str, ...]:
-    written = getattr(getattr(mapping.spec, fact.section), fact.key)
-    return texts(written.take) if written else ()
+    """Where a fact is looked for; what no path names stands where the reader and the connector look by themselves."""
+    section = getattr(mapping.spec, fact.section)
+    written = getattr(section, fact.key)
+    if written:
+        return texts(written.take)
+    if fact.key == "npi":
+        return texts(section.each)  # a clinician's whole field, whose id it is (XCN-1)
+    return Hl7Options().visit_number if fact.key == "visit_id" else ()
 
 
 def _is_fixed(mapping: Mapping, fact: Fact) -> bool:

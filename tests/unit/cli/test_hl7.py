@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from ptbridge_sandbox.hl7_day import hl7_day
 
 from ptbridge.cli import main
 from ptbridge.wire.hl7_names import field_name, is_shown
@@ -125,6 +126,29 @@ def test_each_fact_that_is_missing_is_named_with_where_it_was_looked_for(
     (found,) = json.loads(said)["messages"]
     assert [where, words] in [lack[:2] for lack in found["lacks"] if lack[3]]
     assert code == 3
+
+
+@pytest.mark.parametrize(
+    ("field", "words", "looked"),
+    [
+        ("", "", ""),
+        ("V0001^^^SANDBOX^VN", "the visit's number", "PV1-19, PID-18"),
+        ("1900002019^", "the treating therapist's NPI", "FT1-20, PR1-11, PV1-7"),
+        ("1900002415^", "the referring provider's NPI", "FT1-21, PV1-8"),
+    ],
+)
+def test_the_shipped_mapping_finds_what_no_path_of_its_own_names(
+    field: str, words: str, looked: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = next(one.raw for one in hl7_day() if one.kind.startswith("DFT") and one.visit == "V0001").decode()
+    assert field in raw
+    _, said = run(
+        capsys, "check", sample(tmp_path, raw.replace(field, "X^" if field.endswith("^") else "") if field else raw), "--json"
+    )
+    (found,) = json.loads(said)["messages"]
+    missing = {lack[1]: lack[2] for lack in found["lacks"]}
+    named = {"the visit's number", "the treating therapist's NPI", "the referring provider's NPI"}
+    assert {name: missing[name] for name in named & set(missing)} == ({words: looked} if words else {})
 
 
 def test_a_damaged_message_is_named_by_its_line_and_the_others_are_checked(
