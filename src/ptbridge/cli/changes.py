@@ -150,4 +150,4 @@ def _said(
 ) -> None:
     from ptbridge.cli.worklist import decide
 
-    decide(decision, said, id_, reason, actor, config_folder, json_wanted)
+    decide(decision, lambda _: said, id_, reason, actor, config_folder, json_wanted)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -81,8 +82,14 @@ def release(id_: str, add: tuple[str, ...], reason: str, actor: str, config_fold
 
     from ptbridge import jobs
 
-    then = "It goes with the next sync or `ptbridge retry`."
-    decide(partial(jobs.release, add=add), f"Released {{}}. {then}", id_, reason, actor, config_folder, json_wanted)
+    decide(partial(jobs.release, add=add), _released, id_, reason, actor, config_folder, json_wanted)
+
+
+def _released(outcome: Mapping[str, Any]) -> str:
+    """What happens next: a charge goes; a refusal is settled, and goes again only where the biller has none of it."""
+    if {"RJ01", "RJ02"} & set(outcome["codes"]):
+        return "Released {}. The refusal is settled; the next sync sends it again only where the biller has none of it left."
+    return "Released {}. It goes with the next sync or `ptbridge retry`."
 
 
 @click.command()
@@ -99,14 +106,20 @@ def exclude(id_: str, reason: str, actor: str, config_folder: Path, json_wanted:
     """
     from ptbridge import jobs
 
-    then = "The next sync leaves it out, and takes back what the biller has of it."
-    decide(jobs.exclude, f"Excluded {{}}. {then}", id_, reason, actor, config_folder, json_wanted)
+    done = "Excluded {}. The next sync leaves it out, and takes back what the biller has of it."
+    decide(jobs.exclude, lambda _: done, id_, reason, actor, config_folder, json_wanted)
 
 
 def decide(
-    decision: Callable[..., object], done: str, id_: str, reason: str, actor: str, config_folder: Path, json_wanted: bool
+    decision: Callable[..., Any],
+    said: Callable[[Mapping[str, Any]], str],
+    id_: str,
+    reason: str,
+    actor: str,
+    config_folder: Path,
+    json_wanted: bool,
 ) -> None:
-    """Record a decision and say what happens next; `done` has {} where the day's name goes. An empty reason is none."""
+    """Record a decision and say what happens next; `said` of the outcome has {} where the day's name goes."""
     from ptbridge.specs.config import load_config
 
     if not reason.strip():
@@ -116,4 +129,4 @@ def decide(
         screen.put_json(outcome)
         return
     name = screen.clean(id_)
-    screen.say(f"{done.format(name)} The reason stays: ptbridge explain {name}")
+    screen.say(f"{said(outcome).format(name)} The reason stays: ptbridge explain {name}")
