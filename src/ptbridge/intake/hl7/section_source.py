@@ -9,7 +9,7 @@ For `payer_id: {take: IN1-3}` and `member_id: {take: [IN1-36, IN1-49.2]}` of an 
         if not r.isalnum():
             r = part(r, 1) if r else None
         if r is None:
-            v0 = absent_0(scope, reading) if more else None
+            v0 = slowly_0(scope, reading) if more else None
         elif r is ODD:
             v0 = slowly_0(scope, reading)
         else:

@@ -25,7 +25,7 @@ def _texts(mapping: Mapping, section: str, *names: str) -> list[Field]:
 
 
 class Memory:
-    """What a section said of the same segments before: a patient comes again with each visit, an insurance with each message.
+    """What a section said of the same segments before: a clinic's patients share most of its diagnoses.
 
     Only for sections whose paths stay inside the segments that they name, and only where nothing was reported.
     """
