@@ -15,7 +15,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -320,10 +321,73 @@ def test_D13_what_may_heal_is_tried_again_and_what_cannot_is_held(
         one.queue(1)
         one.biller.faults.busy, one.biller.faults.busy_status, one.biller.faults.retry_after = 1.0, status, retry_after
         await one.run(policy=RetryPolicy(idle_seconds=0, first_delay_seconds=9))
+        assert one.states() == {"held" if ends == "held" else "queued": 1}, "surely not taken: no doubt"
         one.biller.faults.busy = 0.0
         one.clock.ahead += 60
         await one.run()
         assert one.states() == {ends: 1}
+
+    timed(tmp_path, scene)
+
+
+HOUR = 3600.0
+
+
+@pytest.mark.parametrize(
+    ("asked", "least", "most"),
+    [
+        ("120", 120.0, 140.0),
+        ("{in two minutes}", 118.0, 140.0),
+        ("{yesterday}", 0.0, 20.0),
+        ("soon", 0.0, 20.0),
+        ("-5", 0.0, 20.0),
+        ("315360000", HOUR, HOUR),
+        ("{in ten years}", HOUR, HOUR),
+    ],
+)
+def test_D13_retry_after_is_kept_in_both_forms_and_nonsense_is_clamped(
+    tmp_path: Path, asked: str, least: float, most: float
+) -> None:
+    """Nobody is called before the time that he asked for, and nobody is left alone for ten years."""
+    now = datetime.now(UTC)
+    forms = {
+        "{in two minutes}": timedelta(minutes=2),
+        "{yesterday}": timedelta(days=-1),
+        "{in ten years}": timedelta(days=3652),
+    }
+
+    async def scene(one: Timed) -> None:
+        one.queue(1)
+        one.biller.faults.busy, one.biller.faults.busy_status = 1.0, 429
+        one.biller.faults.retry_after = format_datetime(now + forms[asked], usegmt=True) if asked in forms else asked
+        await one.run(policy=RetryPolicy(idle_seconds=0, first_delay_seconds=9))
+        due = one.outbox.next_due_at()
+        assert due is not None and least - 5 <= due - one.clock.now() <= most, due - one.clock.now()
+        one.biller.faults.busy, tried = 0.0, one.biller.requests["busy"]
+        assert tried == 1
+        if least > 60:
+            one.clock.ahead += least - 30
+            await one.run(policy=RetryPolicy(idle_seconds=0))
+            assert one.states() == {"queued": 1}, "not a minute early"
+        one.clock.ahead += most + 5
+        await one.run(policy=RetryPolicy(idle_seconds=0))
+        assert one.states() == {"accepted": 1}
+
+    timed(tmp_path, scene)
+
+
+def test_D13_attempts_are_bounded_and_what_is_given_up_waits_for_a_person(tmp_path: Path) -> None:
+    async def scene(one: Timed) -> None:
+        one.queue(1)
+        one.biller.faults.busy, one.biller.faults.busy_status = 1.0, 503
+        for _ in range(20):
+            await one.run(policy=RetryPolicy(idle_seconds=0))
+            one.clock.ahead += HOUR
+        assert one.states() == {"held": 1}
+        assert one.biller.requests["busy"] == RetryPolicy().max_attempts
+        one.biller.faults.busy = 0.0
+        await one.run()
+        assert one.states() == {"held": 1}, "nobody tries again by himself"
 
     timed(tmp_path, scene)
 
@@ -375,6 +439,30 @@ def test_D15_effects_of_one_day_arrive_in_order_and_a_stuck_day_stops_only_itsel
         one.queue(1, revision=2, frequency=Frequency.REPLACEMENT, units=3)
         await one.run()
         assert [event for event, name, _ in one.biller.books.history if name == stuck] == ["created", "replaced"]
+
+    timed(tmp_path, scene)
+
+
+def test_D15_a_correction_waits_for_the_answer_about_what_it_corrects(tmp_path: Path) -> None:
+    """The first version is in doubt and not due yet; the second is due, and is not sent before the doubt is settled."""
+
+    async def scene(one: Timed) -> None:
+        stuck = "pt-" + f"{1:024x}"
+        one.queue(1)
+        one.biller.faults.lose_answer = 1.0
+        await one.run(policy=RetryPolicy(idle_seconds=0, first_delay_seconds=900, max_delay_seconds=900))
+        one.biller.faults.lose_answer = 0.0
+        one.ledger._connection.execute("UPDATE submission SET next_at = next_at + 900")
+        one.queue(1, revision=2, frequency=Frequency.REPLACEMENT, units=3)
+        for number in range(2, 6):
+            one.queue(number)
+        due = one.outbox.due(now=one.clock.now() + 1, limit=50)
+        assert [item.submission.reference for item in due] == [f"pt-{number:024x}" for number in range(2, 6)]
+        for _ in range(3):
+            one.clock.ahead += 2000
+            await one.run(policy=RetryPolicy(idle_seconds=0))
+        assert [event for event, name, _ in one.biller.books.history if name == stuck] == ["created", "replaced"]
+        assert one.states() == {"accepted": 6}
 
     timed(tmp_path, scene)
 

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -133,7 +134,7 @@ def test_D06_an_answer_names_the_message_and_says_only_what_is_so(clinic: Hl7Wor
 
 
 def test_D06_what_could_not_be_stored_is_never_acknowledged_and_never_called_the_senders_fault(clinic: Hl7World) -> None:
-    """The file may not grow: to the listener a full disk."""
+    """The file may not grow any more; what was acknowledged before is there."""
     script = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000));"
@@ -153,6 +154,25 @@ def test_D06_what_could_not_be_stored_is_never_acknowledged_and_never_called_the
     assert 10 < len(told) < 400 and received(clinic) >= len(told)
     with listening(clinic) as service:  # space again
         assert msa(service.ask(adt("A08", "AFTER"))) == [b"AA|AFTER"]
+
+
+def test_D06_while_another_program_holds_the_inbox_the_sender_is_told_to_come_again_and_then_served(clinic: Hl7World) -> None:
+    """Trouble of ours that passes: no answer, or one that says later; never AE, which asks the sender to mend its message."""
+    with listening(clinic) as service:
+        assert msa(service.ask(adt("A08", "BEFORE"))) == [b"AA|BEFORE"]
+        holder = apsw.Connection(str(clinic.config.state / "inbox.sqlite"))
+        holder.execute("BEGIN IMMEDIATE")
+        answer = service.ask(adt("A08", "MEANWHILE"))
+        assert answer == b"" or msa(answer)[0][:2] in (b"AR", b"CR")
+        holder.execute("ROLLBACK")
+        holder.close()
+        assert service.process.poll() is None and received(clinic) == 1
+        service.file.close()
+        service.connection.close()
+        service.connection = socket.create_connection(("127.0.0.1", service.port), timeout=20)
+        service.file = service.connection.makefile("rb")
+        assert msa(service.ask(adt("A08", "MEANWHILE"))) == [b"AA|MEANWHILE"]
+        assert received(clinic) == 2
 
 
 def test_D07_a_message_that_came_before_makes_no_work_and_one_that_only_looks_like_it_does(clinic: Hl7World) -> None:

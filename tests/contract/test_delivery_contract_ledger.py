@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -24,11 +25,14 @@ from ptbridge_sandbox.hl7_books import Hl7Books
 
 from ptbridge import cli, jobs
 from ptbridge.errors import ConfigError, LedgerBusy, LedgerError
+from ptbridge.inbox import ClinicInbox
 from ptbridge.jobs import backup as backup_job
 from ptbridge.jobs import safekeeping
 from ptbridge.ledger import Ledger
 from tests.contract.test_hl7_main_job import point_to, receiving
-from tests.world import World, running
+from tests.contract.test_listen import Service
+from tests.hl7_clinic import adt, lakeside
+from tests.world import DAY, World, running
 
 CLINIC = "riverside-pt"
 MASTER = "ptbridge.key"
@@ -163,6 +167,54 @@ def test_D22_a_newer_schema_is_refused(world: World) -> None:
         connection.pragma("user_version", 999)
     with pytest.raises(LedgerError, match="newer"):
         world.sync()
+
+
+# ---------------------------------------------------------------- D22: a disk that says no
+
+EIO = ("strace", "-f", "-o", "/dev/null", "-e", "trace=fdatasync,fsync", "-e")
+NEEDS_STRACE = pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+
+
+@NEEDS_STRACE
+@pytest.mark.parametrize("when", [6, 9, 14])
+def test_D22_an_fsync_that_fails_ends_the_run_in_one_clear_line_and_the_next_run_goes_on(world: World, when: int) -> None:
+    """From that sync on each is answered EIO, as by a dying disk: what may be lost is believed by nobody."""
+    inject = f"inject=fdatasync,fsync:error=EIO:when={when}+"
+    command = [*EIO, inject, sys.executable, "-m", "ptbridge", "sync", "--config", str(world.folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=world.folder)
+    assert done.returncode == 8, done.stderr
+    said = [line for line in done.stderr.splitlines() if "SQLite" in line]
+    assert len(said) == 1 and "Check the disk" in done.stderr and "Traceback" not in done.stderr
+    world.sync()
+    world.agrees()
+    sound(world)
+
+
+@NEEDS_STRACE
+def test_D22_after_an_fsync_that_failed_no_message_is_acknowledged_any_more(tmp_path: Path) -> None:
+    with lakeside(tmp_path / "config") as clinic:
+        words = ["listen", "--config", str(clinic.world.folder), "--port", "0"]
+        inject = "inject=fdatasync,fsync:error=EIO:when=14+"
+        process = subprocess.Popen(
+            [*EIO, inject, sys.executable, "-m", "ptbridge", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        service, told = Service(process), 0
+        for number in range(30):
+            try:
+                answer = service.ask(adt("A08", f"E{number}"))
+            except OSError:
+                break
+            if b"MSA|AA" not in answer:
+                assert answer == b""
+                break
+            told += 1
+        _, trouble = process.communicate(timeout=60)
+        service.file.close()
+        service.connection.close()
+        assert 0 < told < 30 and process.returncode == 8
+        assert "Traceback" not in trouble and trouble.count("ptbridge: inbox: SQLite") == 1
+        with ClinicInbox.open(clinic.config.state, "lakeside-pt") as inbox:
+            assert inbox.last() >= told
 
 
 # ---------------------------------------------------------------- S8: the history's chain
@@ -474,6 +526,22 @@ def test_D26_a_wall_clock_that_jumped_changes_no_outcome(world: World, days: int
     assert world.sync().visits["sent"] == 0
     assert world.books()["events"] == before["events"]
     sound(world)
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago", "Asia/Kathmandu"])
+def test_D26_the_machines_time_zone_moves_no_service_date(world: World, tmp_path: Path, zone: str) -> None:
+    """A visit after midnight by UTC, and every other, keeps the clinic's civil day wherever the machine thinks it is."""
+    command = [sys.executable, "-m", "ptbridge", "sync", "--config", str(world.folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, "TZ": zone})
+    assert done.returncode == 3, done.stderr
+    with running(tmp_path / "elsewhere") as here:
+        here.sync()
+        for one in (world, here):
+            one.agrees()
+        dates = [Counter((row["reference"], row["service_date"]) for row in rows_of(one, phi=True)) for one in (world, here)]
+    assert dates[0] == dates[1] and len(dates[0]) > 50
+    late = [row for row in rows_of(world, phi=True) if row["visit_id"] == PLANTED["after-midnight-utc"]]
+    assert late and {row["service_date"] for row in late} == {DAY.isoformat()}
 
 
 # ---------------------------------------------------------------- D28: an older ledger with open items
