@@ -101,7 +101,7 @@ def _quiet(settings: Settings) -> Figure:
         for state, count in ((full.state, sent), (empty.state, 0)):
             with Ledger.open(state) as ledger, rare_collections():
                 through(ledger, new_days(ledger, count), BATCH)
-        work = {"full": lambda: jobs.retry(full), "empty": lambda: jobs.retry(empty)}
+        work: dict[str, Callable[[], object]] = {"full": lambda: jobs.retry(full), "empty": lambda: jobs.retry(empty)}
         for run_once in work.values():  # the first run of a day looks through the file and reads again what is held
             run_once()
         found = interleaved(settings.size(15, 1), work)

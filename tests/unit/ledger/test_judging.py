@@ -181,3 +181,19 @@ def test_what_is_written_together_happened_at_one_moment(book):
     book.now = book.now.replace(hour=7)
     assert book.ledger.history.moment() != before
     assert [row["at"][11:13] for row in book.ledger.history.of("day", 1)] == ["02", "02", "02", "05"]
+
+
+def test_answers_of_every_kind_are_recorded_in_one_commit(book):
+    days = [book.visit(f"e{n}", on=n) for n in (1, 2, 3)]
+    for day in days:
+        book.send(day, b"body %d" % day)
+    outbox = book.ledger.outbox(CLINIC, PLATFORM)
+    items = outbox.due(now=2e9, limit=9)
+    outbox.start(tuple(items), now=2e9)
+    kinds = (Disposition.RETRY, Disposition.ACCEPTED, Disposition.IN_DOUBT)
+    said = [Acknowledgement(disposition=kind, destination_id="B-1", native_code=kind.value) for kind in kinds]
+    outcomes = [Outcome(item=item, acknowledgement=one, next_at=2e9 + 60) for item, one in zip(items, said, strict=True)]
+    outbox.finish(tuple(outcomes), now=2e9)
+    assert states(book) == ["queued", "accepted", "in-doubt"]
+    assert [book.row(day).state for day in days] == ["queued", "sent", "queued"]
+    assert [item.in_doubt for item in outbox.due(now=2e9 + 60, limit=9)] == [False, True]
