@@ -332,11 +332,17 @@ def _unreadable(reason: str) -> Finding:
     )
 
 
+_BOOKED = "a visit was booked for this day, and nothing says that it took place"
+_CHART_IT = "Document what was done, or mark the appointment as missed or cancelled; or exclude the visit with the reason."
+
+
 def _nothing_documented(visit: Visit) -> Finding:
     return Finding(
         code="DC10",
         severity=Severity.ERROR,
-        message="a visit took place and documents no service",
-        fix="Document what was done, or exclude the visit with the reason.",
+        message=_BOOKED if visit.status is VisitStatus.PLANNED else "a visit took place and documents no service",
+        fix=_CHART_IT
+        if visit.status is VisitStatus.PLANNED
+        else "Document what was done, or exclude the visit with the reason.",
         visit_id=visit.visit_id,
     )

@@ -55,7 +55,9 @@ def reconciled(clinic: Hl7World, **options: Any) -> dict[str, Any]:
 
 
 def gaps(clinic: Hl7World, before: str = "scheduled") -> list[tuple[str, ...]]:
-    return [(*gap["visits"], gap["service_date"]) for gap in reconciled(clinic)["gaps"] if gap["from"] == before]
+    found = [gap for gap in reconciled(clinic)["gaps"] if gap["from"] == before]
+    named = [[name for name in gap["visits"] if not name.startswith("appointment-")] for gap in found]
+    return [(*names, gap["service_date"]) for names, gap in zip(named, found, strict=True)]
 
 
 def test_a_booking_that_nobody_charged_is_a_gap_of_the_schedule_before_and_after_a_sync(clinic: Hl7World) -> None:
@@ -72,6 +74,8 @@ def test_a_booking_that_nobody_charged_is_a_gap_of_the_schedule_before_and_after
         "scheduled": 2, "should bill": 1, "signed": 1, "charged": 1, "sent": 1, "accepted": 1, "claim": 1,
     }  # fmt: skip
     assert set(clinic.held()) == {"V7"}  # it stays on the worklist, where a person can exclude it
+    told = [reason["message"] for row in jobs.held(clinic.config) for reason in row["reasons"] if reason["code"] == "DC10"]
+    assert told == ["a visit was booked for this day, and nothing says that it took place"]
     jobs.exclude(clinic.config, clinic.day("V7")["reference"], EXCLUDED)
     clinic.sync()
     assert gaps(clinic) == []
@@ -174,6 +178,7 @@ def test_a_booking_on_the_worklist_leaves_it_when_its_visit_is_charged_by_anothe
     clinic.receive(siu("S12", "A1"), siu("S12", "A2", mrn="M200"))
     clinic.sync()
     assert set(clinic.held()) == {"appointment-A1", "appointment-A2"} and len(gaps(clinic)) == 2
+    assert [gap["visits"] for gap in reconciled(clinic)["gaps"]] == [("A1", "appointment-A1"), ("A2", "appointment-A2")]
     clinic.receive(*a_visit("V1"))
     clinic.sync()
     assert set(clinic.held()) == {"appointment-A2"} and gaps(clinic) == [("A2", DAY)]

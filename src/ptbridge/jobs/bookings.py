@@ -28,7 +28,7 @@ _CALLED_OFF = frozenset({VisitStatus.CANCELLED, VisitStatus.NO_SHOW, VisitStatus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unseen:
-    """An appointment without a visit: why, who must act, and what to do. `names`: its id, and its visit number if it has one.
+    """An appointment without a visit: why, who must act, and what to do. `names`: its id, and what explain knows it by.
 
     `day_id` and `reference` are of the treatment day under which the ledger lists the booking itself, None where it does not.
     """
@@ -170,7 +170,7 @@ class _Day:
             code, reason = "no-charge", "scheduled, no charge: its day is over, and nobody said that it took place"
             owner, do = "clinic", "Chart and charge the visit, or mark the appointment as missed or cancelled in the EMR."
         return Unseen(
-            names=(one.name, *([one.key.value] if one.key else [])),
+            names=(one.name, *([one.key.value] if one.key else [listed.visit_id] if listed else [])),
             service_date=one.day,
             code=code,
             reason=reason,
