@@ -7,13 +7,12 @@ import json
 import os
 import re
 import shutil
-import signal
 import stat
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -109,17 +108,29 @@ def test_S3_an_export_names_no_patient_unless_asked_and_asking_stays_in_the_hist
 
 
 def test_D21_a_sync_killed_again_and_again_ends_sound_and_agrees_to_the_cent(world: World) -> None:
+    """By the clock while it starts, reads and judges; by the biller's count while charges are on their way."""
     command = [sys.executable, "-m", "ptbridge", "sync", "--config", str(world.folder)]
-    for milliseconds in (300, 450, 600, 700, 800):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=world.folder)
-        try:
-            process.wait(timeout=milliseconds / 1000)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+    world.biller.faults.answer_delay_seconds = 0.1
+
+    def killed(when: Callable[[float], bool]) -> None:
+        process, started = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL), time.monotonic()
+        while process.poll() is None and not when(time.monotonic() - started):
+            time.sleep(0.005)
+        process.kill()
+        process.wait()
+
+    for seconds in (0.3, 0.6, 0.9):
+        killed(lambda passed, most=seconds: passed > most)  # type: ignore[misc]
+    for sent in (1, 18, 35, 50):
+        killed(lambda _, most=sent: world.biller.requests["submissions"] >= most)  # type: ignore[misc]
+    world.biller.faults.answer_delay_seconds = 0.0
+    with Ledger.open(world.folder / "state") as ledger:
+        left = dict(ledger._connection.execute("SELECT state, count(*) FROM submission GROUP BY state").fetchall())
+    assert left["sending"] > 0, "it was killed while charges were on their way, or this test proves nothing"
     world.sync()
     world.agrees()
     sound(world)
+    assert world.books()["events"]["created"] == 56
 
 
 # ---------------------------------------------------------------- D22: corruption
