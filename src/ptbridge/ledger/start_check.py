@@ -7,7 +7,6 @@ unless it finds it so, and once a day in any case: a disk may change bytes that 
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import apsw
@@ -38,8 +37,10 @@ def check(connection: apsw.Connection, path: Path, lock: WriterLock, found_as: s
 
 def leave_note(path: Path, lock: WriterLock, checked_at: float) -> None:
     """Call after the file was closed in order. A full disk takes no note: then the next start looks through the file."""
-    with suppress(OSError):
+    try:
         lock.leave(f"{state_of(path)} {int(checked_at)}")  # rounded up it would lie in the future
+    except OSError:
+        return
 
 
 def state_of(path: Path) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from ptbridge.model import Disposition, Frequency, NativeCode, Stage, Standing
+from ptbridge.model import Acknowledgement, Disposition, Frequency, NativeCode, Stage, Standing
+from ptbridge.ports import Outcome
 
 CLINIC = "riverside"
 
@@ -223,3 +224,16 @@ def test_what_is_in_doubt_is_asked_for_while_it_is_the_newest_of_its_day(book):
     assert [one.in_doubt for one in outbox.doubted()] == [True, True]
     book.send(other, b"2", units=3)
     assert [one.id for one in outbox.doubted()] == [waiting.id]
+
+
+def test_a_group_of_outcomes_holds_what_was_taken_and_what_was_not(book):
+    outbox, days = book.ledger.outbox(CLINIC, "charge_api"), [book.visit(name) for name in ("e1", "e2", "e3")]
+    for day in days:
+        book.send(day)
+    items = tuple(outbox.due(now=2e9, limit=9))
+    outbox.start(items, now=2e9)
+    said = [Acknowledgement(disposition=one) for one in (Disposition.RETRY, Disposition.ACCEPTED, Disposition.IN_DOUBT)]
+    group = zip(items, said, strict=True)
+    outbox.finish(tuple(Outcome(item=item, acknowledgement=one, next_at=2e9 + 60) for item, one in group), now=2e9)
+    states = [book.ledger.accounts.submissions_of(day)[0]["state"] for day in days]
+    assert states == ["queued", "accepted", "in-doubt"] and book.row(days[1]).state == "sent"
