@@ -200,6 +200,23 @@ def test_runs_lose_the_texts_of_their_errors_once_and_their_number_stays(old):
     assert summary == {"errors": [SAID_PURGED] * 2, "visits": 2} and SAID_PURGED == "purged"
 
 
+def test_what_was_purged_of_these_dates_and_still_counts_is_told(old):
+    nothing = {"days": 0, "units": 0, "amount_cents": 0, "last_at": None}
+    assert old.ledger.purge.standing(CLINIC, ("2026-11-01", "2026-11-30")) == nothing
+    empty(old)
+    at = old.ledger.history.now()
+    told = {
+        dates: old.ledger.purge.standing(CLINIC, dates)
+        for dates in (("2026-11-03", "2026-11-04"), ("2026-11-04", "2026-11-30"), ("2026-11-05", "2026-11-30"))
+    }
+    assert list(told.values()) == [
+        {"days": 2, "units": 5, "amount_cents": 22500, "last_at": at},
+        {"days": 1, "units": 3, "amount_cents": 13500, "last_at": at},
+        nothing,
+    ]
+    assert old.ledger.purge.standing("other", ("2026-11-01", "2026-11-30")) == nothing
+
+
 def test_parts_of_a_purge_add_up():
     total = Purged()
     for n in (1, 10):
