@@ -233,12 +233,17 @@ def test_S1_a_listed_extra_origin_gets_no_header_that_proves_us_and_no_body(tmp_
             seen.append(f"{request.method} {dict(request.headers)}")
             return web.Response(text="file")
 
-        async with serving(files) as extra, serving(files) as home:
+        def onward(request: web.Request) -> web.Response:
+            return web.Response(status=302, headers={"Location": f"{place}/2"})
+
+        async with serving(files) as extra, serving(onward) as home:
             place = f"http://127.0.0.1:{extra}"
             async with HttpClient(f"http://127.0.0.1:{home}", authorizer=StaticBearer(SECRET), extra_origins=[place]) as http:
                 await http.request("GET", f"{place}/1", headers={"X-Api-Key": SECRET, "Cookie": SECRET})
                 with pytest.raises(PeerRefused, match="only the configured origin"):
                     await http.request("POST", f"{place}/1", content=f"AccountKey={SECRET}".encode())
+                with pytest.raises(PeerRefused, match="redirected to"):
+                    await http.request("GET", "/away", headers={"X-Api-Key": SECRET})
         return seen
 
     seen = asyncio.run(run())
