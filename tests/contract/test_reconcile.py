@@ -145,7 +145,7 @@ def test_a_changed_note_that_is_held_shows_as_more_at_the_biller(world: World) -
     assert gap["amount_cents"] < 0 and gap["reason"].startswith("the biller keeps the earlier version")
 
 
-def test_a_rejected_claim_is_a_gap_of_the_billers_with_its_codes(world: World) -> None:
+def test_a_rejected_claim_is_a_gap_that_the_clinic_corrects_with_its_codes(world: World) -> None:
     world.sync()
     world.sync()
     reference = min(world.biller.books.live)
@@ -153,7 +153,7 @@ def test_a_rejected_claim_is_a_gap_of_the_billers_with_its_codes(world: World) -
     world.sync()
     answer = reconciled(world)
     (gap,) = gaps(answer, "accepted")
-    assert (gap["reference"], gap["owner"], gap["codes"]) == (reference, "biller", ("RJ01",))
+    assert (gap["reference"], gap["owner"], gap["codes"]) == (reference, "clinic", ("RJ01",))
     assert "277CA A7:562:85" in gap["reason"]
 
 
