@@ -231,9 +231,22 @@ class DeliveryMachine(RuleBasedStateMachine):
     @rule()
     def restore_the_backup(self) -> None:
         assert self.backup is not None
+        self.note_versions()  # the restored ledger will not know them
         self.restores += 1
         backups.restore(self.world.config, self.backup, replace=True)
         self.taken_at_restore = len(self.world.biller.books.history)
+
+    @precondition(lambda self: self.restores < 2)
+    @rule(minutes=st.integers(8, 52))
+    def an_old_backup_comes_back(self, minutes: int) -> None:
+        """D25 in one step, so that it is played often: a visit is sent after the backup and edited before the next run."""
+        self.make_a_backup()
+        self.new_visit()
+        self.world.sync()
+        if self.backup is not None:
+            self.restore_the_backup()
+            self.edit_minutes(-1, 0, minutes)
+            self.world.sync()
 
     @rule()
     def calm(self) -> None:
@@ -283,13 +296,16 @@ class DeliveryMachine(RuleBasedStateMachine):
         """
         if not self.has_ledger():
             return
-        with Ledger.open(self.world.config.state, write=False) as ledger:
-            for key, revision in ledger._connection.execute("SELECT key, revision FROM submission"):
-                self.versions.setdefault(str(key), (self.restores, int(revision)))
+        self.note_versions()
         newest: dict[str, tuple[int, int]] = {}
         for _, reference, key in self.world.biller.books.history:
             assert self.versions[key] >= newest.get(reference, (0, 0)), "an older version reached the biller after a newer one"
             newest[reference] = self.versions[key]
+
+    def note_versions(self) -> None:
+        with Ledger.open(self.world.config.state, write=False) as ledger:
+            for key, revision in ledger._connection.execute("SELECT key, revision FROM submission"):
+                self.versions.setdefault(str(key), (self.restores, int(revision)))
 
     @invariant()
     def D25_a_restored_state_asks_before_it_sends(self) -> None:
