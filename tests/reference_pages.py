@@ -33,7 +33,8 @@ def command_pages() -> Pages:
 
 
 def _command(path: str, command: click.Command) -> Iterator[str]:
-    with click.Context(command, info_name=path, max_content_width=100, terminal_width=100) as context:
+    shown = {"help_option_names": root.context_settings["help_option_names"]}  # a command that ran before keeps these
+    with click.Context(command, info_name=path, max_content_width=100, terminal_width=100, **shown) as context:
         yield from (f"### `{path}`", "", "```", command.get_help(context).rstrip(), "```", "")
         if isinstance(command, click.Group):
             for name in command.list_commands(context):
