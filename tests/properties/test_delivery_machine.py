@@ -248,6 +248,14 @@ class DeliveryMachine(RuleBasedStateMachine):
             self.edit_minutes(-1, 0, minutes)
             self.world.sync()
 
+    @rule(transactions=st.integers(3, 12), minutes=st.integers(8, 52))
+    def an_edit_of_what_was_being_sent(self, transactions: int, minutes: int) -> None:
+        """D15 and D18 in one step: killed around the start of a sending, edited, and sent by the next run."""
+        self.new_visit()
+        self.a_run_that_is_killed(transactions, True, 0.0, 0)
+        self.edit_minutes(-1, 0, minutes)
+        self.world.sync()
+
     @rule()
     def calm(self) -> None:
         """Nothing goes wrong until nothing waits: now the biller has what the EMR says, and nothing else."""
