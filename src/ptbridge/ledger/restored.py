@@ -27,6 +27,7 @@ _DECIDED = """EXISTS (SELECT 1 FROM history r WHERE r.entity = 'day' AND r.entit
                AND h.detail = 'restored' AND h.seq > (SELECT max(m.seq) FROM history m WHERE m.entity = 'ledger'
                                                       AND m.event = 'restored')))"""
 # CROSS JOIN: from what the biller had, which is empty but after a restore, never from all that was ever sent.
+# `+d.clinic`: a day is found by its reference, not among all days of the clinic.
 _NAMED = f"BETWEEN b.reference AND b.reference || iif(length(b.reference) = {_CUT} AND b.reference GLOB 'pt-*', 'g', '')"
 _SUSPECTS = f"""
 SELECT s.day_id, s.id, s.reference, b.units, b.amount_cents, 1, 0 FROM biller_had b INDEXED BY biller_had_unsettled
@@ -35,7 +36,7 @@ WHERE b.clinic = ?1 AND b.settled = 0 AND s.state IN {_OPEN} AND NOT {_DECIDED.f
 UNION ALL
 SELECT d.id, (SELECT max(s.id) FROM submission s WHERE s.day_id = d.id), d.reference, b.units, b.amount_cents, 0,
  d.state = 'held' FROM biller_had b INDEXED BY biller_had_unsettled
-CROSS JOIN treatment_day d ON d.clinic = b.clinic AND d.reference {_NAMED}
+CROSS JOIN treatment_day d ON d.reference {_NAMED} AND +d.clinic = b.clinic
 WHERE b.clinic = ?1 AND b.settled = 0 AND d.dirty = 0 AND d.generation = 0 AND d.state IN ('sent', 'held', 'excluded', 'voided')
 AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.day_id = d.id AND s.state NOT IN ('accepted', 'replaced'))
 AND NOT {_DECIDED.format(day="d.id")}
