@@ -215,7 +215,7 @@ def test_D18_an_edit_of_what_was_being_sent_at_a_crash_goes_with_the_run_that_se
     world.sync()
     with Ledger.open(world.folder / "state") as ledger:
         (day,) = ledger.days.named(VISIT)
-        ledger._connection.execute("UPDATE submission SET state = 'sending' WHERE day_id = ?", (day.id,))
+        ledger._connection.execute("UPDATE submission SET state = 'sending', open = 1 WHERE day_id = ?", (day.id,))
     before = world.books()
     world.store.edit_visit(VISIT, {"97112": 40}, bump_encounter=True)
     world.sync()
