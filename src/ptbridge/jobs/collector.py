@@ -16,9 +16,11 @@ RARE = (50_000, 20, 50)  # container allocations less releases; then generations
 
 @contextmanager
 def rare_collections() -> Iterator[None]:
-    """Collect rarely inside, as before outside. What is alive at the start is not walked again."""
+    """Collect rarely inside, as before outside. What is there at the start is not walked again.
+
+    Not collected first either: in a program that holds much beside its runs, that look would cost more than a quiet run.
+    """
     before = gc.get_threshold()
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*RARE)
     try:
