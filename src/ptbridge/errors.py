@@ -66,5 +66,9 @@ class LedgerError(PtbridgeError):
     """The ledger cannot be trusted or written: stop taking work."""
 
 
+class LedgerFull(LedgerError):
+    """The disk is full: nothing of this transaction was stored, what was stored before stands."""
+
+
 class LedgerBusy(LedgerError):
     """Another process holds the writer's lock on this state folder."""

@@ -17,7 +17,7 @@ from typing import Protocol
 
 import apsw
 
-from ptbridge.errors import LedgerBusy, LedgerError
+from ptbridge.errors import LedgerBusy, LedgerError, LedgerFull
 from ptbridge.ledger.chain import Chain
 from ptbridge.specs import at_rest
 
@@ -183,7 +183,8 @@ def damaged(error: apsw.Error, path: Path | None = None) -> LedgerError:
         "BusyError": "Another program holds the database. Close it and run again.",
         "ReadOnlyError": "The state folder cannot be written. Check its owner and the file system.",
     }.get(type(error).__name__, "Nothing further was sent. Check the disk, then run again.")
-    return LedgerError(f"{where}SQLite {type(error).__name__.removesuffix('Error')}. {advice}")
+    kind = LedgerFull if isinstance(error, apsw.FullError) else LedgerError
+    return kind(f"{where}SQLite {type(error).__name__.removesuffix('Error')}. {advice}")
 
 
 def fresh() -> apsw.Connection:
@@ -239,5 +240,12 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
         if journal is not None:
             journal.forget()
         if isinstance(error, apsw.Error):
-            raise damaged(error) from error
+            raise damaged(_first(error)) from error
         raise
+
+
+def _first(error: apsw.Error) -> apsw.Error:
+    """What went wrong first: a full disk makes SQLite take the transaction back by itself, and the rollback then finds none."""
+    while isinstance(error.__context__, apsw.Error):
+        error = error.__context__
+    return error

@@ -20,6 +20,7 @@ from ptbridge.ledger.outbox import LedgerOutbox
 from ptbridge.ledger.patients import Patients
 from ptbridge.ledger.provenance import Provenance
 from ptbridge.ledger.purge import Purge
+from ptbridge.ledger.reserve import Reserve
 from ptbridge.ledger.restored import Restored
 from ptbridge.ledger.verify import Checked, KeyOf, Verifier
 from ptbridge.ledger.visits import Visits
@@ -41,6 +42,7 @@ class Ledger:
         self.folder = folder
         self._connection = connection
         self._lock = lock
+        self._reserve = Reserve(folder)
         self._checked_at = 0.0  # Unix seconds; 0: not to be relied on
         self._now = now
         self.history = connection.journal = History(connection, now)
@@ -82,6 +84,8 @@ class Ledger:
             raise
         ledger = cls(connection, folder, now, lock)
         ledger._checked_at = checked_at
+        if lock:
+            ledger._reserve.keep()
         return ledger
 
     @classmethod
@@ -105,6 +109,8 @@ class Ledger:
             self._release()
 
     def _release(self) -> None:
+        if self._lock:
+            self._reserve.give_up()  # first: closing brings the log into the file, which may want room
         self._connection.close()
         if self._lock:
             if self._checked_at:
@@ -128,7 +134,7 @@ class Ledger:
 
     def outbox(self, clinic: str, destination: str) -> LedgerOutbox:
         """The submissions of one clinic to one destination, as delivery sees them."""
-        return LedgerOutbox(self._connection, self.history, clinic, destination)
+        return LedgerOutbox(self._connection, self.history, clinic, destination, self._reserve.give_up)
 
     def verify(self, key_of: KeyOf, noted: tuple[int, str] | None = None) -> Iterator[Checked]:
         """Every check of `ledger/verify.py` on this ledger, in turn."""

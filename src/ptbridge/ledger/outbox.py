@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import apsw
 
+from ptbridge.errors import LedgerFull
 from ptbridge.ledger.answers import Answers
 from ptbridge.ledger.database import transaction, unpack
 from ptbridge.ledger.history import History
@@ -52,8 +54,11 @@ _ACCEPTED = "UPDATE submission SET state = 'accepted', open = 0, destination_id 
 class LedgerOutbox:
     """Each call is one durable transaction; a crash between `start` and `finish` leaves `sending`, which `recover` doubts."""
 
-    def __init__(self, connection: apsw.Connection, history: History, clinic: str, destination: str) -> None:
+    def __init__(
+        self, connection: apsw.Connection, history: History, clinic: str, destination: str, make_room: Callable[[], bool]
+    ) -> None:
         self._connection = connection
+        self._make_room = make_room
         self._history = history
         self._clinic = clinic
         self._destination = destination
@@ -136,15 +141,23 @@ class LedgerOutbox:
             self._start(items, now)
 
     def finish(self, outcomes: tuple[Outcome, ...], *, now: float) -> None:
-        """Record the answers of several items in one commit."""
-        with transaction(self._connection):
-            self._finish(outcomes, now)
+        """Record the answers of several items in one commit; on a full disk, in the room that was kept for them (D23)."""
+        try:
+            self._recorded(outcomes, now)
+        except LedgerFull:
+            if not self._make_room():
+                raise
+            self._recorded(outcomes, now)
 
     def turn(self, outcomes: tuple[Outcome, ...], items: tuple[OutboxItem, ...], *, now: float) -> None:
         """`finish` and `start` in one commit: all of it or nothing."""
         with transaction(self._connection):
             self._finish(outcomes, now)
             self._start(items, now)
+
+    def _recorded(self, outcomes: tuple[Outcome, ...], now: float) -> None:
+        with transaction(self._connection):
+            self._finish(outcomes, now)
 
     def _start(self, items: tuple[OutboxItem, ...], now: float) -> None:
         self._connection.executemany(_STARTED, [(now, item.id) for item in items])
