@@ -7,7 +7,7 @@ import hashlib
 import logging
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -31,7 +31,7 @@ from ptbridge.jobs.peers import open_destination, open_source, origin_of
 from ptbridge.jobs.report_data import RunReport
 from ptbridge.jobs.restored import settle_restored
 from ptbridge.jobs.worklist import reopen
-from ptbridge.ledger import REFUSED, DayRow, KnownVisit, Ledger, Verdict, Whose, patient_key_of
+from ptbridge.ledger import REFUSED, DayRow, KnownVisit, Ledger, Verdict, Whose, patient_key_of, side_by_side
 from ptbridge.model import SourceRecord, TreatmentDay
 from ptbridge.pipeline import Kit, day_key, judge, normalize, unjudged
 from ptbridge.plan import reference_of
@@ -328,7 +328,7 @@ class Run:
         ledger, count = self.ledger, 0
         while not self.stop.is_set() and (rows := ledger.days.dirty(kit.clinic.clinic, limit=CHUNK)):
             with ledger.transaction():
-                for some in _of_different_patients(rows):
+                for some in side_by_side(rows, lambda row: row):  # a patient's next day counts what is written of this one
                     ledger.days.record_many([(row, self._verdict(row, kit)) for row in some])
             count += len(rows)
             self.progress("judging", count)
@@ -377,19 +377,6 @@ def _stop_on_signal(stop: asyncio.Event) -> None:
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-
-
-def _of_different_patients(rows: Sequence[DayRow]) -> Iterator[list[DayRow]]:
-    """In order, as many at a time as have no patient in common: a patient's next day counts what is written of this one."""
-    some: list[DayRow] = []
-    patients: set[str | None] = set()
-    for row in rows:
-        if row.patient_key is not None and row.patient_key in patients:
-            yield some
-            some, patients = [], set()
-        some.append(row)
-        patients.add(row.patient_key)
-    yield some
 
 
 def _unreadable(error: Exception) -> str:

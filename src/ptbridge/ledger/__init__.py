@@ -5,6 +5,7 @@ from ptbridge.ledger.authorizations import COUNTS, Opening, Use, shares
 from ptbridge.ledger.database import patient_key, patient_key_of
 from ptbridge.ledger.day_rows import BilledLine, DayRow, Decision, LiveCharge, Verdict, shown_lines
 from ptbridge.ledger.days import UNDONE
+from ptbridge.ledger.judging import side_by_side
 from ptbridge.ledger.ledger import Ledger
 from ptbridge.ledger.news import REFUSED, Refusal, RefusedDay, RefusedPart
 from ptbridge.ledger.patients import OtherDay, Whose
@@ -37,4 +38,5 @@ __all__ = [
     "patient_key_of",
     "shares",
     "shown_lines",
+    "side_by_side",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import apsw
 
@@ -37,6 +38,7 @@ _QUEUED_AS = {
     Frequency.REPLACEMENT: "queued-replacement",
     Frequency.VOID: "queued-void",
 }
+T = TypeVar("T")
 Judged = tuple[DayRow, Verdict]
 _Queued = tuple[DayRow, Verdict, Submission, int]  # the last: row id of the judgement
 
@@ -58,7 +60,7 @@ class Judging:
 
     def record(self, judged: Sequence[Judged]) -> None:
         """Write judgements, the submissions that follow from them and the changes of state, as if one after the other."""
-        for some in _side_by_side(judged):
+        for some in side_by_side(judged, lambda one: one[0], _changes_what_is_live):
             self._record(some)
 
     def _record(self, judged: Sequence[Judged]) -> None:
@@ -188,21 +190,28 @@ class Judging:
         make_live(self._connection, [(int(str(row[0])), None)])
 
 
-def _side_by_side(judged: Iterable[Judged]) -> Iterator[list[Judged]]:
-    """In order, as many at a time as cannot touch each other: one day of each patient, and alone what changes what is live."""
-    some: list[Judged] = []
+def side_by_side(
+    entries: Iterable[T], day_of: Callable[[T], DayRow], alone: Callable[[T], bool] = lambda _: False
+) -> Iterator[list[T]]:
+    """In order, as many at a time as cannot touch each other: one day of each patient, and by itself what is `alone`."""
+    some: list[T] = []
     patients: set[str | None] = set()
     after_alone = False
-    for day, verdict in judged:
-        alone = verdict.gone or verdict.by_hand
-        if some and (after_alone or alone or (day.patient_key is not None and day.patient_key in patients)):
+    for entry in entries:
+        patient, by_itself = day_of(entry).patient_key, alone(entry)
+        if some and (after_alone or by_itself or (patient is not None and patient in patients)):
             yield some
             some, patients = [], set()
-        some.append((day, verdict))
-        patients.add(day.patient_key)
-        after_alone = alone
+        some.append(entry)
+        patients.add(patient)
+        after_alone = by_itself
     if some:
         yield some
+
+
+def _changes_what_is_live(judged: Judged) -> bool:
+    _, verdict = judged
+    return verdict.gone or verdict.by_hand
 
 
 def _standing(day: DayRow, verdict: Verdict, version_id: int, at: str, revision: int) -> Row:

@@ -9,7 +9,7 @@ import pytest
 
 from ptbridge.errors import LedgerError
 from ptbridge.ledger import BilledLine, Verdict
-from ptbridge.ledger.judging import _side_by_side
+from ptbridge.ledger.judging import _changes_what_is_live, side_by_side
 from ptbridge.model import Acknowledgement, Disposition, Frequency, Submission
 from ptbridge.ports import Outcome
 
@@ -108,7 +108,8 @@ def test_days_of_one_patient_and_what_changes_what_is_live_are_written_one_after
     def groups(*judged):
         names = {row.id: name for name, row in rows.items()}
         return [
-            " ".join(names[row.id] for row, _ in some) for some in _side_by_side([(rows[name], what) for name, what in judged])
+            " ".join(names[row.id] for row, _ in some)
+            for some in side_by_side([(rows[name], what) for name, what in judged], lambda one: one[0], _changes_what_is_live)
         ]
 
     assert groups() == []
