@@ -63,6 +63,7 @@ LEFT_OUT = (
 MOST_SECONDS = 60  # of CPU, for one mutant: what runs longer counts as noticed, however busy the machine is
 LEAST_SECONDS = 5  # of CPU, beside what its tests took while they were traced: what never ends is not waited for longer
 MOST_WAITED = 900  # seconds on the clock: for one that sleeps
+LEAST_WAITED = 60  # beside twenty times what its tests took: a busy machine is slow, and what waits for ever is not waited for
 MOST_BYTES = 3 << 30
 _QUIET = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
 
@@ -265,8 +266,9 @@ class _Session:
 
         def ask(place: int) -> str:
             mutant = self.mutants[place]
-            seconds = LEAST_SECONDS + sum(self.seconds[name] for name in tests[place])
-            signal.setitimer(signal.ITIMER_PROF, min(seconds, MOST_SECONDS))
+            took = sum(self.seconds[name] for name in tests[place])
+            signal.setitimer(signal.ITIMER_PROF, min(LEAST_SECONDS + took, MOST_SECONDS))
+            signal.alarm(min(LEAST_WAITED + int(20 * took), MOST_WAITED))
             best = [name for name, _ in killers[mutant.path, mutant.function].most_common(8) if name in set(tests[place])]
             _swap(mutant, functions[mutant.path, mutant.function])
             return self._first_failure([by_item[name] for name in dict.fromkeys((*best, *tests[place]))])
