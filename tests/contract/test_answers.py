@@ -32,7 +32,7 @@ def of_visit(world: World, visit: str) -> Any:
 
 def counts(world: World) -> dict[tuple[str, str], int]:
     with Ledger.open(world.folder / "state", write=False) as ledger:
-        rows = ledger.answers.counts("riverside-pt")
+        rows = ledger.standings.counts("riverside-pt")
     return {(row["stage"], row["standing"]): row["days"] for row in rows}
 
 

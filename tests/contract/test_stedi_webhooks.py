@@ -86,7 +86,7 @@ def there(world: World, work: Coroutine[Any, Any, int]) -> int:
 
 def standing(world: World) -> set[tuple[str, str]]:
     with Ledger.open(world.folder / "state", write=False) as ledger:
-        return {(row["stage"], row["standing"]) for row in ledger.answers.counts(CLINIC)}
+        return {(row["stage"], row["standing"]) for row in ledger.standings.counts(CLINIC)}
 
 
 def test_a_webhook_of_stedis_wakes_the_poll_and_what_it_says_is_never_believed(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ptbridge.jobs.peers import open_destination
 from ptbridge.jobs.schedule import past_schedule
 from ptbridge.jobs.standing import clinic_names
 from ptbridge.ledger import Ledger
-from ptbridge.ledger.news import SHORTEST_REFERENCE
+from ptbridge.ledger.answers import SHORTEST_REFERENCE
 from ptbridge.ports import Destination, HearingDestination
 from ptbridge.specs.clinic import ClinicSpec
 from ptbridge.specs.config import Config
@@ -72,7 +72,7 @@ class _Clinic:
             **walk.told(),
             **compared,
             "missed_but_charged": [asdict(one) for one in booked.missed_but_charged] if booked else [],
-            "orphan_news": ledger.answers.orphans(self.name),
+            "orphan_news": ledger.standings.orphans(self.name),
             "purged": ledger.purge.standing(self.name, self.dates),
             "errors": errors,
         }

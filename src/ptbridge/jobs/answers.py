@@ -60,7 +60,7 @@ async def _catch_up(ledger: Ledger, destination: AnsweringDestination, clinic: s
     if not isinstance(destination, TellingDestination):
         log.warning("the feed of answers has a gap, and %s cannot be asked about single charges", platform)
         return found
-    references = ledger.answers.open_references(clinic, platform)
+    references = ledger.standings.open_references(clinic, platform)
     log.warning("the feed of answers has a gap: %d charges are looked up one by one", len(references))
     async for page in destination.answers_about(references):
         found.add(ledger.answers.record(clinic, platform, page))
@@ -83,7 +83,7 @@ async def _ask(config: Config, ledger: Ledger, name: str) -> dict[str, Any]:
     spec = config.clinics[name]
     async with open_destination(config, spec, run_id="answers") as destination:
         found = await take_answers(ledger, destination, name, spec.destination.platform)
-    return {"tells": found is not None, **_counts(found or Recorded()), "standing": ledger.answers.counts(name)}
+    return {"tells": found is not None, **_counts(found or Recorded()), "standing": ledger.standings.counts(name)}
 
 
 def _counts(found: Recorded) -> dict[str, Any]:

@@ -73,7 +73,9 @@ def denials(config: Config, clinic: str | None = None, by: str = "reason") -> di
     found: dict[str, Any] = {}
     with Ledger.open(config.state, write=False) as ledger:
         for name in clinic_names(config, clinic):
-            refused = [(day_id, day) for day_id in ledger.answers.refused_days(name) if (day := ledger.answers.refused(day_id))]
+            refused = [
+                (day_id, day) for day_id in ledger.standings.refused_days(name) if (day := ledger.standings.refused(day_id))
+            ]
             found[name] = _grouped(ledger, refused, by)
     return found
 

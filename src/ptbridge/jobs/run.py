@@ -345,7 +345,7 @@ class Run:
                 unreadable=ledger.visits.unreadable_of_day(row.id),
                 live=ledger.days.live(row),
                 history=partial(self._history, row, kit),
-                refused=ledger.answers.refusal(row.id) if row.standing in REFUSED else None,
+                refused=ledger.standings.refusal(row.id) if row.standing in REFUSED else None,
                 elsewhere=ledger.days.still_billed(row),
             )
         except LedgerError:

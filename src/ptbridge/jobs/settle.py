@@ -185,7 +185,7 @@ def _answers(ledger: Ledger, report: RunReport, platform: str) -> dict[str, Any]
     if not ledger.columns.tells(report.clinic, platform):
         return {}
     since = (datetime.fromisoformat(report.started_at).date() - timedelta(days=ANSWER_DAYS)).isoformat()
-    return {"answers": ledger.answers.counts(report.clinic, since), "answers_since": since}
+    return {"answers": ledger.standings.counts(report.clinic, since), "answers_since": since}
 
 
 _FATE_OF_STATE = {"held": Fate.HELD, "excluded": Fate.EXCLUDED, "voided": Fate.EXCLUDED, "sent": Fate.SENT}

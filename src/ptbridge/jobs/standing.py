@@ -33,7 +33,7 @@ def status(config: Config, clinic: str | None = None) -> dict[str, Any]:
                 "days": ledger.accounts.days_by_state(name),
                 "quarantined": len(ledger.accounts.quarantined(name)),
                 "waiting": ledger.accounts.waiting(name),
-                "answers": ledger.answers.counts(name),
+                "answers": ledger.standings.counts(name),
                 "oldest": ledger.accounts.oldest(name),
                 "source": source_standing(config, ledger, spec),
                 "cursor": ledger.cursor(name, spec.source.connector),
@@ -156,7 +156,7 @@ def _explained(ledger: Ledger, day: DayRow) -> dict[str, Any]:
         "state": day.state,
         "reason": day.reason,
         "submissions": ledger.accounts.submissions_of(day.id),
-        "answers": ledger.answers.of_day(day.id),
+        "answers": ledger.standings.of_day(day.id),
         "decisions": ledger.accounts.decisions_of(day.id),
         "history": ledger.history.of("day", day.id),
     }

@@ -7,8 +7,9 @@ from ptbridge.ledger.day_rows import BilledLine, DayRow, Decision, LiveCharge, V
 from ptbridge.ledger.days import UNDONE
 from ptbridge.ledger.judging import side_by_side
 from ptbridge.ledger.ledger import Ledger
-from ptbridge.ledger.news import REFUSED, Refusal, RefusedDay, RefusedPart
+from ptbridge.ledger.news import REFUSED
 from ptbridge.ledger.patients import OtherDay, Whose
+from ptbridge.ledger.standings import Refusal, RefusedDay, RefusedPart
 from ptbridge.ledger.verify import Checked
 from ptbridge.ledger.visits import KnownVisit, StoredVisit
 

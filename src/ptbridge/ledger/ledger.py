@@ -22,6 +22,7 @@ from ptbridge.ledger.provenance import Provenance
 from ptbridge.ledger.purge import Purge
 from ptbridge.ledger.reserve import Reserve
 from ptbridge.ledger.restored import Restored
+from ptbridge.ledger.standings import Standings
 from ptbridge.ledger.verify import Checked, KeyOf, Verifier
 from ptbridge.ledger.visits import Visits
 
@@ -35,7 +36,7 @@ def utc_now() -> datetime:
 
 class Ledger:
     """Open with `Ledger.open`; use as a context manager. Parts: `visits`, `days`, `outbox(...)`, `history`, `accounts`,
-    `answers`, `authorizations`, `columns`, `patients`.
+    `answers`, `standings`, `authorizations`, `columns`, `patients`.
     """
 
     def __init__(self, connection: database.LedgerConnection, folder: Path, now: Now, lock: database.WriterLock | None) -> None:
@@ -50,6 +51,7 @@ class Ledger:
         self.days = Days(connection, self.history)
         self.accounts = Accounts(connection)
         self.answers = Answers(connection, self.history)
+        self.standings = Standings(connection)
         self.columns = Columns(connection)
         self.authorizations = Authorizations(connection)
         self.patients = Patients(connection, self.authorizations)

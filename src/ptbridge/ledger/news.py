@@ -1,64 +1,36 @@
-"""From single answers to what a day stands at: the last word at the furthest stage, and a refused line before a paid claim."""
+"""From single answers to what a day stands at: the last word at the furthest stage, and a refused line before a paid claim.
+
+A day's `stage` and `standing` speak of what is live at the biller now, or of the void that took it back (`last_taken`).
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import apsw
 
 from ptbridge.model import Frequency, NativeCode, Stage, Standing
 
 REFUSED = (Standing.REJECTED, Standing.DENIED)
-SHORTEST_REFERENCE = 10  # characters of `pt-` and the digest: a platform that allows fewer cannot name a day
 _WORST_FIRST = (Standing.REJECTED, Standing.DENIED, Standing.PENDING, Standing.ACCEPTED, Standing.PAID)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefusedPart:
-    """One refused claim (`line` None) or line of it, with the codes as they came."""
-
-    line: int | None
-    procedure: str | None
-    codes: tuple[NativeCode, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """Why what the biller took last was turned away or not paid.
-
-    `frequency` is that submission's; `let_through` are the findings that did not hold it when it was sent.
-    """
-
-    standing: Standing
-    stage: Stage
-    frequency: Frequency
-    parts: tuple[RefusedPart, ...]
-    let_through: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedDay:
-    """A refused day for lists of them. `units` and `amount_cents` are what was sent; `lines` its procedures, units and cents.
-
-    `settled`: a person has released it since.
-    """
-
-    reference: str
-    service_date: str | None
-    units: int
-    amount_cents: int
-    payer: str | None
-    standing: Standing
-    stage: Stage
-    said: datetime
-    settled: bool
-    parts: tuple[RefusedPart, ...]
-    lines: tuple[tuple[str, int, int | None], ...]
-    let_through: tuple[str, ...]
+# What the biller took last: the live charge, or the void that took it back.
+_LAST = """
+SELECT s.id, d.clinic, s.frequency, d.stage, d.standing, d.payer_claim_number, d.live_sha256 IS NOT NULL FROM treatment_day d
+JOIN submission s ON s.day_id = d.id WHERE d.id = ? AND s.state = 'accepted' ORDER BY s.id DESC LIMIT 1
+"""
+# What named the platform's id before the submission was known here by it.
+_UNLINKED = """
+SELECT json_group_array(a.id) FROM submission s CROSS JOIN answer a INDEXED BY answer_of_nothing
+  ON a.clinic = s.clinic AND a.destination = s.destination AND a.destination_id = s.destination_id AND a.submission_id IS NULL
+WHERE s.id = ?
+"""
+_NEWS = """
+SELECT id, stage, standing, line, procedure, codes, said_at, received_at, payer_claim_number FROM answer
+WHERE submission_id = ?1 OR (submission_id IS NULL AND id IN (SELECT value FROM json_each(?2))) ORDER BY id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,27 +47,40 @@ class News:
     payer_claim_number: str | None
 
 
-def blob(value: apsw.SQLiteValue) -> bytes:
-    """A column that holds bytes."""
-    assert isinstance(value, bytes)
-    return value
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastTaken:
+    """The submission that a day's news counts for, and where the day stands by the news so far."""
+
+    submission_id: int
+    clinic: str
+    frequency: Frequency
+    stage: str | None
+    standing: str | None
+    payer_claim_number: str | None = field(repr=False)
 
 
-def let_through(page: dict[str, Any]) -> tuple[str, ...]:
-    """Codes of the findings of a judgement that did not keep it here; what an earlier refusal said is none of them."""
-    return tuple(sorted({str(finding["code"]) for finding in page["findings"] if not str(finding["code"]).startswith("RJ")}))
+def last_taken(connection: apsw.Connection, day_id: int) -> LastTaken | None:
+    """What the biller took last of a day: what is live, or the void that took it back. None where nothing counts."""
+    row = connection.execute(_LAST, (day_id,)).fetchone()
+    if row is None:
+        return None
+    submission_id, clinic, frequency, stage, standing, number, is_live = row
+    if not is_live and frequency != Frequency.VOID:
+        return None
+    return LastTaken(
+        submission_id=int(str(submission_id)),
+        clinic=str(clinic),
+        frequency=Frequency(str(frequency)),
+        stage=None if stage is None else str(stage),
+        standing=None if standing is None else str(standing),
+        payer_claim_number=None if number is None else str(number),
+    )
 
 
-def range_of(reference: str | None) -> tuple[str, str]:
-    """The references that a given one can stand for, as a range: itself, or those that start with it where it was cut."""
-    if not reference:
-        return "", ""
-    if len(reference) >= 27:
-        return reference, reference + "\x00"
-    whole = reference.lower()
-    if not whole.startswith("pt-"):
-        whole = f"pt-{whole}"
-    return (whole, whole + "g") if len(whole) >= SHORTEST_REFERENCE else ("", "")  # the rest is hexadecimal: below "g"
+def news_of(connection: apsw.Connection, submission_id: int) -> list[News]:
+    """Every answer about a submission, in the order of arrival, with those that came before it was known here."""
+    orphans = connection.execute(_UNLINKED, (submission_id,)).get
+    return [read_news(row) for row in connection.execute(_NEWS, (submission_id, orphans or "[]"))]
 
 
 def read_news(row: tuple[apsw.SQLiteValue, ...]) -> News:

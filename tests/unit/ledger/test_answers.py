@@ -121,7 +121,7 @@ def test_half_a_page_is_no_page(ledger: Ledger) -> None:
     with pytest.raises(Exception, match="ledger"):
         ledger.answers.record(CLINIC, PLATFORM, AnswerPage(answers=(good, bad), cursor={"after": "9"}))
     assert ledger.answers.cursor(CLINIC, PLATFORM) == {}
-    assert ledger.answers.counts(CLINIC)[0]["stage"] == "received"
+    assert ledger.standings.counts(CLINIC)[0]["stage"] == "received"
 
 
 def test_answers_are_never_changed_or_deleted(ledger: Ledger) -> None:
@@ -151,7 +151,7 @@ def test_a_charge_is_found_by_its_reference_whole_or_cut_or_by_the_platforms_id(
 ) -> None:
     day_id = sent(ledger)
     found = told(ledger, "1", Stage.PAYER, Standing.ACCEPTED, **given)
-    assert found.orphans == (not linked) and len(ledger.answers.orphans(CLINIC)) == (not linked)
+    assert found.orphans == (not linked) and len(ledger.standings.orphans(CLINIC)) == (not linked)
     assert stands(ledger, day_id)[0] == ("payer" if linked else "received")
 
 
@@ -178,10 +178,10 @@ def test_a_line_that_was_not_paid_counts_until_a_later_word_on_the_claim(ledger:
     told(ledger, "1", Stage.REMITTANCE, Standing.PAID, said_at="2026-11-24")
     found = told(ledger, "2", Stage.REMITTANCE, Standing.DENIED, said_at="2026-11-24", line=1, procedure="97110", codes=CARC)
     assert found.refused_days == 1 and stands(ledger, day_id)[1] == "denied"
-    refusal = ledger.answers.refusal(day_id)
+    refusal = ledger.standings.refusal(day_id)
     assert refusal is not None and [(part.line, part.codes[0].code) for part in refusal.parts] == [(1, "CO-197")]
     told(ledger, "3", Stage.REMITTANCE, Standing.PAID, said_at="2026-12-01")
-    assert stands(ledger, day_id)[1] == "paid" and ledger.answers.refusal(day_id) is None
+    assert stands(ledger, day_id)[1] == "paid" and ledger.standings.refusal(day_id) is None
 
 
 def test_the_payers_number_is_kept_and_cleared_when_another_submission_becomes_live(ledger: Ledger) -> None:
@@ -199,9 +199,9 @@ def test_a_void_that_was_rejected_is_told_though_nothing_is_live(ledger: Ledger)
     day_id = sent(ledger)
     told(ledger, "1", Stage.PAYER, Standing.ACCEPTED, payer_claim_number="ICN1")
     sent(ledger, frequency=Frequency.VOID)
-    assert day_of(ledger, day_id).live_sha256 is None and ledger.answers.refusal(day_id) is None
+    assert day_of(ledger, day_id).live_sha256 is None and ledger.standings.refusal(day_id) is None
     told(ledger, "2", Stage.CLEARINGHOUSE, Standing.REJECTED)
-    refusal = ledger.answers.refusal(day_id)
+    refusal = ledger.standings.refusal(day_id)
     assert refusal is not None and refusal.frequency is Frequency.VOID
     assert [row.id for row in ledger.days.dirty(CLINIC)] == [day_id]
 
@@ -213,7 +213,7 @@ def test_news_by_our_key_is_about_that_submission_whatever_is_live(ledger: Ledge
     assert stands(ledger, day_id)[:2] == ("received", "accepted")
     told(ledger, "2", Stage.PAYER, Standing.PENDING, submission_key=f"{REFERENCE}-2")
     assert stands(ledger, day_id)[:2] == ("payer", "pending")
-    assert [(row["revision"], row["standing"]) for row in ledger.answers.of_day(day_id)] == [(1, "rejected"), (2, "pending")]
+    assert [(row["revision"], row["standing"]) for row in ledger.standings.of_day(day_id)] == [(1, "rejected"), (2, "pending")]
 
 
 def test_news_that_came_before_the_platforms_id_was_known_is_adopted(ledger: Ledger) -> None:
@@ -221,9 +221,9 @@ def test_news_that_came_before_the_platforms_id_was_known_is_adopted(ledger: Led
     day_id = sent(ledger)
     assert stands(ledger, day_id)[:2] == ("received", "accepted")
     assert ledger.answers.adopt(CLINIC, PLATFORM) == 1
-    assert stands(ledger, day_id)[:2] == ("payer", "rejected") and ledger.answers.orphans(CLINIC) == []
+    assert stands(ledger, day_id)[:2] == ("payer", "rejected") and ledger.standings.orphans(CLINIC) == []
     assert ledger.answers.adopt(CLINIC, PLATFORM) == 0
-    assert [row["standing"] for row in ledger.answers.of_day(day_id)] == ["rejected"]
+    assert [row["standing"] for row in ledger.standings.of_day(day_id)] == ["rejected"]
 
 
 def test_news_of_a_submission_in_doubt_counts_once_it_is_accepted(ledger: Ledger) -> None:
@@ -251,20 +251,20 @@ def test_bad_news_asks_for_a_judgement_once_and_again_only_when_it_is_new(ledger
 def test_what_let_it_through_is_what_stood_beside_it_when_it_was_sent(ledger: Ledger) -> None:
     day_id = sent(ledger, findings='{"code": "UN04", "severity": "warning"}, {"code": "RJ01", "severity": "error"}')
     told(ledger, "1", Stage.REMITTANCE, Standing.DENIED, codes=CARC)
-    refusal = ledger.answers.refusal(day_id)
+    refusal = ledger.standings.refusal(day_id)
     assert refusal is not None and refusal.let_through == ("UN04",)
-    refused = ledger.answers.refused(day_id)
+    refused = ledger.standings.refused(day_id)
     assert refused is not None and refused.lines == (("97110", 2, 9000),) and not refused.settled
 
 
 def test_texts_of_the_other_side_stay_out_of_history_and_plain_columns(ledger: Ledger) -> None:
     day_id = sent(ledger)
     told(ledger, "1", Stage.REMITTANCE, Standing.DENIED, codes=CARC, text="Givqxz Famqxz: call us")
-    (row,) = ledger.answers.of_day(day_id)
+    (row,) = ledger.standings.of_day(day_id)
     assert row["text"] == "Givqxz Famqxz: call us" and row["codes"][0]["text"] == "Famqxz has no authorization"
     plain = [
         str(cell) for cell in ledger._connection.execute("SELECT codes, answer_key, procedure FROM answer").fetchone() or ()
     ]
     plain += [event["detail"] for event in ledger.history.of("day", day_id)]
     assert not [text for text in plain if "qxz" in text]
-    assert "qxz" not in repr(ledger.answers.refusal(day_id))
+    assert "qxz" not in repr(ledger.standings.refusal(day_id))

@@ -52,7 +52,7 @@ def test_news_of_a_charge_that_is_no_longer_live_leaves_its_day_alone(book):
     book.hear("a1", Stage.CLEARINGHOUSE, Standing.REJECTED, reference=book.row(day).reference)
     book.judge(day, "voided", gone=True)
     assert book.hear("a2", Stage.PAYER, Standing.DENIED, reference=book.row(day).reference).refused_days == 0
-    assert (book.row(day).stage, book.row(day).standing) == (None, None) and book.ledger.answers.refused(day) is None
+    assert (book.row(day).stage, book.row(day).standing) == (None, None) and book.ledger.standings.refused(day) is None
 
 
 def test_only_a_rejected_correction_falls_back_to_the_number_of_what_it_was_to_correct(book):
@@ -88,7 +88,7 @@ def test_the_history_tells_each_change_once_with_its_stage_its_codes_and_the_las
     book.hear("a4", Stage.REMITTANCE, Standing.DENIED, reference=reference, said_at=at(3), line=2)
     book.hear("a5", Stage.REMITTANCE, Standing.PAID, reference=reference, said_at=at(3), line=3, codes=())
     assert events(book, day)[1:] == [("denied", "remittance CARC:197 #3"), ("denied", "remittance CARC:197 #4")]
-    refused = book.ledger.answers.refused(day)
+    refused = book.ledger.standings.refused(day)
     assert refused is not None and [part.line for part in refused.parts] == [1, 2], "what was paid is none of it"
 
 
@@ -108,7 +108,7 @@ def test_what_was_refused_is_told_with_the_day_that_it_was_of(book):
     page = {"findings": [{"code": "MU01"}], "lines": [{"procedure": "97140", "units": 1, "amount_cents": 4500}]}
     day = book.sent("e2", on=9, units=3, page=page, payer="medicare_part_b")
     book.hear("a1", Stage.REMITTANCE, Standing.DENIED, reference=book.row(day).reference)
-    refused, refusal = book.ledger.answers.refused(day), book.ledger.answers.refusal(day)
+    refused, refusal = book.ledger.standings.refused(day), book.ledger.standings.refusal(day)
     assert refused is not None and refusal is not None
     assert (refused.reference, refused.service_date, refused.payer) == (
         book.row(day).reference,
@@ -120,9 +120,9 @@ def test_what_was_refused_is_told_with_the_day_that_it_was_of(book):
     other = book.sent("e3")
     book.hear("a2", Stage.REMITTANCE, Standing.DENIED, reference=book.row(other).reference)
     book.connection.execute("UPDATE treatment_day SET payer = NULL, service_date = NULL WHERE id = ?", (other,))
-    unknown = book.ledger.answers.refused(other)
+    unknown = book.ledger.standings.refused(other)
     assert unknown is not None and (unknown.payer, unknown.service_date) == (None, None)
-    assert book.ledger.answers.judgement_of(999) == {"findings": [], "lines": []}
+    assert book.ledger.standings.judgement_of(999) == {"findings": [], "lines": []}
 
 
 def test_every_answer_of_a_day_is_told_under_these_names_by_the_time_it_was_said(book):
@@ -137,7 +137,7 @@ def test_every_answer_of_a_day_is_told_under_these_names_by_the_time_it_was_said
     book.hear("a4", Stage.PAYER, Standing.PENDING, reference=reference, said_at=at(7), codes=())
     more = {"line": 2, "procedure": "97110", "payer_claim_number": "ICN1", "text": "paid in part", "codes": codes}
     book.hear("a5", Stage.REMITTANCE, Standing.PAID, reference=reference, said_at=at(12), **cents, **more)
-    found = book.ledger.answers.of_day(day)
+    found = book.ledger.standings.of_day(day)
     order = [(one["standing"], one["said_at"]) for one in found]
     assert order == [("pending", at(7)), ("pending", at(7)), ("accepted", "no time"), ("accepted", at(9)), ("paid", at(12))]
     assert found[-1] == {
@@ -164,7 +164,7 @@ def test_answers_of_one_moment_are_told_in_the_order_in_which_they_came(book):
     for number, revision in enumerate((2, 1, 2, 1)):
         said = {"reference": book.row(day).reference, "submission_key": key(book, day, revision), "said_at": times[number]}
         book.hear(f"a{number}", Stage.PAYER, Standing.PENDING, text=f"n{number}", **said)
-    assert [one["text"] for one in book.ledger.answers.of_day(day)] == ["n0", "n1", "n2", "n3"]
+    assert [one["text"] for one in book.ledger.standings.of_day(day)] == ["n0", "n1", "n2", "n3"]
 
 
 def test_live_days_are_counted_along_their_way_and_by_how_they_stand(book):
@@ -178,7 +178,7 @@ def test_live_days_are_counted_along_their_way_and_by_how_they_stand(book):
     for name, stage, standing in said:
         day = book.sent(name)
         book.hear(name, stage, standing, reference=book.row(day).reference)
-    counted = [(one["stage"], one["standing"], one["days"]) for one in book.ledger.answers.counts(CLINIC)]
+    counted = [(one["stage"], one["standing"], one["days"]) for one in book.ledger.standings.counts(CLINIC)]
     assert counted == [
         ("received", "accepted", 1),
         ("clearinghouse", "accepted", 1),
@@ -189,7 +189,7 @@ def test_live_days_are_counted_along_their_way_and_by_how_they_stand(book):
 
 def test_news_of_nobody_is_told_under_these_names(book):
     book.hear("a1", Stage.PAYER, Standing.PAID, reference="somebody-elses", destination_id="X")
-    assert book.ledger.answers.orphans(CLINIC) == [
+    assert book.ledger.standings.orphans(CLINIC) == [
         {
             "reference": "somebody-elses",
             "destination_id": "X",
@@ -205,7 +205,7 @@ def test_news_by_the_beginning_of_our_key_is_about_that_submission_and_too_short
     book.send(day)
     key = book.item().submission.key
     said = book.hear("a1", Stage.RECEIVED, Standing.ACCEPTED, submission_key=key[:20])
-    assert said.orphans == 0 and [one["stage"] for one in book.ledger.answers.of_day(day)] == ["received"]
+    assert said.orphans == 0 and [one["stage"] for one in book.ledger.standings.of_day(day)] == ["received"]
     for name, cut in (("a2", key[:15]), ("a3", ""), ("a4", "f" * 20)):
         assert book.hear(name, Stage.RECEIVED, Standing.ACCEPTED, submission_key=cut).orphans == 1, cut
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ptbridge.ledger.news import News, newest_of, range_of, worst_of
+from ptbridge.ledger.answers import range_of
+from ptbridge.ledger.news import News, newest_of, worst_of
 from ptbridge.model import Stage, Standing
 
 WHOLE = "pt-0123456789abcdef01234567"

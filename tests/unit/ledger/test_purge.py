@@ -109,7 +109,7 @@ def test_no_word_of_a_patient_is_left_and_each_column_that_may_hold_one_is_empti
     assert [row[0] for row in connection.execute("SELECT reason FROM decision")] == [""]
     (text,) = connection.execute("SELECT text FROM answer").fetchone()
     assert json.loads(unpack(text)) == ["", "", ""], "one for the answer, one for each code"
-    (told,) = old.ledger.answers.of_day(1)
+    (told,) = old.ledger.standings.of_day(1)
     assert [code["text"] for code in told["codes"]] == ["", ""] and told["text"] == ""
 
 

@@ -221,19 +221,19 @@ def test_pages_of_news_add_up(book):
 
 
 def test_what_is_not_yet_paid_is_asked_for_and_counted(book):
-    answers = book.ledger.answers
+    standings = book.ledger.standings
     day = book.sent("e1", on=3)
     other = book.sent("e2", on=9, units=3)
-    assert answers.open_references(CLINIC, PLATFORM) == [book.row(other).reference, book.row(day).reference]
-    assert answers.open_references(CLINIC, "other") == []
+    assert standings.open_references(CLINIC, PLATFORM) == [book.row(other).reference, book.row(day).reference]
+    assert standings.open_references(CLINIC, "other") == []
     book.hear("a1", Stage.REMITTANCE, Standing.PAID, reference=book.row(day).reference)
-    assert answers.open_references(CLINIC, PLATFORM) == [book.row(other).reference]
-    assert answers.counts(CLINIC) == [
+    assert standings.open_references(CLINIC, PLATFORM) == [book.row(other).reference]
+    assert standings.counts(CLINIC) == [
         {"stage": "received", "standing": "accepted", "days": 1, "units": 3, "amount_cents": 13500},
         {"stage": "remittance", "standing": "paid", "days": 1, "units": 2, "amount_cents": 9000},
     ]
     book.hear("a2", Stage.PAYER, Standing.PAID, reference="somebody-elses", destination_id="X")
-    (orphan,) = answers.orphans(CLINIC)
+    (orphan,) = standings.orphans(CLINIC)
     assert (orphan["reference"], orphan["standing"]) == ("somebody-elses", "paid")
 
 
@@ -243,23 +243,23 @@ def test_a_refused_day_is_shown_with_what_was_sent(book):
         "lines": [{"procedure": "97110", "units": 2, "amount_cents": 9000, "modifiers": ["GP"]}],
     }
     day, clean = book.sent("e1", page=page), book.sent("e2")
-    answers = book.ledger.answers
-    assert answers.refused(day) is None and answers.refused_days(CLINIC) == [] and answers.refusal(day) is None
+    standings = book.ledger.standings
+    assert standings.refused(day) is None and standings.refused_days(CLINIC) == [] and standings.refusal(day) is None
     book.hear("a1", Stage.REMITTANCE, Standing.DENIED, reference=book.row(day).reference, line=1, procedure="97110")
-    assert answers.refused_days(CLINIC) == [day] and answers.refusal(clean) is None and answers.refusal(999) is None
-    shown = answers.refused(day)
+    assert standings.refused_days(CLINIC) == [day] and standings.refusal(clean) is None and standings.refusal(999) is None
+    shown = standings.refused(day)
     assert shown is not None and (shown.units, shown.amount_cents, shown.settled) == (2, 9000, False)
     assert (shown.standing, shown.stage, shown.lines) == (Standing.DENIED, Stage.REMITTANCE, (("97110", 2, 9000),))
     assert [(part.line, part.procedure) for part in shown.parts] == [(1, "97110")] and shown.let_through == ("MU01",)
-    refusal = answers.refusal(day)
+    refusal = standings.refusal(day)
     assert refusal is not None and refusal.frequency is Frequency.ORIGINAL and refusal.let_through == ("MU01",)
     with book.ledger.transaction():
         book.ledger.days.decide(book.row(day), "release", "RJ02", "as it is", "someone")
     (decided,) = book.ledger.accounts.decisions_of(day)
     assert decided.pop("at") and decided == {"kind": "release", "codes": "RJ02", "reason": "as it is", "actor": "someone"}
     assert book.ledger.accounts.decisions_of(clean) == []
-    assert answers.refusal(day) is None and answers.refused(day).settled
-    (told,) = answers.of_day(day)
+    assert standings.refusal(day) is None and standings.refused(day).settled
+    (told,) = standings.of_day(day)
     assert told["codes"] == [{"system": "CARC", "code": "197", "text": "Testerly"}] and told["line"] == 1
 
 
@@ -287,7 +287,7 @@ def test_what_delivery_holds_is_listed_with_its_last_answer(book):
 def test_a_standing_that_no_charge_of_ours_explains_is_no_refusal(book):
     day = book.visit("e1")
     book.connection.execute("UPDATE treatment_day SET standing = 'denied' WHERE id = ?", (day,))
-    assert book.ledger.answers.refusal(day) is None and book.ledger.answers.refused(day) is None
+    assert book.ledger.standings.refusal(day) is None and book.ledger.standings.refused(day) is None
 
 
 def test_what_was_purged_is_not_read_again(book):
