@@ -20,7 +20,7 @@ from ptbridge.cli.init import write
 from ptbridge.cli.init_files import Answers
 from ptbridge.delivery import RetryPolicy, SystemClock, deliver
 from ptbridge.jobs.collector import rare_collections
-from ptbridge.jobs.run import CHUNK
+from ptbridge.jobs.judging import CHUNK
 from ptbridge.ledger import DayRow, Ledger, Verdict
 from ptbridge.model import Acknowledgement, Disposition, Submission
 from ptbridge.ports import Capabilities, Destination, OutboxItem, Outcome

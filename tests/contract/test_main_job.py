@@ -378,16 +378,16 @@ def test_a_fault_of_ours_holds_one_day_and_the_others_go_on(world: World, monkey
 
 
 def test_a_fault_of_ours_in_reading_quarantines_one_record(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ptbridge.jobs import run
+    from ptbridge.jobs import reading
 
-    normalize = run.normalize
+    normalize = reading.normalize
 
     def failing(record: Any, kit: Any) -> Any:
         if record.record_key == "enc-0002":
             raise KeyError("Testerly")
         return normalize(record, kit)
 
-    monkeypatch.setattr(run, "normalize", failing)
+    monkeypatch.setattr(reading, "normalize", failing)
     report = world.sync()
     assert report.visits["quarantined"] == 1 and report.visits["sent"] == 56
     assert "KeyError" in report.quarantined[0]["reason"] and "Testerly" not in report.quarantined[0]["reason"]

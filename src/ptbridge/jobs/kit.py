@@ -100,8 +100,13 @@ def _fees(config: Config, spec: ClinicSpec) -> dict[str, FeeSchedule | None]:
 
 
 def fingerprint(config: Config, today: date) -> str:
-    """What a judgement depends on besides the visits: the person's files, ptbridge's version, the civil day."""
-    digest = hashlib.sha256(f"{ptbridge.__version__} {today.isoformat()}".encode())
+    """What a judgement depends on besides the visits: the configuration and the civil day."""
+    return f"{configuration(config)} {today.isoformat()}"
+
+
+def configuration(config: Config) -> str:
+    """Names the person's files as they are, and ptbridge's version."""
+    digest = hashlib.sha256(ptbridge.__version__.encode())
     for folder in ("clinics", "mappings", "payers", "fees"):
         for path in sorted((config.folder / folder).rglob("*")):
             if path.is_file():

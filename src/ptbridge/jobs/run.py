@@ -3,42 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import signal
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
 
 from ptbridge.delivery import DeliveryReport, Pace, RetryPolicy, SystemClock, deliver
-from ptbridge.errors import LedgerError, PeerError, PeerRefused, PtbridgeError, RecordError
-from ptbridge.intake import is_stale
+from ptbridge.errors import PeerError, PeerRefused, PtbridgeError
 from ptbridge.jobs import settle
 from ptbridge.jobs.agreement import agreement_after
 from ptbridge.jobs.answers import take_answers
 from ptbridge.jobs.collector import rare_collections
 from ptbridge.jobs.environments import keep_apart
 from ptbridge.jobs.extracts import LedgerKnows
+from ptbridge.jobs.judging import Progress, judge_waiting
 from ptbridge.jobs.kit import build_kit, fingerprint
 from ptbridge.jobs.log_file import log_to
 from ptbridge.jobs.peers import open_destination, open_source, origin_of
+from ptbridge.jobs.reading import read_again, take, take_up_asked
 from ptbridge.jobs.report_data import RunReport
 from ptbridge.jobs.restored import settle_restored
 from ptbridge.jobs.worklist import reopen
-from ptbridge.ledger import REFUSED, DayRow, KnownVisit, Ledger, Verdict, Whose, patient_key_of, side_by_side
-from ptbridge.model import SourceRecord, TreatmentDay
-from ptbridge.pipeline import Kit, day_key, judge, normalize, unjudged
-from ptbridge.plan import reference_of
+from ptbridge.ledger import Ledger
+from ptbridge.pipeline import Kit
 from ptbridge.plugins import connector
-from ptbridge.policy import Policy
-from ptbridge.policy.history import PatientHistory
-from ptbridge.ports import Destination, Pulled
+from ptbridge.ports import Destination
 from ptbridge.specs.clinic import ClinicSpec, DestinationSpec
 from ptbridge.specs.config import Config
 
@@ -46,9 +41,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-Progress = Callable[[str, int], None]  # what is going on (pulling, judging, sending), and how many so far
-
-CHUNK = 200  # treatment days judged in one transaction
 PASSES = 4  # judge and deliver again for days that waited for an answer about an earlier version
 DELIVERY_SECONDS = 3600.0  # then the rest stays queued for the next run
 
@@ -148,7 +140,8 @@ class Run:
             outbox.recover(SystemClock().now())
             if not self.dry_run:  # a rehearsal asks for no news: its cursor would not stay
                 await self._asked(self._take_news(destination, spec))
-            self._read_again(kit, fingerprint(self.config, today))
+            read_again(self.ledger, kit, fingerprint(self.config, today))
+            take_up_asked(self.ledger, kit, self.config)
             if self.pull:
                 await self._asked(self._pull(kit))
             delivered = await self._judge_and_deliver(kit, destination)
@@ -206,84 +199,11 @@ class Run:
             aclosing(connector(spec.source.connector).pull(client, cursor)) as batches,
         ):
             async for batch in batches:
-                self._take(batch, kit)
+                take(self.ledger, batch, kit)
                 count += len(batch.records)
                 self.progress("pulling", count)
                 if self.stop.is_set():
                     return
-
-    def _take(self, batch: Pulled, kit: Kit) -> None:
-        """One batch: payloads, visits, days to judge and the cursor, in one durable transaction."""
-        ledger, spec = self.ledger, kit.clinic
-        with ledger.transaction():
-            for record in batch.records:
-                self._take_record(record, kit)
-            for record, reason in batch.unreadable:
-                known = ledger.visits.find(record.clinic, record.source, record.record_key)
-                self._quarantine(record, reason, known)
-            for record_key in batch.gone:
-                day_id = ledger.visits.gone(spec.clinic, spec.source.connector, record_key)
-                if day_id is not None:
-                    ledger.days.mark([day_id])
-            if batch.cursor is not None:
-                ledger.move_cursor(spec.clinic, spec.source.connector, batch.cursor)
-
-    def _take_record(self, record: SourceRecord, kit: Kit) -> None:
-        known = self.ledger.visits.find(record.clinic, record.source, record.record_key)
-        digest = hashlib.sha256(record.payload).digest()
-        if known and known.record_sha256 == digest and known.state != "gone":
-            self.ledger.visits.seen_again(known)
-            return
-        record_id = self.ledger.visits.store(record, digest)
-        newest = self.ledger.visits.latest(record.clinic, record.source, record.record_key) if known else None
-        if known and newest is not None and is_stale(record, newest):
-            self.ledger.visits.stale(known)
-            return
-        self._read(record, digest, record_id, known, kit)
-
-    def _read(self, record: SourceRecord, digest: bytes, record_id: int, known: KnownVisit | None, kit: Kit) -> None:
-        """Normalize a stored record and ask for a judgement of the days that it touches."""
-        ledger = self.ledger
-        try:
-            visit = normalize(record, kit)
-        except Exception as error:  # also a fault of ours: one record must not stop a clinic's night
-            self._set_aside(record, digest, record_id, _unreadable(error), known)
-            return
-        key = day_key(visit, kit)
-        service_date = visit.service_date.isoformat() if visit.service_date else None
-        day_id = ledger.days.ensure(
-            record.clinic, key, reference_of(record.clinic, key), service_date, patient_key_of(record.clinic, key)
-        )
-        if ledger.visits.put(record, digest, record_id, visit, day_id, known):
-            ledger.days.mark({day_id} | ({known.day_id} if known and known.day_id is not None else set()))
-
-    def _quarantine(self, record: SourceRecord, reason: str, known: KnownVisit | None) -> None:
-        digest = hashlib.sha256(record.payload).digest()
-        if known and known.record_sha256 == digest:
-            self.ledger.visits.seen_again(known)
-            return
-        record_id = self.ledger.visits.store(record, digest)
-        self._set_aside(record, digest, record_id, reason, known)
-
-    def _set_aside(self, record: SourceRecord, digest: bytes, record_id: int, reason: str, known: KnownVisit | None) -> None:
-        """Quarantine a stored record; the day that its visit fed must be judged again."""
-        self.ledger.visits.quarantine(record, digest, record_id, reason, known)
-        if known and known.day_id is not None:
-            self.ledger.days.mark([known.day_id])
-
-    def _read_again(self, kit: Kit, now: str) -> None:
-        """After an edit of mapping, payers or fees, or on a new civil day: what was held or quarantined gets a new chance.
-
-        Days that were sent are not touched: a new mapping never re-emits old charges by itself (contract D27).
-        """
-        clinic = kit.clinic.clinic
-        if self.ledger.fingerprint(clinic) == now:
-            return
-        with self.ledger.transaction():
-            for known, record, record_id in list(self.ledger.visits.to_read_again(clinic)):
-                self._read(record, known.record_sha256, record_id, known, kit)
-            self.ledger.days.mark_held(clinic)
-            self.ledger.set_fingerprint(clinic, now)
 
     # ------------------------------------------------------------ judge, deliver
 
@@ -324,52 +244,7 @@ class Run:
         self.progress("sending", report.accepted)
 
     def _judge(self, kit: Kit) -> None:
-        """Judge every day that changed; each chunk in one durable transaction."""
-        ledger, count = self.ledger, 0
-        while not self.stop.is_set() and (rows := ledger.days.dirty(kit.clinic.clinic, limit=CHUNK)):
-            with ledger.transaction():
-                for some in side_by_side(rows, lambda row: row):  # a patient's next day counts what is written of this one
-                    ledger.days.record_many([(row, self._verdict(row, kit)) for row in some])
-            count += len(rows)
-            self.progress("judging", count)
-
-    def _verdict(self, row: DayRow, kit: Kit) -> Verdict:
-        ledger = self.ledger
-        visits = ledger.visits.of_day(row.id)
-        try:
-            return judge(
-                row,
-                visits,
-                kit,
-                decision=ledger.days.decision(row.id),
-                unreadable=ledger.visits.unreadable_of_day(row.id),
-                live=ledger.days.live(row),
-                history=partial(self._history, row, kit),
-                refused=ledger.standings.refusal(row.id) if row.standing in REFUSED else None,
-                elsewhere=ledger.days.still_billed(row),
-            )
-        except LedgerError:
-            raise
-        except Exception as error:  # a fault of ours: this day waits for a person, the others go on (contract D16)
-            log.error("a treatment day could not be judged", exc_info=error)
-            return unjudged(row, visits, type(error).__name__)
-
-    def _history(self, row: DayRow, kit: Kit, day: TreatmentDay, policy: Policy | None) -> PatientHistory | None:
-        """What the ledger knows of the patient of this day, as its payer counts; None when it cannot be told whose it is."""
-        if row.patient_key is None or day.service_date is None:
-            return None
-        limits = policy.terms(day.service_date).visit_limits if policy else ()
-        whose = Whose(
-            clinic=row.clinic,
-            patient_key=row.patient_key,
-            discipline=day.discipline.value if day.discipline else None,
-            on=day.service_date,
-            day_id=row.id,
-            live=row.live_sha256 is not None,
-            payer=policy.name if policy else None,
-            pools={pool.name: pool.disciplines for pool in limits},
-        )
-        return self.ledger.patients.history(whose, kit.codes)
+        judge_waiting(self.ledger, kit, self.progress, self.stop.is_set)
 
 
 def _stop_on_signal(stop: asyncio.Event) -> None:
@@ -377,14 +252,6 @@ def _stop_on_signal(stop: asyncio.Event) -> None:
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-
-
-def _unreadable(error: Exception) -> str:
-    """Why a record cannot be read; only our own errors have words that are safe to keep."""
-    if isinstance(error, RecordError):
-        return str(error)
-    log.error("a record could not be read", exc_info=error)
-    return f"reading it stopped with {type(error).__name__}. Report it with the visit id."
 
 
 def _now() -> str:

@@ -11,6 +11,7 @@ from ptbridge.errors import LedgerError
 from ptbridge.ledger import database, start_check
 from ptbridge.ledger.accounts import Accounts
 from ptbridge.ledger.answers import Answers
+from ptbridge.ledger.asked import Asked
 from ptbridge.ledger.authorizations import Authorizations
 from ptbridge.ledger.columns import Columns
 from ptbridge.ledger.days import Days
@@ -36,7 +37,7 @@ def utc_now() -> datetime:
 
 class Ledger:
     """Open with `Ledger.open`; use as a context manager. Parts: `visits`, `days`, `outbox(...)`, `history`, `accounts`,
-    `answers`, `standings`, `authorizations`, `columns`, `patients`.
+    `answers`, `standings`, `asked`, `authorizations`, `columns`, `patients`.
     """
 
     def __init__(self, connection: database.LedgerConnection, folder: Path, now: Now, lock: database.WriterLock | None) -> None:
@@ -52,6 +53,7 @@ class Ledger:
         self.accounts = Accounts(connection)
         self.answers = Answers(connection, self.history)
         self.standings = Standings(connection)
+        self.asked = Asked(connection, self.history)
         self.columns = Columns(connection)
         self.authorizations = Authorizations(connection)
         self.patients = Patients(connection, self.authorizations)
