@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import pytest
 
-from ptbridge.destinations import charge_api
+from ptbridge.destinations import DestinationParts, charge_api
 from ptbridge.model import Stage
 from ptbridge.ports import Capabilities, DestinationInfo
 
@@ -37,9 +37,9 @@ def _limits(can: str, capabilities: Capabilities) -> Capabilities:
     raise AssertionError(can)
 
 
-def build(spec: Any, **arguments: Any) -> charge_api.ChargeApi:
-    plain = charge_api.build(type(spec)(platform="charge_api", base_url=spec.base_url), **arguments)
-    plain._capabilities = _limits(spec.options["can"], plain.capabilities)
+def build(parts: DestinationParts) -> charge_api.ChargeApi:
+    plain = charge_api.build(replace(parts, spec=msgspec.structs.replace(parts.spec, platform="charge_api", options={})))
+    plain._capabilities = _limits(parts.options["can"], plain.capabilities)
     return plain
 
 

@@ -209,7 +209,7 @@ class DestinationInfo:
         """Raises ConfigError for an option that this destination does not have, with those that it has."""
         unknown = sorted(set(options) - set(self.options))
         if unknown:
-            known = ", ".join(self.options)
+            known = ", ".join(self.options) or "none"
             raise ConfigError(f"{self.name} has no option {unknown[0]!r}. Known options: {known}.", where="destination.options")
 
     def number(self, options: Mapping[str, str], name: str, default: float, *, whole: bool = False) -> float:

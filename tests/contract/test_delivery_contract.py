@@ -26,16 +26,15 @@ from ptbridge_sandbox.biller import SandboxBiller
 from ptbridge_sandbox.biller_books import Books
 from ptbridge_sandbox.day import FATES
 
-from ptbridge import jobs, plugins
+from ptbridge import jobs
 from ptbridge.delivery import RetryPolicy, deliver
 from ptbridge.destinations._charge_document import charge_document
 from ptbridge.ledger import DayRow, Ledger, Verdict
 from ptbridge.model import Acknowledgement, Frequency, Submission
 from ptbridge.ports import Destination
-from ptbridge.specs.clinic import DestinationSpec
 from ptbridge.wire.http import HttpClient
 from ptbridge.wire.pacing import RateLimiter
-from tests.rigs import BILLING, a_day
+from tests.rigs import BILLING, a_day, build
 from tests.world import World, running
 
 VISIT = "enc-0002"
@@ -215,15 +214,13 @@ class Timed:
         self.ledger = Ledger.open(folder, now=lambda: datetime.fromtimestamp(self.clock.now(), UTC))
         self.ledger.begin_run("oak")
         self.outbox = self.ledger.outbox("oak", "charge_api")
-        self.spec = DestinationSpec(platform="charge_api", base_url=biller.base_url, **destination)
+        self.chosen = destination
         self.limiter: RateLimiter | None = None
         self.made: Destination | None = None
 
     def destination(self, base_url: str = "") -> Destination:
         url = base_url or self.biller.base_url
-        made: Destination = plugins.destination("charge_api").build(
-            self.spec, clinic="oak", http=HttpClient(url, limiter=self.limiter), billing=BILLING, folder=None, run_id="r"
-        )
+        made: Destination = build("charge_api", http=HttpClient(url, limiter=self.limiter), **self.chosen)
         return made
 
     def queue(self, number: int, *, revision: int = 1, frequency: Frequency = Frequency.ORIGINAL, units: int = 2) -> DayRow:

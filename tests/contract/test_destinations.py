@@ -12,12 +12,12 @@ import pytest
 from ptbridge_sandbox.biller import Faults, SandboxBiller
 
 from ptbridge import plugins
+from ptbridge.destinations import DestinationParts
 from ptbridge.errors import ConfigError, PeerError
 from ptbridge.model import Disposition, Submission
 from ptbridge.ports import DemandingDestination
-from ptbridge.specs.clinic import DestinationSpec
 from ptbridge.wire.http import HttpClient
-from tests.rigs import BILLING, CLAIMS, MARKERS, Rig, a_day, forms, rig, submission
+from tests.rigs import MARKERS, Rig, a_day, build, forms, rig, submission
 from tests.rigs.servers import bad_day, built
 
 NAMES = plugins.destination_names()
@@ -57,8 +57,8 @@ def test_it_declares_itself(name):
     module = plugins.destination(name)
     assert module.INFO.name == name and module.INFO.summary.endswith(".")
     assert set(module.INFO.needs) <= {"base_url", "folder"}
-    reference = inspect.signature(plugins.destination("charge_api").build)
-    assert list(inspect.signature(module.build).parameters.values()) == list(reference.parameters.values())
+    (parameter,) = inspect.signature(module.build, eval_str=True).parameters.values()
+    assert (parameter.name, parameter.annotation) == ("parts", DestinationParts)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -67,15 +67,7 @@ def test_it_refuses_a_clinic_file_that_cannot_work(name, fault, tmp_path):
     options = {"no_such_option": "1"} if fault == "option" else {}
     http = HttpClient("http://127.0.0.1:9") if fault == "option" else None
     with pytest.raises(ConfigError, match="no_such_option" if fault == "option" else "needs"):
-        plugins.destination(name).build(
-            DestinationSpec(platform=name, options=options),
-            clinic="oak",
-            http=http,
-            billing=BILLING,
-            folder=tmp_path if fault == "option" else None,
-            run_id="r",
-            claims=CLAIMS,
-        )
+        build(name, options, http=http, folder=tmp_path if fault == "option" else None)
     if http:
         asyncio.run(http.close())
 

@@ -12,7 +12,6 @@ from hl7apy.parser import parse_message
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from ptbridge.destinations import hl7v2_dft
 from ptbridge.destinations._dft_er7 import control_id_of, stamped
 from ptbridge.destinations._dft_message import withheld_reason
 from ptbridge.model import (
@@ -31,10 +30,9 @@ from ptbridge.model import (
     TreatmentDay,
     Visit,
 )
-from ptbridge.specs.clinic import DestinationSpec
 from ptbridge.specs.interface_profile import load_interface, shipped_interfaces
 from ptbridge.wire.hl7v2 import Message
-from tests.rigs import BILLING, a_day
+from tests.rigs import BILLING, a_day, build
 from tests.unit.destinations.profiles import profile
 
 PROCEDURES = ("97110", "97112", "97140", "97161", "97530")  # those that the charge codes of charge_master_p11 name
@@ -178,14 +176,7 @@ def charge(draw, diagnoses):
 
 
 def destination(file: str):
-    return hl7v2_dft.build(
-        DestinationSpec(platform="hl7v2_dft", options={"profile": file}),
-        clinic="oak",
-        http=None,
-        billing=BILLING,
-        folder=Path("nowhere"),
-        run_id="r",
-    )
+    return build("hl7v2_dft", {"profile": file}, folder=Path("nowhere"))
 
 
 def all_messages(platform, day: PricedDay, later: PricedDay):

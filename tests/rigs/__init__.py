@@ -6,13 +6,16 @@ file of its name in this folder. One that sends in several forms has `FORMS` the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+from ptbridge import plugins
+from ptbridge.destinations import DestinationParts
 from ptbridge.model import (
     Address,
     Charge,
@@ -30,7 +33,8 @@ from ptbridge.model import (
     Visit,
 )
 from ptbridge.ports import Destination
-from ptbridge.specs.clinic import AddressSpec, BillingProviderSpec, ClaimPayerSpec, ClaimsSpec
+from ptbridge.specs.clinic import AddressSpec, BillingProviderSpec, ClaimPayerSpec, ClaimsSpec, DestinationSpec
+from ptbridge.wire.http import HttpClient
 
 BILLING = BillingProviderSpec(
     npi="1234567893",
@@ -158,6 +162,26 @@ def submission(
         lines=2,
         service_date="2026-11-02",
     )
+
+
+def build(
+    name: str,
+    options: Mapping[str, str] | None = None,
+    *,
+    http: HttpClient | None = None,
+    folder: Path | None = None,
+    clinic: str = "oak",
+    run_id: str = "run-1",
+    billing: BillingProviderSpec = BILLING,
+    claims: ClaimsSpec = CLAIMS,
+    **spec: Any,
+) -> Any:
+    """A destination as a run builds it; `spec` is what more its part of the clinic file says (`base_url`, `in_flight`)."""
+    chosen = DestinationSpec(platform=name, options=dict(options or {}), folder=str(folder or ""), **spec)
+    parts = DestinationParts(
+        spec=chosen, clinic=clinic, billing=billing, run_id=run_id, claims=claims, http=http, folder=folder
+    )
+    return plugins.destination(name).build(parts)
 
 
 @dataclass

@@ -4,22 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from ptbridge import plugins
-from ptbridge.specs.clinic import DestinationSpec
-from tests.rigs import BILLING, Rig
+from tests.rigs import Rig, build
 
 
 @asynccontextmanager
 async def rig(folder: Path) -> AsyncIterator[Rig]:
-    module = plugins.destination("csv_drop")
-    destination = module.build(
-        DestinationSpec(platform="csv_drop", folder=str(folder)),
-        clinic="oak",
-        http=None,
-        billing=BILLING,
-        folder=folder,
-        run_id="run-1",
-    )
+    destination = build("csv_drop", folder=folder)
     drop = destination._files.folder
     give_name = drop.give_name
 

@@ -4,22 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from ptbridge import plugins
-from ptbridge.specs.clinic import DestinationSpec
-from tests.rigs import BILLING, Rig
+from tests.rigs import Rig, build
 
 
 @asynccontextmanager
 async def rig(folder: Path) -> AsyncIterator[Rig]:
     """Into files; over MLLP nothing can be looked up: tests/unit/destinations/test_hl7v2_dft.py holds that way to its word."""
-    destination = plugins.destination("hl7v2_dft").build(
-        DestinationSpec(platform="hl7v2_dft", folder=str(folder), options={"profile": "full_day"}),
-        clinic="oak",
-        http=None,
-        billing=BILLING,
-        folder=folder,
-        run_id="run-1",
-    )
+    destination = build("hl7v2_dft", {"profile": "full_day"}, folder=folder)
     drop = destination._files.files.folder
     give_name = drop.give_name
 

@@ -11,13 +11,12 @@ from typing import Any
 from ptbridge_sandbox.biller_faults import Faults
 from ptbridge_sandbox.faulty_server import FaultyServer
 
-from ptbridge import plugins
 from ptbridge.delivery import DeliveryReport, RetryPolicy, SystemClock, deliver
 from ptbridge.model import Answer, Frequency, PricedDay, Submission
-from ptbridge.specs.clinic import AuthSpec, DestinationSpec
+from ptbridge.specs.clinic import AuthSpec
 from ptbridge.wire.http import HttpClient
 from ptbridge.wire.smart_auth import authorizer_from
-from tests.rigs import BILLING, CLAIMS, Rig, a_day, submission
+from tests.rigs import Rig, a_day, build, submission
 from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
 
 REFERENCE = "pt-0123456789abcdef01234567"
@@ -30,15 +29,7 @@ def built(
 ) -> Any:
     """The destination as a run builds it; `method` and `secret` are how it proves who it is."""
     authorizer = authorizer_from(AuthSpec(method=method), base_url=address, secret=secret) if method else None
-    return plugins.destination(name).build(
-        DestinationSpec(platform=name, base_url=address, options=dict(options or {})),
-        clinic="oak",
-        http=HttpClient(address, authorizer=authorizer),
-        billing=BILLING,
-        folder=None,
-        run_id="run-1",
-        claims=CLAIMS,
-    )
+    return build(name, options, http=HttpClient(address, authorizer=authorizer), base_url=address)
 
 
 def sent(

@@ -6,11 +6,9 @@ from pathlib import Path
 
 from ptbridge_sandbox.clearinghouse import Clearinghouse
 
-from ptbridge import plugins
 from ptbridge.destinations._x12_claim import patient_control_number
 from ptbridge.model import Submission
-from ptbridge.specs.clinic import DestinationSpec
-from tests.rigs import BILLING, CLAIMS, Rig
+from tests.rigs import Rig, build
 
 OPTIONS = {
     "submitter_id": "OAKPT",
@@ -26,15 +24,7 @@ OPTIONS = {
 @asynccontextmanager
 async def rig(folder: Path) -> AsyncIterator[Rig]:
     """Into files that a clearinghouse takes, which gives the payer's numbers that corrections must name."""
-    destination = plugins.destination("x12_837p").build(
-        DestinationSpec(platform="x12_837p", folder=str(folder), options=OPTIONS),
-        clinic="oak",
-        http=None,
-        billing=BILLING,
-        folder=folder,
-        run_id="run-1",
-        claims=CLAIMS,
-    )
+    destination = build("x12_837p", OPTIONS, folder=folder)
     house = Clearinghouse(folder, folder.parent / "answers")
     drop = destination.folder
     give_name = drop.give_name

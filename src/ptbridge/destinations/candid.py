@@ -8,18 +8,17 @@ correction reaches a person instead of overwriting a claim. Nothing here resends
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
 
 import orjson
 
-from ptbridge.destinations import _candid_answers, _candid_charges, _candid_encounters
+from ptbridge.destinations import DestinationParts, _candid_answers, _candid_charges, _candid_encounters
 from ptbridge.destinations._candid_api import CandidApi
 from ptbridge.destinations._candid_document import candid_lacks, encounter_data
 from ptbridge.destinations._claim_facts import gather, lacks
 from ptbridge.errors import ConfigError, OutcomeUnknown
 from ptbridge.model import Acknowledgement, Disposition, Finding, PricedDay, Stage, Submission
 from ptbridge.ports import CLAIM_STATES, AnswerPage, Capabilities, DestinationInfo
-from ptbridge.specs.clinic import NO_CLAIMS, BillingProviderSpec, ClaimsSpec, DestinationSpec
+from ptbridge.specs.clinic import BillingProviderSpec, ClaimsSpec
 from ptbridge.wire.http import HttpClient
 
 INFO = DestinationInfo(
@@ -41,24 +40,14 @@ _MEDIA_TYPE = "application/json"
 _WAYS = ("charge_captures", "encounters")
 
 
-def build(
-    spec: DestinationSpec,
-    *,
-    clinic: str,
-    http: HttpClient | None,
-    billing: BillingProviderSpec,
-    folder: Path | None,
-    run_id: str,
-    claims: ClaimsSpec = NO_CLAIMS,
-) -> Candid:
+def build(parts: DestinationParts) -> Candid:
     """A destination for one run (see `ptbridge.destinations`). Raises ConfigError for a missing base URL or a bad option."""
-    if http is None:
-        raise ConfigError("destination candid needs `base_url`: https://api.joincandidhealth.com.", where="destination")
-    INFO.refuse_unknown(spec.options)
-    way = spec.options.get("way", _WAYS[0])
+    http = parts.needed_http("https://api.joincandidhealth.com")
+    INFO.refuse_unknown(parts.options)
+    way = parts.options.get("way", _WAYS[0])
     if way not in _WAYS:
         raise ConfigError(f"{way!r} is no way. Known ways: {', '.join(_WAYS)}.", where="destination.options.way")
-    return Candid(http, billing, claims, _capabilities(way, spec.options))
+    return Candid(http, parts.billing, parts.claims, _capabilities(way, parts.options))
 
 
 def _capabilities(way: str, options: Mapping[str, str]) -> Capabilities:

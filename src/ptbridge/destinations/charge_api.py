@@ -7,19 +7,19 @@ reference, and can be asked by our reference, so that every doubt can be settled
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 
+from ptbridge.destinations import DestinationParts
 from ptbridge.destinations._charge_answers import Receipt, accepted, acknowledgement, differs, json_object, totals
 from ptbridge.destinations._charge_document import charge_document, void_document
 from ptbridge.destinations._charge_news import answers_of
-from ptbridge.errors import ConfigError, OutcomeUnknown, PeerUnavailable
+from ptbridge.errors import OutcomeUnknown, PeerUnavailable
 from ptbridge.model import Acknowledgement, Disposition, Frequency, PricedDay, Submission
 from ptbridge.ports import AnswerPage, Capabilities, DestinationInfo
-from ptbridge.specs.clinic import NO_CLAIMS, BillingProviderSpec, ClaimsSpec, DestinationSpec
+from ptbridge.specs.clinic import BillingProviderSpec
 from ptbridge.wire.http import HttpClient
 
 INFO = DestinationInfo(
@@ -38,20 +38,10 @@ _PAGE = 500
 _MAX_PAGES = 10_000  # 5 million charges: past that the biller's paging goes in circles
 
 
-def build(
-    spec: DestinationSpec,
-    *,
-    clinic: str,
-    http: HttpClient | None,
-    billing: BillingProviderSpec,
-    folder: Path | None,
-    run_id: str,
-    claims: ClaimsSpec = NO_CLAIMS,
-) -> ChargeApi:
+def build(parts: DestinationParts) -> ChargeApi:
     """A destination for one run (see `ptbridge.destinations`). Raises ConfigError for a missing base URL or a bad option."""
-    if http is None:
-        raise ConfigError("destination charge_api needs `base_url`: the biller's address.", where="destination")
-    return ChargeApi(http, billing, _capabilities(spec.options))
+    http = parts.needed_http("the biller's address")
+    return ChargeApi(http, parts.billing, _capabilities(parts.options))
 
 
 def _capabilities(options: Mapping[str, str]) -> Capabilities:

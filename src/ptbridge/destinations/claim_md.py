@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import orjson
 
+from ptbridge.destinations import DestinationParts
 from ptbridge.destinations import _claim_md_answers as news
 from ptbridge.destinations._claim_facts import gather, lacks
 from ptbridge.destinations._claim_md_api import ClaimMdApi, Document, document, error_of, rows
@@ -24,11 +24,11 @@ from ptbridge.destinations._claim_md_document import (
     units_of_file,
     void_document,
 )
-from ptbridge.errors import ConfigError, OutcomeUnknown, PeerUnavailable
+from ptbridge.errors import OutcomeUnknown, PeerUnavailable
 from ptbridge.model import Acknowledgement, Answer, Disposition, Finding, PricedDay, Submission
 from ptbridge.model.money import cents
 from ptbridge.ports import CLAIM_STATES, AnswerPage, Capabilities, DestinationInfo
-from ptbridge.specs.clinic import NO_CLAIMS, BillingProviderSpec, ClaimsSpec, DestinationSpec
+from ptbridge.specs.clinic import BillingProviderSpec, ClaimsSpec
 from ptbridge.wire.http import HttpClient, Response
 
 INFO = DestinationInfo(
@@ -54,24 +54,14 @@ _LAG_SECONDS = 3600.0
 _RESPONSE, _ERA = "response_id", "era_id"
 
 
-def build(
-    spec: DestinationSpec,
-    *,
-    clinic: str,
-    http: HttpClient | None,
-    billing: BillingProviderSpec,
-    folder: Path | None,
-    run_id: str,
-    claims: ClaimsSpec = NO_CLAIMS,
-) -> ClaimMd:
+def build(parts: DestinationParts) -> ClaimMd:
     """A destination for one run (see `ptbridge.destinations`). Raises ConfigError for a missing base URL or a bad option."""
-    if http is None:
-        raise ConfigError("destination claim_md needs `base_url`: https://svc.claim.md.", where="destination")
-    INFO.refuse_unknown(spec.options)
-    INFO.number(spec.options, "find_lag_seconds", _LAG_SECONDS)
-    INFO.number(spec.options, "feed_from", 0, whole=True)
-    INFO.yes(spec.options, "remittances", default=True)
-    return ClaimMd(http, billing, claims, spec.options)
+    http = parts.needed_http("https://svc.claim.md")
+    INFO.refuse_unknown(parts.options)
+    INFO.number(parts.options, "find_lag_seconds", _LAG_SECONDS)
+    INFO.number(parts.options, "feed_from", 0, whole=True)
+    INFO.yes(parts.options, "remittances", default=True)
+    return ClaimMd(http, parts.billing, parts.claims, parts.options)
 
 
 @dataclass(slots=True)

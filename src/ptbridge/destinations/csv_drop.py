@@ -16,17 +16,15 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from io import StringIO
-from pathlib import Path
 
 import orjson
 
+from ptbridge.destinations import DestinationParts
 from ptbridge.destinations._charge_document import Document, charge_document
 from ptbridge.destinations._drop_folder import DropFolder, FileDrop, Receipt, plain
-from ptbridge.errors import ConfigError
 from ptbridge.model import Acknowledgement, Frequency, PricedDay, Submission
 from ptbridge.ports import Capabilities, DestinationInfo
-from ptbridge.specs.clinic import NO_CLAIMS, BillingProviderSpec, ClaimsSpec, DestinationSpec
-from ptbridge.wire.http import HttpClient
+from ptbridge.specs.clinic import BillingProviderSpec
 
 INFO = DestinationInfo(
     name="csv_drop",
@@ -87,22 +85,11 @@ COLUMNS = (
 )
 
 
-def build(
-    spec: DestinationSpec,
-    *,
-    clinic: str,
-    http: HttpClient | None,
-    billing: BillingProviderSpec,
-    folder: Path | None,
-    run_id: str,
-    claims: ClaimsSpec = NO_CLAIMS,
-) -> CsvDrop:
+def build(parts: DestinationParts) -> CsvDrop:
     """A destination for one run (see `ptbridge.destinations`). Raises ConfigError for a missing folder or an option."""
-    if folder is None:
-        raise ConfigError("destination csv_drop needs `folder`: where the biller reads files.", where="destination")
-    if spec.options:
-        raise ConfigError(f"csv_drop has no option {min(spec.options)!r}; it has none.", where="destination.options")
-    return CsvDrop(FileDrop(DropFolder(folder, plain(clinic)), clinic, run_id), billing)
+    folder = parts.needed_folder("where the biller reads files")
+    INFO.refuse_unknown(parts.options)
+    return CsvDrop(FileDrop(DropFolder(folder, plain(parts.clinic)), parts.clinic, parts.run_id), parts.billing)
 
 
 class CsvDrop:

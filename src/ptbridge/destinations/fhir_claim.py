@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 
+from ptbridge.destinations import DestinationParts
 from ptbridge.destinations import _fhir_claim_days as days
 from ptbridge.destinations import _fhir_claim_items as items
 from ptbridge.destinations._claim_facts import gather, missing
@@ -29,8 +29,7 @@ from ptbridge.destinations._fhir_claim_parts import Document, identified, invali
 from ptbridge.errors import ConfigError, OutcomeUnknown, PeerUnavailable
 from ptbridge.model import Acknowledgement, Disposition, Finding, Frequency, PricedDay, Stage, Submission
 from ptbridge.ports import CLAIM_STATES, AnswerPage, Capabilities, DestinationInfo
-from ptbridge.specs.clinic import NO_CLAIMS, BillingProviderSpec, ClaimsSpec, DestinationSpec
-from ptbridge.wire.http import HttpClient
+from ptbridge.specs.clinic import BillingProviderSpec, ClaimsSpec
 
 INFO = DestinationInfo(
     name="fhir_claim",
@@ -51,28 +50,18 @@ _SYSTEM = "urn:ptbridge:charge"
 _SEEN, _SEEN_ITEMS = "last_updated", "items_last_updated"
 
 
-def build(
-    spec: DestinationSpec,
-    *,
-    clinic: str,
-    http: HttpClient | None,
-    billing: BillingProviderSpec,
-    folder: Path | None,
-    run_id: str,
-    claims: ClaimsSpec = NO_CLAIMS,
-) -> FhirClaim:
+def build(parts: DestinationParts) -> FhirClaim:
     """A destination for one run (see `ptbridge.destinations`). Raises ConfigError for a missing base URL or a bad option."""
-    if http is None:
-        raise ConfigError("destination fhir_claim needs `base_url`: the FHIR endpoint.", where="destination")
-    INFO.refuse_unknown(spec.options)
+    http = parts.needed_http("the FHIR endpoint")
+    INFO.refuse_unknown(parts.options)
     naming = Naming(
-        kinds=_kinds(spec.options.get("resources", CLAIM)),
-        system=_uri(spec.options, "identifier_system", _SYSTEM),
-        modifier_extension=_uri(spec.options, "modifier_extension", items.MODIFIER_EXTENSION),
+        kinds=_kinds(parts.options.get("resources", CLAIM)),
+        system=_uri(parts.options, "identifier_system", _SYSTEM),
+        modifier_extension=_uri(parts.options, "modifier_extension", items.MODIFIER_EXTENSION),
     )
-    overlap = timedelta(seconds=INFO.number(spec.options, "overlap_seconds", 300))
+    overlap = timedelta(seconds=INFO.number(parts.options, "overlap_seconds", 300))
     kind = FhirClaim if naming.kinds == (CLAIM,) else FhirCharges
-    return kind(FhirClaimApi(http, naming), billing, claims, _capabilities(naming, spec.options), overlap)
+    return kind(FhirClaimApi(http, naming), parts.billing, parts.claims, _capabilities(naming, parts.options), overlap)
 
 
 def _capabilities(naming: Naming, options: Mapping[str, str]) -> Capabilities:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
+from ptbridge.destinations import DestinationParts
 from ptbridge.destinations._dft_credit import replacement_bytes, void_bytes
 from ptbridge.destinations._dft_er7 import control_id_of, stamped
 from ptbridge.destinations._dft_files import DftFiles
@@ -25,9 +25,8 @@ from ptbridge.destinations._dft_sample import compare_samples, samples
 from ptbridge.errors import ConfigError
 from ptbridge.model import Acknowledgement, Disposition, Frequency, PricedDay, Submission
 from ptbridge.ports import AnswerPage, Capabilities, DestinationInfo, Inbox
-from ptbridge.specs.clinic import NO_CLAIMS, BillingProviderSpec, ClaimsSpec, DestinationSpec
+from ptbridge.specs.clinic import BillingProviderSpec, DestinationSpec
 from ptbridge.specs.interface_profile import Interface, load_interface
-from ptbridge.wire.http import HttpClient
 
 INFO = DestinationInfo(
     name="hl7v2_dft",
@@ -51,38 +50,30 @@ INFO = DestinationInfo(
 _DAY_SECONDS = 86_400
 
 
-def build(
-    spec: DestinationSpec,
-    *,
-    clinic: str,
-    http: HttpClient | None,
-    billing: BillingProviderSpec,
-    folder: Path | None,
-    run_id: str,
-    claims: ClaimsSpec = NO_CLAIMS,
-) -> Hl7Dft:
+def build(parts: DestinationParts) -> Hl7Dft:
     """A destination for one run (see `ptbridge.destinations`).
 
     Raises ConfigError for an option or a profile that cannot be used, a sample that is not what ptbridge writes included.
     """
-    _check_options(spec.options)
-    if bool(spec.base_url) == (folder is not None) and http is None:
+    INFO.refuse_unknown(parts.options)
+    spec = parts.spec
+    if bool(spec.base_url) == (parts.folder is not None) and parts.http is None:
         raise ConfigError(
             "destination hl7v2_dft needs `base_url` (mllps://host:port) or `folder`, and not both.", where="destination"
         )
-    if http is not None:
+    if parts.http is not None:
         raise ConfigError(
             f"{spec.base_url!r} is not an MLLP address. Write it as mllps://host:port.", where="destination.base_url"
         )
-    interface = load_interface(spec.options.get("profile", ""))
+    interface = load_interface(parts.options.get("profile", ""))
     compare_samples(interface)
     _check_way_back(spec, interface)
-    if folder is not None:
-        return Hl7DftFiles(interface, billing, DftFiles(folder, interface.spec, clinic, run_id))
+    if parts.folder is not None:
+        return Hl7DftFiles(interface, parts.billing, DftFiles(parts.folder, interface.spec, parts.clinic, parts.run_id))
     link = link_to(spec, interface.spec)
     if interface.spec.acknowledgement.mode == "deferred":
-        return Hl7DftDeferred(interface, billing, link)
-    return Hl7DftLink(interface, billing, link)
+        return Hl7DftDeferred(interface, parts.billing, link)
+    return Hl7DftLink(interface, parts.billing, link)
 
 
 def sample_text(profile: str) -> str:
@@ -92,10 +83,6 @@ def sample_text(profile: str) -> str:
         for key, segments in samples(load_interface(profile).spec).items()
     }
     return "\n".join(line for key, lines in quoted.items() for line in (f"{key}:", *lines)) + "\n"
-
-
-def _check_options(options: Mapping[str, str]) -> None:
-    INFO.refuse_unknown(options)
 
 
 def _check_way_back(spec: DestinationSpec, interface: Interface) -> None:

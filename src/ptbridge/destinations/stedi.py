@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import orjson
 
+from ptbridge.destinations import DestinationParts
 from ptbridge.destinations import _stedi_answers as news
 from ptbridge.destinations._claim_facts import gather, lacks
 from ptbridge.destinations._stedi_api import Document, StediApi, TokenRefused, Transaction, TransactionPage, json_object
@@ -26,8 +26,8 @@ from ptbridge.destinations._stedi_document import (
 from ptbridge.errors import ConfigError, OutcomeUnknown, PeerUnavailable
 from ptbridge.model import Acknowledgement, Answer, Disposition, Finding, Frequency, PricedDay, Standing, Submission
 from ptbridge.ports import CLAIM_STATES, AnswerPage, Capabilities, DestinationInfo
-from ptbridge.specs.clinic import NO_CLAIMS, BillingProviderSpec, ClaimsSpec, DestinationSpec
-from ptbridge.wire.http import HttpClient, Response
+from ptbridge.specs.clinic import BillingProviderSpec, ClaimsSpec
+from ptbridge.wire.http import Response
 
 INFO = DestinationInfo(
     name="stedi",
@@ -57,24 +57,13 @@ _KINDS = ("277", "835")
 _TOKEN, _SEEN = "page_token", "processed_at"
 
 
-def build(
-    spec: DestinationSpec,
-    *,
-    clinic: str,
-    http: HttpClient | None,
-    billing: BillingProviderSpec,
-    folder: Path | None,
-    run_id: str,
-    claims: ClaimsSpec = NO_CLAIMS,
-) -> Stedi:
+def build(parts: DestinationParts) -> Stedi:
     """A destination for one run (see `ptbridge.destinations`). Raises ConfigError for a missing base URL or a bad option."""
-    if http is None:
-        needed = "destination stedi needs `base_url`: https://healthcare.us.stedi.com/2024-04-01."
-        raise ConfigError(needed, where="destination")
-    INFO.refuse_unknown(spec.options)
-    _check(spec.options)
-    core = http.sibling(spec.options.get("core_url", _CORE))
-    return Stedi(StediApi(http, core), billing, claims, spec.options)
+    http = parts.needed_http("https://healthcare.us.stedi.com/2024-04-01")
+    INFO.refuse_unknown(parts.options)
+    _check(parts.options)
+    core = http.sibling(parts.options.get("core_url", _CORE))
+    return Stedi(StediApi(http, core), parts.billing, parts.claims, parts.options)
 
 
 def _check(options: Mapping[str, str]) -> None:

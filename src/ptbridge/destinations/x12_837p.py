@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from ptbridge.destinations import DestinationParts
 from ptbridge.destinations._drop_folder import DropFolder, FileDrop, plain
 from ptbridge.destinations._x12_claim import DayClaims, claims_in, filing_in, voided
 from ptbridge.destinations._x12_facts import FILING
@@ -26,8 +27,7 @@ from ptbridge.destinations._x12_text import Problem, spelled
 from ptbridge.errors import ConfigError, PeerUnavailable
 from ptbridge.model import Acknowledgement, Disposition, Finding, Frequency, PricedDay, Submission
 from ptbridge.ports import CLAIM_STATES, AnswerPage, Capabilities, DestinationInfo
-from ptbridge.specs.clinic import NO_CLAIMS, BillingProviderSpec, ClaimsSpec, DestinationSpec
-from ptbridge.wire.http import HttpClient
+from ptbridge.specs.clinic import BillingProviderSpec, ClaimsSpec
 
 if TYPE_CHECKING:
     from ptbridge.wire.sftp import SftpServer
@@ -63,27 +63,17 @@ _WHY = {
 }
 
 
-def build(
-    spec: DestinationSpec,
-    *,
-    clinic: str,
-    http: HttpClient | None,
-    billing: BillingProviderSpec,
-    folder: Path | None,
-    run_id: str,
-    claims: ClaimsSpec = NO_CLAIMS,
-) -> X12Claims:
+def build(parts: DestinationParts) -> X12Claims:
     """A destination for one run (see `ptbridge.destinations`). Raises ConfigError for a missing folder or a bad option."""
-    options = spec.options
+    options = parts.options
     INFO.refuse_unknown(options)
-    if folder is None:
-        raise ConfigError("destination x12_837p needs `folder`: where the clearinghouse reads files.", where="destination")
+    folder = parts.needed_folder("where the clearinghouse reads files")
     return X12Claims(
-        DropFolder(folder, plain(clinic), ending=ENDING),
-        clinic=clinic,
+        DropFolder(folder, plain(parts.clinic), ending=ENDING),
+        clinic=parts.clinic,
         parties=_parties(options),
-        billing=billing,
-        claims=claims,
+        billing=parts.billing,
+        claims=parts.claims,
         answers=options.get("answers", ""),
         original_only=_original_only(options.get("original_only", "MB")),
         zone=_zone(options.get("time_zone")),

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ptbridge.destinations import DestinationParts
 from ptbridge.errors import ConfigError
 from ptbridge.inbox import INBOX_FILE, ClinicInbox
 from ptbridge.jobs.drop_folder import take_drop_folder
@@ -144,15 +145,16 @@ async def open_destination(config: Config, spec: ClinicSpec, *, run_id: str) -> 
         rate = chosen.requests_per_second or module.INFO.requests_per_second
         http = http_client(config, chosen.base_url, chosen.auth, rate, chosen.in_flight + 2)
     folder = config.path(chosen.folder) if chosen.folder else None
-    destination: Destination = module.build(
-        chosen,
-        http=http,
-        billing=spec.billing_provider,
-        folder=folder,
+    parts = DestinationParts(
+        spec=chosen,
         clinic=spec.clinic,
+        billing=spec.billing_provider,
         run_id=run_id,
         claims=spec.claims,
+        http=http,
+        folder=folder,
     )
+    destination: Destination = module.build(parts)
     try:
         with _heard(config, spec, destination):
             yield destination

@@ -11,12 +11,10 @@ from typing import Any
 from ptbridge_sandbox.biller_faults import Faults
 from ptbridge_sandbox.candid import SandboxCandid
 
-from ptbridge import plugins
 from ptbridge.destinations.candid import Candid
 from ptbridge.model import Frequency, PricedDay, Submission
-from ptbridge.specs.clinic import DestinationSpec
 from ptbridge.wire.http import HttpClient
-from tests.rigs import BILLING, CLAIMS
+from tests.rigs import build
 from tests.unit.destinations.candid_judge import judge_request
 
 WAYS = ("charge_captures", "encounters")
@@ -68,15 +66,7 @@ class Scene:
 async def open_scene(way: str, **server: Any) -> AsyncIterator[Scene]:
     """One scene, judged at its end."""
     async with SandboxCandid(**server) as candid:
-        destination = plugins.destination("candid").build(
-            DestinationSpec(platform="candid", base_url=candid.base_url, options={"way": way}),
-            clinic="oak",
-            http=HttpClient(candid.base_url),
-            billing=BILLING,
-            folder=None,
-            run_id="run-1",
-            claims=CLAIMS,
-        )
+        destination = build("candid", {"way": way}, http=HttpClient(candid.base_url))
         try:
             yield Scene(destination, candid)
         finally:

@@ -10,27 +10,25 @@ import pytest
 from ptbridge_sandbox.biller_faults import Faults
 from ptbridge_sandbox.candid import SandboxCandid
 
-from ptbridge import plugins
 from ptbridge.delivery import RetryPolicy, SystemClock, deliver
 from ptbridge.errors import ConfigError, PeerRefused, PeerUnavailable
 from ptbridge.model import Disposition, Stage
-from ptbridge.specs.clinic import AuthSpec, DestinationSpec
+from ptbridge.specs.clinic import AuthSpec
 from ptbridge.wire.http import HttpClient
 from ptbridge.wire.smart_auth import authorizer_from
-from tests.rigs import BILLING, CLAIMS, a_day, submission
+from tests import rigs
+from tests.rigs import CLAIMS, a_day, submission
 from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
 from tests.unit.destinations.candid_rig import WAYS, Scene, judged, play
 from tests.unit.destinations.claim_days import full_day, of_patient, of_visit
 
 CLIENT = ("an-id", "a-secret/with+signs")
-BUILT = {"clinic": "oak", "billing": BILLING, "folder": None, "run_id": "r", "claims": CLAIMS}
 
 
 def build(candid: SandboxCandid, way: str = "charge_captures", *, secret: str = CLIENT[1]):
     auth = AuthSpec(method="client_secret_json", client_id=CLIENT[0], token_url=f"{candid.base_url}/api/auth/v2/token")
     http = HttpClient(candid.base_url, authorizer=authorizer_from(auth, base_url=candid.base_url, secret=secret))
-    spec = DestinationSpec(platform="candid", base_url=candid.base_url, options={"way": way})
-    return plugins.destination("candid").build(spec, http=http, **BUILT)
+    return rigs.build("candid", {"way": way}, http=http)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +39,7 @@ def test_options_that_mean_nothing_are_refused(options, words):
     async def scene():
         async with HttpClient("http://127.0.0.1:9") as http:
             with pytest.raises(ConfigError, match=words):
-                plugins.destination("candid").build(DestinationSpec(platform="candid", options=options), http=http, **BUILT)
+                rigs.build("candid", options, http=http)
 
     asyncio.run(scene())
 
@@ -73,8 +71,7 @@ def test_how_far_each_way_lets_itself_be_corrected():
 def test_what_candid_has_no_word_for_is_held(day, claims, where):
     async def scene():
         async with SandboxCandid() as candid:
-            spec = DestinationSpec(platform="candid", base_url=candid.base_url)
-            built = plugins.destination("candid").build(spec, http=HttpClient(candid.base_url), **{**BUILT, "claims": claims})
+            built = rigs.build("candid", http=HttpClient(candid.base_url), claims=claims)
             assert [finding.where for finding in built.lacks(day)] == [where]
             await built.close()
 

@@ -11,27 +11,19 @@ import pytest
 from ptbridge_sandbox.biller import CONTRACT, Faults, SandboxBiller
 
 from ptbridge.delivery import RetryPolicy, SystemClock, deliver
-from ptbridge.destinations import charge_api
 from ptbridge.destinations._charge_answers import acknowledgement
 from ptbridge.errors import ConfigError, PeerRefused, PeerUnavailable
 from ptbridge.model import Disposition, Frequency, Provider
-from ptbridge.specs.clinic import DestinationSpec
 from ptbridge.wire.http import HttpClient, Response
-from tests.rigs import BILLING, a_day, submission
+from tests import rigs
+from tests.rigs import a_day, submission
 from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
 
 ACCEPTED, REJECTED, RETRY, IN_DOUBT = Disposition.ACCEPTED, Disposition.REJECTED, Disposition.RETRY, Disposition.IN_DOUBT
 
 
 def build(base_url="http://127.0.0.1:9", **options):
-    return charge_api.build(
-        DestinationSpec(platform="charge_api", options=options),
-        clinic="oak",
-        http=HttpClient(base_url),
-        billing=BILLING,
-        folder=None,
-        run_id="r",
-    )
+    return rigs.build("charge_api", options, http=HttpClient(base_url))
 
 
 @pytest.fixture

@@ -15,20 +15,13 @@ from ptbridge.destinations._charge_news import answers_of
 from ptbridge.errors import PeerUnavailable
 from ptbridge.model import Answer, NativeCode, Stage, Standing
 from ptbridge.ports import AnsweringDestination, AnswerPage, TellingDestination
-from ptbridge.specs.clinic import DestinationSpec
 from ptbridge.wire.http import HttpClient, Response
-from tests.rigs import BILLING, submission
+from tests import rigs
+from tests.rigs import submission
 
 
 def build(base_url: str) -> Any:
-    return charge_api.build(
-        DestinationSpec(platform="charge_api"),
-        clinic="oak",
-        http=HttpClient(base_url),
-        billing=BILLING,
-        folder=None,
-        run_id="r",
-    )
+    return rigs.build("charge_api", http=HttpClient(base_url))
 
 
 def page(status: int, document: Any) -> Response:

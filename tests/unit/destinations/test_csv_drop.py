@@ -17,8 +17,8 @@ from ptbridge.destinations import csv_drop
 from ptbridge.destinations._drop_folder import DropFolder
 from ptbridge.errors import OutcomeUnknown, PeerUnavailable
 from ptbridge.model import Disposition
-from ptbridge.specs.clinic import DestinationSpec
-from tests.rigs import BILLING, a_day, submission
+from tests import rigs
+from tests.rigs import a_day, submission
 from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
 
 
@@ -32,14 +32,7 @@ def folder(tmp_path):
 
 
 def build(folder, *, clinic="oak", run_id="run-1"):
-    return csv_drop.build(
-        DestinationSpec(platform="csv_drop", folder=str(folder)),
-        clinic=clinic,
-        http=None,
-        billing=BILLING,
-        folder=folder,
-        run_id=run_id,
-    )
+    return rigs.build("csv_drop", folder=folder, clinic=clinic, run_id=run_id)
 
 
 def days(destination, count=3):

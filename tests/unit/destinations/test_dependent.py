@@ -15,12 +15,10 @@ import pytest
 from fhir.resources.R4B.claim import Claim
 from ptbridge_sandbox.biller import SandboxBiller
 
-from ptbridge import plugins
-from ptbridge.destinations import csv_drop, hl7v2_dft
+from ptbridge.destinations import csv_drop
 from ptbridge.model import Accident, Address, Disposition, PricedDay, Subscriber
-from ptbridge.specs.clinic import DestinationSpec
 from ptbridge.wire.http import HttpClient
-from tests.rigs import BILLING, CLAIMS, a_day, submission
+from tests.rigs import a_day, build, submission
 from tests.rigs.x12_837p import OPTIONS
 from tests.unit.destinations.candid_rig import WAYS, Scene, play
 from tests.unit.destinations.claim_days import of_coverage, of_visit
@@ -42,15 +40,7 @@ def dependent(relationship: str = "spouse", subscriber: Subscriber | None = SUBS
 
 
 def built(name: str, folder: Path | None = None, http: HttpClient | None = None, **options: str):
-    return plugins.destination(name).build(
-        DestinationSpec(platform=name, options=options),
-        clinic="oak",
-        http=http,
-        billing=BILLING,
-        folder=folder,
-        run_id="run-1",
-        claims=CLAIMS,
-    )
+    return build(name, options, http=http, folder=folder)
 
 
 def encoded(destination, day: PricedDay) -> bytes:
@@ -228,14 +218,7 @@ def test_a_csv_row_of_before_can_be_taken_back(tmp_path):
 
 
 def test_dft_names_the_insured():
-    destination = hl7v2_dft.build(
-        DestinationSpec(platform="hl7v2_dft", base_url="mllp://127.0.0.1:9", in_flight=1, options={"profile": "full_day"}),
-        clinic="oak",
-        http=None,
-        billing=BILLING,
-        folder=None,
-        run_id="run-1",
-    )
+    destination = build("hl7v2_dft", {"profile": "full_day"}, base_url="mllp://127.0.0.1:9", in_flight=1)
 
     def insured(day: PricedDay) -> list[str]:
         message = encoded(destination, day).decode("latin-1")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ptbridge import plugins
+from ptbridge.destinations import DestinationParts
 from ptbridge.specs.clinic_check import clinic_problems
 from ptbridge.specs.files import load_clinic
 from ptbridge.wire.http import HttpClient
@@ -44,15 +45,16 @@ def test_the_sample_of_a_section_is_a_clinic_file_that_works(name: str, tmp_path
 async def _builds(name: str, spec, folder: Path) -> None:
     address = spec.destination.base_url
     http = HttpClient(address) if address.startswith(("http://", "https://")) else None
-    made = plugins.destination(name).build(
-        spec.destination,
+    parts = DestinationParts(
+        spec=spec.destination,
         clinic="oak",
-        http=http,
         billing=spec.billing_provider,
-        folder=folder,
         run_id="r",
         claims=spec.claims,
+        http=http,
+        folder=folder,
     )
+    made = plugins.destination(name).build(parts)
     assert made.capabilities
     await made.close()
 

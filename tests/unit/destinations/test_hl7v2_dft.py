@@ -20,14 +20,12 @@ from ptbridge_sandbox.hl7_biller import Hl7Biller
 from ptbridge_sandbox.hl7_books import Hl7Books
 
 from ptbridge.delivery import RetryPolicy, SystemClock, deliver
-from ptbridge.destinations import hl7v2_dft
 from ptbridge.destinations._dft_er7 import stamped
 from ptbridge.errors import ConfigError, PeerUnavailable
 from ptbridge.model import Charge, Disposition, Frequency, Guarantor, PricedDay, Submission
-from ptbridge.specs.clinic import DestinationSpec
 from ptbridge.wire.hl7v2 import Message
 from ptbridge.wire.mllp import server_tls
-from tests.rigs import BILLING, MARKERS, a_day, submission
+from tests.rigs import MARKERS, a_day, build, submission
 from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
 from tests.unit.destinations.profiles import profile
 
@@ -35,25 +33,11 @@ SHIPPED = ("charge_master_p11", "full_day", "sandbox_biller")
 
 
 def link(address: str, file: str = "sandbox_biller", *, in_flight: int = 1, **options: str):
-    return hl7v2_dft.build(
-        DestinationSpec(platform="hl7v2_dft", base_url=address, in_flight=in_flight, options={"profile": file, **options}),
-        clinic="oak",
-        http=None,
-        billing=BILLING,
-        folder=None,
-        run_id="run-1",
-    )
+    return build("hl7v2_dft", {"profile": file, **options}, base_url=address, in_flight=in_flight)
 
 
 def files(folder: Path, file: str = "sandbox_biller"):
-    return hl7v2_dft.build(
-        DestinationSpec(platform="hl7v2_dft", folder=str(folder), options={"profile": file}),
-        clinic="oak",
-        http=None,
-        billing=BILLING,
-        folder=folder,
-        run_id="run-1",
-    )
+    return build("hl7v2_dft", {"profile": file}, folder=folder)
 
 
 def impatient(tmp_path: Path, **changes: str) -> str:

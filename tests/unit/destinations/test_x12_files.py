@@ -23,9 +23,8 @@ from ptbridge.destinations._x12_file import next_control_number
 from ptbridge.errors import OutcomeUnknown, PeerUnavailable
 from ptbridge.model import Disposition, Standing, Submission
 from ptbridge.ports import AnsweringDestination, BatchDestination, DemandingDestination
-from ptbridge.specs.clinic import DestinationSpec
 from ptbridge.wire.sftp import SftpServer
-from tests.rigs import BILLING, CLAIMS, submission
+from tests.rigs import build, submission
 from tests.rigs.x12_837p import OPTIONS
 from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
 
@@ -33,15 +32,7 @@ NOW = datetime(2026, 11, 3, 17, 0, tzinfo=UTC)
 
 
 def destination(folder: Path, clinic: str = "oak", **options: str) -> x12_837p.X12Claims:
-    return x12_837p.build(
-        DestinationSpec(platform="x12_837p", folder=str(folder), options={**OPTIONS, **options}),
-        clinic=clinic,
-        http=None,
-        billing=BILLING,
-        folder=folder,
-        run_id="run-1",
-        claims=CLAIMS,
-    )
+    return build("x12_837p", {**OPTIONS, **options}, folder=folder, clinic=clinic)
 
 
 def sent_to(made, number: int = 1, **more) -> Submission:

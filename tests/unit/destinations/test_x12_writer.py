@@ -10,13 +10,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ptbridge.destinations import _x12_tables, x12_837p
+from ptbridge.destinations import _x12_tables
 from ptbridge.destinations._x12_claim import DayClaims, line_control_number, patient_control_number
 from ptbridge.destinations._x12_text import SPELLED, Problem, amount, diagnosis, npi, person, spelled
 from ptbridge.errors import ConfigError
 from ptbridge.model import Accident, Address, Charge, Diagnosis, Disposition, PricedDay, Provider, ServiceLine
-from ptbridge.specs.clinic import NO_CLAIMS, AddressSpec, DestinationSpec
-from tests.rigs import BILLING, CLAIMS, a_day, submission
+from ptbridge.specs.clinic import NO_CLAIMS, AddressSpec
+from tests.rigs import BILLING, CLAIMS, a_day, build, submission
 from tests.rigs.x12_837p import OPTIONS
 from tests.x12_judges import complaints
 
@@ -25,15 +25,7 @@ NOON = datetime(2026, 11, 3, 17, 0, tzinfo=UTC)
 
 
 def destination(folder: Path = Path("unused"), billing=BILLING, claims=CLAIMS, **options: str):
-    made = x12_837p.build(
-        DestinationSpec(platform="x12_837p", options={**OPTIONS, **options}),
-        clinic="oak",
-        http=None,
-        billing=billing,
-        folder=folder,
-        run_id="r",
-        claims=claims,
-    )
+    made = build("x12_837p", {**OPTIONS, **options}, folder=folder, billing=billing, claims=claims)
     made._clock = lambda: NOON
     return made
 
@@ -173,15 +165,7 @@ def test_a_correction_that_nobody_would_take_is_held_and_not_sent(options, numbe
 
 def test_medicare_takes_no_correction_unless_the_clinic_says_so():
     options = {name: text for name, text in OPTIONS.items() if name != "original_only"}
-    made = x12_837p.build(
-        DestinationSpec(platform="x12_837p", options=options),
-        clinic="oak",
-        http=None,
-        billing=BILLING,
-        folder=Path("unused"),
-        run_id="r",
-        claims=CLAIMS,
-    )
+    made = build("x12_837p", options, folder=Path("unused"))
     assert made.encode(a_day(), reference="r", frequency="7", original_id="ICN1")[1].endswith("withheld=original-only")
 
 
