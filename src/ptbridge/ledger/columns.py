@@ -114,12 +114,12 @@ class Columns:
 
     def visits_on(self, patient_key: str, clinic: str, service_date: str) -> int:
         """How many visits of a patient are known on a day, whatever became of them."""
-        row = self._connection.execute(
+        ((count,),) = self._connection.execute(
             "SELECT count(*) FROM treatment_day d JOIN visit v ON v.day_id = d.id"
             " WHERE d.clinic = ? AND d.patient_key = ? AND d.service_date = ?",
             (clinic, patient_key, service_date),
-        ).fetchone()
-        return int(str(row[0])) if row else 0
+        )
+        return int(str(count))
 
     def visit(self, clinic: str, source: str, visit_id: str) -> VisitFacts | None:
         """A visit by its id at its source; None when it was never seen."""
@@ -138,12 +138,12 @@ class Columns:
 
     def tells(self, clinic: str, destination: str) -> bool:
         """Whether this biller has ever told what became of a charge: only then is a missing claim a gap."""
-        row = self._connection.execute(
+        ((told,),) = self._connection.execute(
             "SELECT EXISTS (SELECT 1 FROM cursor WHERE clinic = ?1 AND source = 'answers:' || ?2)"
             " OR EXISTS (SELECT 1 FROM answer WHERE clinic = ?1 AND destination = ?2)",
             (clinic, destination),
-        ).fetchone()
-        return bool(row and row[0])
+        )
+        return bool(told)
 
 
 def _visit(row: tuple[Any, ...]) -> VisitFacts:

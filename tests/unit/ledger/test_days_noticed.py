@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ptbridge.ledger import BilledLine, Ledger
+from ptbridge.ledger.judging import side_by_side
 from ptbridge.model import Disposition, Frequency
 
 CLINIC, SOURCE, PLATFORM = "riverside", "fhir_r4", "charge_api"
@@ -199,3 +200,18 @@ def test_never_more_than_two_hundred_days_are_judged_at_a_time(book):
         with book.ledger.transaction():
             book.ledger.days.ensure(CLINIC, f"d{number}", f"pt-{number}", "2026-11-03")
     assert len(book.ledger.days.dirty(CLINIC)) == 200
+
+
+def test_what_a_person_took_back_is_held_under_this_word(book):
+    day = book.visit("e1")
+    book.send(day)
+    with book.ledger.transaction():
+        book.ledger.days.take_back(book.row(day), "someone")
+    assert book.row(day).reason == "undone-by-person"
+
+
+def test_days_go_side_by_side_unless_something_is_said_to_go_alone(book):
+    rows = [book.row(book.visit(name)) for name in ("e1", "e2", "e3")]
+    book.connection.execute("UPDATE treatment_day SET patient_key = NULL")
+    rows = [book.row(row.id) for row in rows]
+    assert list(side_by_side(rows, lambda row: row)) == [rows]
