@@ -30,6 +30,7 @@ _COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "exclude": ("ptbridge.cli.worklist:exclude", "Never bill a held visit, with a reason."),
         "changes": ("ptbridge.cli.changes:changes", "Show what changed after it was sent, and what happens to it."),
         "undo": ("ptbridge.cli.changes:undo", "Take back what waits to be sent, with a reason."),
+        "rejudge": ("ptbridge.cli.rejudge:rejudge", "Judge earlier days by the files of now: first shown, then done if asked."),
         "retry": ("ptbridge.cli.run:retry", "Try again now what still waits for the biller."),
         "answers": ("ptbridge.cli.answers:answers", "Ask the biller what became of what was sent."),
         "denials": ("ptbridge.cli.denials:denials", "Group what was rejected or denied, with the dollars at stake."),

@@ -6,6 +6,7 @@ from ptbridge.jobs.authorizations import import_authorizations, list_authorizati
 from ptbridge.jobs.changes import changes
 from ptbridge.jobs.dead_letters import dead_letters
 from ptbridge.jobs.denials import denials
+from ptbridge.jobs.rejudge import Scope, rejudge
 from ptbridge.jobs.report_data import RunReport
 from ptbridge.jobs.run import retry, sync
 from ptbridge.jobs.serve_answers import serve_answers
@@ -14,6 +15,7 @@ from ptbridge.jobs.worklist import confirm, done, exclude, release, undo
 
 __all__ = [
     "RunReport",
+    "Scope",
     "ask",
     "changes",
     "confirm",
@@ -26,6 +28,7 @@ __all__ = [
     "import_authorizations",
     "list_authorizations",
     "reconcile",
+    "rejudge",
     "release",
     "retry",
     "serve_answers",

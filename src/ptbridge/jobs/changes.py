@@ -62,8 +62,8 @@ def _row(ledger: Ledger, day: DayRow) -> dict[str, Any] | None:
         "route": change["route"] if change else None,
         "action": page["action"],
         "confirm": list(change["confirm"]) if change else [],
-        "reasons": _reasons(day, page),
-        "who": _who(day),
+        "reasons": reasons_of(day, page),
+        "who": who_acts(day),
         "held_since": day.held_since,
         "goes_at": _iso(goes_at),
     }
@@ -75,11 +75,12 @@ def _another_payer(before: Page, now: Page) -> bool:
     return None not in (old, new) and old != new
 
 
-def _who(day: DayRow) -> str:
+def who_acts(day: DayRow) -> str:
+    """Who must act next about this day: clinic, biller, integrator, or ptbridge itself."""
     return owner_of((day.reason or "").split()) if day.state == "held" else PTBRIDGE
 
 
-def _reasons(day: DayRow, page: Page) -> list[dict[str, str]]:
+def reasons_of(day: DayRow, page: Page) -> list[dict[str, str]]:
     """The findings that hold the day, with what to do; or a person's word that took it back."""
     if day.state != "held":
         return []
