@@ -265,7 +265,8 @@ class Destination(Protocol):
 
 @runtime_checkable
 class CorrectingDestination(Destination, Protocol):
-    """A destination that takes a correction as credits of what it has beside the new charges, in one submission."""
+    """A destination whose correction starts from what it has: credits beside the new charges, or claims that a day is split
+    into otherwise than before. One submission says both."""
 
     def encode_replacement(
         self, priced: PricedDay, live: bytes, *, reference: str, original_id: str | None

@@ -20,7 +20,7 @@ _OURS = ".ptbridge"  # per clinic: receipts, and files that have no name yet; mo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One submission in a file."""
+    """One submission in a file. `parts`: what a platform notes of a day that it writes in several parts."""
 
     key: str
     reference: str
@@ -29,9 +29,10 @@ class Entry:
     lines: int
     units: int
     amount_cents: int
+    parts: str = ""
 
     @classmethod
-    def of(cls, submission: Submission) -> Entry:
+    def of(cls, submission: Submission, parts: str = "") -> Entry:
         """What a receipt keeps of a submission: no patient data."""
         return cls(
             key=submission.key,
@@ -41,6 +42,7 @@ class Entry:
             lines=submission.lines,
             units=submission.units,
             amount_cents=submission.amount_cents,
+            parts=parts,
         )
 
 
@@ -156,7 +158,11 @@ class FileDrop:
         self._stem = f"ptbridge-{plain(clinic)}-{plain(run_id)}"
 
     def drop(
-        self, submissions: Sequence[Submission], content: bytes, control_totals: Callable[[Receipt], bytes] | None = None
+        self,
+        submissions: Sequence[Submission],
+        content: bytes,
+        control_totals: Callable[[Receipt], bytes] | None = None,
+        parts: Callable[[Submission], str] = lambda _: "",
     ) -> Acknowledgement:
         """Write one file that holds all of them; returns only when it is on the disk under its name.
 
@@ -166,7 +172,7 @@ class FileDrop:
             receipt = Receipt(
                 file=self.folder.free_name(self._stem),
                 sha256=sha256(content).hexdigest(),
-                entries=tuple(Entry.of(one) for one in submissions),
+                entries=tuple(Entry.of(one, parts(one)) for one in submissions),
             )
             self.folder.prepare(receipt, content, control_totals(receipt) if control_totals else None)
         except OSError as error:

@@ -1,7 +1,8 @@
 """A treatment day's claims: the loops from 2000A to the last 2400, without envelope, the same bytes for the same day.
 
-One day is one claim, unless it has more than 50 lines, its lines point to more than 12 diagnoses, or it stands under several
-authorizations (a claim carries one). Names of ours, for the day's reference `pt-` and 24 hexadecimal characters:
+One day is one claim, unless it has more than 50 lines or 12 diagnoses, or stands under several authorizations (a claim
+carries one). A line goes with the diagnoses that it points to. Names of ours, for the day's reference `pt-` and 24
+hexadecimal characters:
 
     CLM01   the reference's first 15 hexadecimal characters in capitals, then two letters: which claim, and
             of how many (AA: the only one)
@@ -38,13 +39,13 @@ from ptbridge.destinations._x12_tables import (
     MOST_POINTERS,
     TRANSACTION,
 )
-from ptbridge.destinations._x12_text import COMPONENT, ELEMENT, SEGMENT, amount, diagnosis
-from ptbridge.model import Charge, Finding, Frequency, PricedDay, Visit
+from ptbridge.destinations._x12_text import COMPONENT, ELEMENT, amount, diagnosis
+from ptbridge.model import Charge, Finding, PricedDay, Visit
 from ptbridge.specs.clinic import BillingProviderSpec, ClaimsSpec
 
 _OURS = re.compile(r"pt-([0-9a-f]{15,24})")  # whole, or as short as CLM01 gives it back
 _LONGEST_LINE_CONTROL = 30
-_DAY_PART = 15  # characters of CLM01 that name the day
+DAY_PART = 15  # characters of CLM01 that name the day
 
 
 # ---------------------------------------------------------------- names
@@ -54,12 +55,17 @@ def day_name(reference: str) -> str:
     """The part of CLM01 that names the day. A reference that is not of our usual form is hashed first."""
     match = _OURS.fullmatch(reference)
     whole = match[1] if match else hashlib.sha256(reference.encode()).hexdigest()
-    return whole[:_DAY_PART].upper()
+    return whole[:DAY_PART].upper()
 
 
 def patient_control_number(reference: str, claim: int, claims: int) -> str:
     """CLM01 of the n-th claim (from 1) of a day in so many claims: 17 characters."""
-    return f"{day_name(reference)}{chr(64 + claim)}{chr(64 + claims)}"
+    return f"{day_name(reference)}{claim_letters(claim, claims)}"
+
+
+def claim_letters(claim: int, claims: int) -> str:
+    """Which claim (from 1) of how many: `BC` is the second of three."""
+    return f"{chr(64 + claim)}{chr(64 + claims)}"
 
 
 def line_control_number(reference: str, number: int) -> str:
@@ -73,29 +79,53 @@ def line_control_number(reference: str, number: int) -> str:
 
 @dataclass(slots=True)
 class _Claim:
-    """The part of a day that goes into one CLM: the places of its lines, and of their diagnoses, in the day (from 1)."""
+    """The part of a day that goes into one CLM: the places of its lines, and of their diagnoses, in the day (from 1).
+
+    `along` are diagnoses that none of its lines points to.
+    """
 
     lines: list[int] = field(default_factory=list)
-    diagnoses: set[int] = field(default_factory=set)
+    pointed: set[int] = field(default_factory=set)
+    along: set[int] = field(default_factory=set)
+
+    def takes(self, pointed: set[int]) -> bool:
+        """Whether a line that points to these fits beside the others."""
+        return len(self.lines) < MOST_LINES and len(self.pointed | pointed) <= MOST_DIAGNOSES
+
+    def diagnoses(self, most: int) -> list[int]:
+        """In the order of HI: the day's, where the claim carries all of them; else those of its lines come first."""
+        if most <= MOST_DIAGNOSES:
+            return sorted(self.pointed | self.along)
+        return [*sorted(self.pointed), *sorted(self.along)]
 
 
 def _split(charges: Sequence[Charge], authorizations: Sequence[str], diagnoses: int) -> list[_Claim]:
-    """Lines by authorization in the order of the day, then by what fits. Diagnoses that no line points to go along where
-    there is room."""
+    """Lines by authorization in the order of the day, each into the first claim that takes it; then the other diagnoses."""
     groups: dict[str, list[_Claim]] = {}
     for number, (charge, authorization) in enumerate(zip(charges, authorizations, strict=True), start=1):
         claims = groups.setdefault(authorization, [_Claim()])
         pointed = set(charge.line.diagnosis_pointers)
-        if len(claims[-1].lines) == MOST_LINES or len(claims[-1].diagnoses | pointed) > MOST_DIAGNOSES:
-            claims.append(_Claim())
-        claims[-1].lines.append(number)
-        claims[-1].diagnoses |= pointed
+        claim = next((one for one in claims if one.takes(pointed)), None)
+        if claim is None:
+            claims.append(claim := _Claim())
+        claim.lines.append(number)
+        claim.pointed |= pointed
     found = [claim for claims in groups.values() for claim in claims]
-    for position in range(1, diagnoses + 1):
-        for claim in found:
-            if len(claim.diagnoses) < MOST_DIAGNOSES:
-                claim.diagnoses.add(position)
+    _add_diagnoses(found, diagnoses)
     return found
+
+
+def _add_diagnoses(claims: Sequence[_Claim], diagnoses: int) -> None:
+    """Each claim carries all of the day where they fit; else what no line points to goes once, where there is room."""
+    pointed = {position for claim in claims for position in claim.pointed}
+    for position in range(1, diagnoses + 1):
+        if diagnoses > MOST_DIAGNOSES and position in pointed:
+            continue
+        for claim in claims:
+            if position not in claim.pointed and len(claim.pointed) + len(claim.along) < MOST_DIAGNOSES:
+                claim.along.add(position)
+                if diagnoses > MOST_DIAGNOSES:
+                    break
 
 
 # ---------------------------------------------------------------- writing
@@ -158,24 +188,34 @@ class DayClaims:
             self._facts.refuse("line", f"{what} ({line})", line_key=next(iter(line.line_keys), None))
 
     def _check_room(self) -> None:
-        carried = {position for claim in self._claims for position in claim.diagnoses}
+        carried = {position for claim in self._claims for position in claim.pointed | claim.along}
         left = len(self._codes) - len(carried & set(range(1, len(self._codes) + 1)))
         if left:
             self._facts.refuse("diagnoses", f"to which no line points has no room beside the others ({left} left)")
         if len(self._claims) > MOST_CLAIMS:
             self._facts.refuse("line", f"would stand in one of {len(self._claims)} claims of one day")
 
+    @property
+    def authorizations(self) -> list[str]:
+        """The authorization that each claim stands under; empty for none."""
+        return [self._authorizations[claim.lines[0] - 1] for claim in self._claims]
+
     def written(self, *, reference: str, frequency: str, payer_numbers: Sequence[str]) -> bytes:
         """The segments; `payer_numbers` one for each claim, or none. `lacks` must have found nothing."""
+        numbers = payer_numbers or [""] * self.count
+        return self.corrected(reference=reference, each=[(frequency, number) for number in numbers])
+
+    def corrected(self, *, reference: str, each: Sequence[tuple[str, str]], before: Sequence[str] = ()) -> bytes:
+        """The segments, with the frequency and the payer's number of each claim; `before` are claims that go ahead of them."""
         assert not self._facts.problems, "a day that lacks facts is not written"
-        parts = [segments(self._of_day, self._facts.values)]
-        for number, claim in enumerate(self._claims, start=1):
+        parts, most = [segments(self._of_day, self._facts.values), *before], len(before) + self.count
+        for number, (claim, (frequency, payer_number)) in enumerate(zip(self._claims, each, strict=True), len(before) + 1):
             own = {
                 **self._facts.values,
                 **self._claim_facts(claim),
-                "control": patient_control_number(reference, number, self.count),
+                "control": patient_control_number(reference, number, most),
                 "frequency": frequency,
-                "payer_number": payer_numbers[number - 1] if payer_numbers else "",
+                "payer_number": payer_number,
             }
             parts.append(segments(CLAIM, own))
             parts += [self._line(claim, at, own, reference) for at in range(len(claim.lines))]
@@ -184,7 +224,7 @@ class DayClaims:
     def _claim_facts(self, claim: _Claim) -> dict[str, str]:
         """The people and the place of the first line are the claim's; other lines say where they differ."""
         first = claim.lines[0] - 1
-        codes = [self._codes[position - 1] for position in sorted(claim.diagnoses)]
+        codes = [self._codes[position - 1] for position in claim.diagnoses(len(self._codes))]
         return {
             **_flat(self._people[first]),
             "total": amount(sum(self._charges[number - 1].amount_cents or 0 for number in claim.lines)),
@@ -196,7 +236,7 @@ class DayClaims:
     def _line(self, claim: _Claim, at: int, of_claim: Mapping[str, str], reference: str) -> str:
         number = claim.lines[at]
         charge, place = self._charges[number - 1], self._places[number - 1]
-        line, positions = charge.line, sorted(claim.diagnoses)
+        line, positions = charge.line, claim.diagnoses(len(self._codes))
         first = self._people[claim.lines[0] - 1]
         differing = {role: person for role, person in self._people[number - 1].items() if person != first.get(role)}
         own = {
@@ -222,34 +262,3 @@ def _visit_of(charge: Charge, visits: Sequence[Visit]) -> Visit:
     keys = charge.line.line_keys
     named = keys[0].partition("/")[0] if keys else ""
     return next((visit for visit in visits if visit.visit_id == named), visits[0])
-
-
-# ---------------------------------------------------------------- taking back
-
-
-def voided(live: bytes, payer_numbers: Sequence[str]) -> bytes:
-    """The same claims with frequency 8, each naming the payer's number of what it takes back (REF*F8 before HI)."""
-    written, numbers = [], iter(payer_numbers)
-    for segment in live.decode("ascii").split(SEGMENT):
-        name, _, rest = segment.partition(ELEMENT)
-        elements = segment.split(ELEMENT)
-        if name == "CLM":
-            elements[5] = COMPONENT.join((*elements[5].split(COMPONENT)[:2], Frequency.VOID.value))
-        elif name == "REF" and rest.startswith(f"F8{ELEMENT}"):
-            continue
-        elif name == "HI" and (number := next(numbers, "")):
-            written.append(f"REF{ELEMENT}F8{ELEMENT}{number}")
-        written.append(ELEMENT.join(elements))
-    return SEGMENT.join(written).encode("ascii")
-
-
-def claims_in(body: bytes) -> int:
-    """How many claims a submission's bytes are."""
-    return body.count(f"{SEGMENT}CLM{ELEMENT}".encode())
-
-
-def filing_in(body: bytes) -> str:
-    """SBR09 of a submission's bytes."""
-    found = re.search(rb"~SBR\*([^~]*)~", body)
-    elements = found[1].decode("ascii").split(ELEMENT) if found else []
-    return elements[8] if len(elements) > 8 else ""

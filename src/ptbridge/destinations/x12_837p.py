@@ -18,7 +18,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ptbridge.destinations import DestinationParts
 from ptbridge.destinations._drop_folder import DropFolder, FileDrop, plain
-from ptbridge.destinations._x12_claim import DayClaims, claims_in, filing_in, voided
+from ptbridge.destinations._x12_claim import DayClaims
+from ptbridge.destinations._x12_correction import filing_in, parts_text, replaced, voided
 from ptbridge.destinations._x12_facts import FILING
 from ptbridge.destinations._x12_file import Parties, file_bytes, next_control_number
 from ptbridge.destinations._x12_inbound import AnswerFiles, LocalAnswers, news, speaks_of
@@ -59,7 +60,7 @@ _MEDIA_TYPE = "application/edi-x12"
 _WITHHELD = f"{_MEDIA_TYPE}; withheld="
 _WHY = {
     "original-only": "this payer takes no corrected claim (option original_only): correct it with the payer",
-    "no-payer-number": "the payer's claim number is not known, or not for each claim of the day: wait for its answer",
+    "no-payer-number": "the payer's claim number is not known for each claim of the day: correct it with the payer",
 }
 
 
@@ -203,11 +204,22 @@ class X12Claims:
         body = day.written(reference=reference, frequency=frequency, payer_numbers=numbers if fits else ())
         return body, self._media_type(body, frequency, fits)
 
+    def encode_replacement(
+        self, priced: PricedDay, live: bytes, *, reference: str, original_id: str | None
+    ) -> tuple[bytes, str]:
+        """What makes of the claims in `live` those of this day, also where they are more now, or fewer.
+
+        `original_id` says of each claim in `live` what the payer has of it (see `_x12_correction`).
+        """
+        body = replaced(self._claims_of(priced), live, original_id, reference=reference)
+        if body is None:
+            return self.encode(priced, reference=reference, frequency=Frequency.REPLACEMENT, original_id=None)
+        return body, self._media_type(body, Frequency.REPLACEMENT, numbers_fit=True)
+
     def encode_void(self, live: bytes, *, reference: str, original_id: str | None) -> tuple[bytes, str]:
-        """What was accepted, with frequency 8 and the payer's numbers."""
-        numbers = _numbers(original_id)
-        fits = len(numbers) == claims_in(live)
-        return voided(live, numbers if fits else ()), self._media_type(live, Frequency.VOID, fits)
+        """Those claims of what was accepted that the payer has, with frequency 8 and its numbers."""
+        body = voided(live, original_id)
+        return body or live, self._media_type(live, Frequency.VOID, numbers_fit=body is not None)
 
     def _media_type(self, body: bytes, frequency: str, numbers_fit: bool) -> str:
         if frequency == Frequency.ORIGINAL:
@@ -242,7 +254,7 @@ class X12Claims:
         content = file_bytes(
             [one.body for one in going], self._parties, self._billing, number=number, now=now.astimezone(self._zone)
         )
-        return FileDrop(self.folder, self._clinic, f"{number:09d}").drop(going, content)
+        return FileDrop(self.folder, self._clinic, f"{number:09d}").drop(going, content, parts=lambda one: parts_text(one.body))
 
     async def find(self, submission: Submission) -> Acknowledgement | None:
         """The file that holds this very submission, by our receipts; a file that a crash left unnamed gets its name."""

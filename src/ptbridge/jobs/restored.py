@@ -41,7 +41,7 @@ def _wait_for_its_list(destination: Destination, mark: Mark) -> None:
 
 async def _settle(ledger: Ledger, destination: Destination, clinic: str, platform: str, suspect: Suspect) -> bool:
     """Whether the day changed. A day that is held for a reason of its own stays so where nothing can be told of it yet."""
-    id_, told = suspect.submission_id, isinstance(destination, CorrectingDestination)  # it must be told what it has
+    id_, told = suspect.submission_id, _needs_what_it_has(destination)
     if suspect.waits and id_ is not None and await _found(ledger, destination, clinic, platform, id_):
         ledger.restored.settle(clinic, suspect)
     elif id_ is not None and not told:
@@ -51,6 +51,11 @@ async def _settle(ledger: Ledger, destination: Destination, clinic: str, platfor
     else:
         ledger.restored.hold(clinic, suspect)
     return True
+
+
+def _needs_what_it_has(destination: Destination) -> bool:
+    """Whether a correction starts from the very bytes that it has. Where payers number claims, the numbers tell enough."""
+    return isinstance(destination, CorrectingDestination) and not destination.capabilities.payer_number
 
 
 async def _settle_unasked(ledger: Ledger, destination: Destination, clinic: str, platform: str) -> int:

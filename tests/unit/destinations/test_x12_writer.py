@@ -194,8 +194,21 @@ def test_more_than_twelve_diagnoses_are_several_claims_with_pointers_of_their_ow
     segments = judged(tmp_path, day_of(lines, diagnoses=codes)).split("~")
     first, second = of(segments, "HI*")
     assert first.count("*") == 12 and first.startswith("HI*ABK:M2550") and ":" in second
-    assert second.endswith("*ABF:M5413*ABF:M5414"), "what is not pointed to goes along where there is room"
-    assert of(segments, "SV1*")[3].split("*")[7] == "12:11"
+    assert second == "HI*ABK:M5413*ABF:M5414", "a claim has the diagnoses of its lines, and no other claim's"
+    assert of(segments, "SV1*")[3].split("*")[7] == "2:1"
+
+
+def test_a_line_goes_into_the_first_claim_that_has_room_for_its_diagnoses(tmp_path):
+    codes = [f"M54.{number}" for number in range(10, 26)]
+    pointers = [(1, 2, 3, 4), (5, 6, 7, 8), (9, 10), (13, 14), (15, 1), (13, 1), (11,)]
+    segments = judged(tmp_path, day_of([line(at, pointers=of) for at, of in enumerate(pointers, 1)], diagnoses=codes)).split(
+        "~"
+    )
+    first, second = of(segments, "HI*")
+    assert first == "HI*ABK:M5410" + "".join(f"*ABF:M54{number}" for number in (*range(11, 20), 22, 23))
+    assert second == "HI*ABK:M5410*ABF:M5420*ABF:M5424*ABF:M5421*ABF:M5425", "of its lines first, then what no line points to"
+    assert [one.rpartition("-")[2] for one in of(segments, "REF*6R")] == ["1", "2", "3", "4", "6", "5", "7"]
+    assert [one.split("*")[7] for one in of(segments, "SV1*")[4:]] == ["11:1", "3:1", "2"]
 
 
 def test_each_authorization_has_a_claim_of_its_own(tmp_path):
