@@ -188,3 +188,21 @@ def test_without_a_connection_only_age_ends_it(rig, in_doubt, reason):
     item = an_item(rig, in_doubt=in_doubt, first_attempt_at=0.0)
     old = verdict.unreached(item, Waits(backoff=1, budget=0), RetryPolicy(), now=61 * 86_400.0)
     assert old.hold_reason == reason
+
+
+def test_one_who_no_longer_waits_keeps_nobody_else_waiting(rig):
+    """Both are started by the commit; only the one that was not cancelled is told."""
+
+    async def scene():
+        for name in "AB":
+            rig.put(name)
+        commits = GroupCommit(rig.outbox, rig.clock)
+        gone, waiting = (asyncio.ensure_future(commits.start(item)) for item in rig.outbox.due(now=rig.clock.now(), limit=2))
+        await asyncio.sleep(0)
+        gone.cancel()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert gone.cancelled() and waiting.done()
+
+    asyncio.run(scene())
+    assert rig.outbox.states() == ["sending", "sending"]
