@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_left
-from collections.abc import Set
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -16,7 +14,6 @@ from ptbridge.jobs.peers import open_destination
 from ptbridge.jobs.schedule import past_schedule
 from ptbridge.jobs.standing import clinic_names
 from ptbridge.ledger import Ledger
-from ptbridge.ledger.answers import SHORTEST_REFERENCE
 from ptbridge.ports import Destination, HearingDestination
 from ptbridge.specs.clinic import ClinicSpec
 from ptbridge.specs.config import Config
@@ -113,20 +110,7 @@ async def agreement(ledger: Ledger, destination: Destination, clinic: str, dates
     if destination.capabilities.rejected_is_gone:
         waiting |= ledger.accounts.turned_away(clinic)  # a folder's receipts still list what the payer never got
     ours = ledger.accounts.live(clinic, dates)
-    return compare(ours, whole_names(theirs, ours.keys() | waiting), waiting)
-
-
-def whole_names(theirs: Live | None, known: Set[str]) -> Live | None:
-    """With the whole reference where a platform keeps only its beginning, and one of ours begins so."""
-    if theirs is None or theirs.keys() <= known:
-        return theirs
-    ordered = sorted(known)
-    found: Live = {}
-    for name, totals in theirs.items():
-        at = bisect_left(ordered, name)
-        fits = [one for one in ordered[at : at + 2] if one.startswith(name)]
-        found[fits[0] if len(fits) == 1 and len(name) >= SHORTEST_REFERENCE else name] = totals
-    return found
+    return compare(ours, theirs and ledger.names.all_whole(clinic, theirs), waiting)
 
 
 def compare(ours: Live, theirs: Live | None, waiting: set[str]) -> dict[str, Any]:

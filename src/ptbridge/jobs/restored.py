@@ -21,7 +21,8 @@ async def settle_restored(ledger: Ledger, destination: Destination, clinic: str,
     if mark is not None:
         _wait_for_its_list(destination, mark)
         theirs = await destination.list_references(ledger.restored.window(clinic, mark, today))
-        ledger.restored.compared(clinic, mark, theirs)
+        ledger.restored.compared(clinic, mark, theirs and ledger.names.all_whole(clinic, theirs))
+    ledger.restored.recognize(clinic)
     changed = 0
     for suspect in ledger.restored.suspects(clinic):
         changed += await _settle(ledger, destination, clinic, platform, suspect)

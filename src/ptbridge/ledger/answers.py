@@ -15,11 +15,11 @@ import apsw
 
 from ptbridge.ledger.database import pack, transaction
 from ptbridge.ledger.history import History
+from ptbridge.ledger.names import range_of
 from ptbridge.ledger.news import REFUSED, last_taken, newest_of, news_of, worst_of
 from ptbridge.model import Answer, Frequency, Standing
 from ptbridge.ports import AnswerPage
 
-SHORTEST_REFERENCE = 10  # characters of `pt-` and the digest: a platform that allows fewer cannot name a day
 _FEED = "answers:"  # before the destination's name: the feed's cursor in the table `cursor`
 _INSERT = """
 INSERT INTO answer (clinic, destination, answer_key, submission_id, reference, destination_id, stage, standing, line, procedure,
@@ -214,15 +214,3 @@ class Answers:
             (day_id,),
         ).fetchone()
         return row is None or int(str(row[0]).rpartition("#")[2] or 0) < answer_id
-
-
-def range_of(reference: str | None) -> tuple[str, str]:
-    """The references that a given one can stand for, as a range: itself, or those that start with it where it was cut."""
-    if not reference:
-        return "", ""
-    if len(reference) >= 27:
-        return reference, reference + "\x00"
-    whole = reference.lower()
-    if not whole.startswith("pt-"):
-        whole = f"pt-{whole}"
-    return (whole, whole + "g") if len(whole) >= SHORTEST_REFERENCE else ("", "")  # the rest is hexadecimal: below "g"

@@ -17,6 +17,7 @@ from ptbridge.ledger.columns import Columns
 from ptbridge.ledger.days import Days
 from ptbridge.ledger.export import Export
 from ptbridge.ledger.history import History
+from ptbridge.ledger.names import Names
 from ptbridge.ledger.outbox import LedgerOutbox
 from ptbridge.ledger.patients import Patients
 from ptbridge.ledger.provenance import Provenance
@@ -57,7 +58,8 @@ class Ledger:
         self.columns = Columns(connection)
         self.authorizations = Authorizations(connection)
         self.patients = Patients(connection, self.authorizations)
-        self.restored = Restored(connection, self.history)
+        self.names = Names(connection)
+        self.restored = Restored(connection, self.history, self.names)
         self.purge = Purge(connection, self.history)
         self.provenance = Provenance(connection, self.history)
 

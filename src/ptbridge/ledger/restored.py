@@ -16,11 +16,11 @@ import apsw
 
 from ptbridge.ledger.database import transaction
 from ptbridge.ledger.history import History
+from ptbridge.ledger.names import Names
 
 HELD_REASON = "restored"
 WINDOW_DAYS = 366  # timely filing (42 CFR 424.44): nothing older is billed for the first time
 _OPEN = "('queued', 'in-doubt')"
-_CUT = 17  # what Stedi keeps of a reference: `pt-` and 14 hexadecimal digits
 # A person let the day go after it was held for this; told by the order of the history, so that no clock matters.
 _DECIDED = """EXISTS (SELECT 1 FROM history r WHERE r.entity = 'day' AND r.entity_id = {day} AND r.event IN ('release', 'retry')
   AND r.seq > (SELECT min(h.seq) FROM history h WHERE h.entity = 'day' AND h.entity_id = {day} AND h.event = 'held'
@@ -28,15 +28,14 @@ _DECIDED = """EXISTS (SELECT 1 FROM history r WHERE r.entity = 'day' AND r.entit
                                                       AND m.event = 'restored')))"""
 # CROSS JOIN: from what the biller had, which is empty but after a restore, never from all that was ever sent.
 # `+d.clinic`: a day is found by its reference, not among all days of the clinic.
-_NAMED = f"BETWEEN b.reference AND b.reference || iif(length(b.reference) = {_CUT} AND b.reference GLOB 'pt-*', 'g', '')"
 _SUSPECTS = f"""
 SELECT s.day_id, s.id, s.reference, b.units, b.amount_cents, 1, 0 FROM biller_had b INDEXED BY biller_had_unsettled
-CROSS JOIN submission s ON s.clinic = b.clinic AND s.reference {_NAMED}
+CROSS JOIN submission s ON s.clinic = b.clinic AND s.reference = b.reference
 WHERE b.clinic = ?1 AND b.settled = 0 AND s.state IN {_OPEN} AND NOT {_DECIDED.format(day="s.day_id")}
 UNION ALL
 SELECT d.id, (SELECT max(s.id) FROM submission s WHERE s.day_id = d.id), d.reference, b.units, b.amount_cents, 0,
  d.state = 'held' FROM biller_had b INDEXED BY biller_had_unsettled
-CROSS JOIN treatment_day d ON d.reference {_NAMED} AND +d.clinic = b.clinic
+CROSS JOIN treatment_day d ON d.reference = b.reference AND +d.clinic = b.clinic
 WHERE b.clinic = ?1 AND b.settled = 0 AND d.dirty = 0 AND d.generation = 0 AND d.state IN ('sent', 'held', 'excluded', 'voided')
 AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.day_id = d.id AND s.state NOT IN ('accepted', 'replaced'))
 AND NOT {_DECIDED.format(day="d.id")}
@@ -47,8 +46,7 @@ SELECT live_reference AS reference, live_units AS units, live_cents AS cents, EX
 """  # noqa: S608
 # In sets, so that each is made once. A correction that waits is looked up by delivery: no surprise either.
 _KNOWN = f"""
-WITH whole AS ({_LIVE}),
- live AS (SELECT * FROM whole UNION ALL SELECT substr(reference, 1, {_CUT}), units, cents, waits FROM whole)
+WITH live AS ({_LIVE})
 UPDATE biller_had SET settled = 1 WHERE clinic = ?1
  AND ((reference, units, amount_cents) IN (SELECT reference, units, cents FROM live)
   OR reference IN (SELECT reference FROM live WHERE waits))
@@ -88,9 +86,10 @@ class Suspect:
 class Restored:
     """The tables `restored`, `restored_clinic` and `biller_had`. Each writing call is one durable transaction."""
 
-    def __init__(self, connection: apsw.Connection, history: History) -> None:
+    def __init__(self, connection: apsw.Connection, history: History, names: Names) -> None:
         self._connection = connection
         self._history = history
+        self._names = names
 
     def mark(self, backup_made_at: datetime, actor: str) -> None:
         """This ledger comes out of a backup made then."""
@@ -123,7 +122,7 @@ class Restored:
         return min(first, oldest), (today + timedelta(days=1)).isoformat()
 
     def compared(self, clinic: str, mark: Mark, theirs: Mapping[str, tuple[int, int]] | None) -> None:
-        """Keep what the biller has: reference -> units, cents; None when it cannot be asked.
+        """Keep what the biller has: reference -> units, cents, whole where one is known; None when it cannot be asked.
 
         What the ledger has live under its reference in as many units and cents is no surprise. Corrections that wait may have
         been sent already: each is in doubt, so that delivery looks it up first.
@@ -146,6 +145,23 @@ class Restored:
             )
             detail = "cannot be asked" if theirs is None else f"biller has {len(theirs)}"
             self._history.add(clinic, "ledger", mark.id, "compared", detail)
+
+    def recognize(self, clinic: str) -> None:
+        """Give what the biller had under the beginning of a reference its whole name, once the ledger knows one that fits.
+
+        That may be long after the comparison, when the visit turns up. What stands there whole already is newer.
+        """
+        unsettled = self._connection.execute("SELECT reference FROM biller_had WHERE clinic = ? AND settled = 0", (clinic,))
+        names = [str(name) for (name,) in unsettled]
+        found = [(whole, name) for name in names if (whole := self._names.whole(clinic, name)) != name]
+        if not found:
+            return
+        with transaction(self._connection):
+            for whole, name in found:
+                self._connection.execute(
+                    "UPDATE OR IGNORE biller_had SET reference = ?3 WHERE clinic = ?1 AND reference = ?2", (clinic, name, whole)
+                )
+                self._connection.execute("DELETE FROM biller_had WHERE clinic = ? AND reference = ?", (clinic, name))
 
     def suspects(self, clinic: str) -> list[Suspect]:
         """The days that the biller had: an original of it waits, or nothing of it and the ledger does not know what it has.
@@ -231,8 +247,7 @@ class Restored:
 
     def _settled(self, clinic: str, suspect: Suspect) -> None:
         self._connection.execute(
-            "UPDATE biller_had SET settled = 1 WHERE clinic = ? AND reference IN (?, ?)",
-            (clinic, suspect.reference, suspect.reference[:_CUT]),
+            "UPDATE biller_had SET settled = 1 WHERE clinic = ? AND reference = ?", (clinic, suspect.reference)
         )
 
 

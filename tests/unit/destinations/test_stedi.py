@@ -18,7 +18,6 @@ from ptbridge.delivery import RetryPolicy, deliver
 from ptbridge.destinations._stedi_document import ControlNumber, control_number, day_name, line_place
 from ptbridge.destinations.stedi import Stedi
 from ptbridge.errors import ConfigError, PeerRefused, PeerUnavailable
-from ptbridge.jobs.agreement import whole_names
 from ptbridge.model import (
     Address,
     Disposition,
@@ -166,14 +165,6 @@ def test_another_content_is_another_number() -> None:
 @pytest.mark.parametrize("text", ["", "PTABC", "X" * 17, "P" + "Z" * 16, None, 12])
 def test_another_number_is_not_ours(text: object) -> None:
     assert ControlNumber.read(text) is None
-
-
-def test_reconcile_takes_a_cut_reference_for_the_one_that_begins_so() -> None:
-    other = f"{CUT}zzzz"
-    assert whole_names({CUT: (3, 1)}, {REFERENCE}) == {REFERENCE: (3, 1)}
-    assert whole_names({CUT: (3, 1)}, {REFERENCE, other}) == {CUT: (3, 1)}, "two fit: nobody's"
-    assert whole_names({CUT: (3, 1)}, {"pt-ff"}) == {CUT: (3, 1)}
-    assert whole_names(None, {REFERENCE}) is None
 
 
 # ---------------------------------------------------------------- sending

@@ -8,6 +8,7 @@ import pytest
 
 from ptbridge.ledger.restored import unknown_content
 from ptbridge.model import Frequency
+from ptbridge.plan import reference_of
 
 CLINIC, PLATFORM = "riverside", "charge_api"
 MADE = datetime(2026, 11, 20, 5, tzinfo=UTC)
@@ -91,15 +92,59 @@ def test_what_was_taken_over_is_in_the_history_and_settled_for_good(restored):
     assert told.suspects(CLINIC) == [], "however it is judged later"
 
 
-@pytest.mark.parametrize(("characters", "known"), [(16, 0), (17, 1), (18, 0), (27, 1)])
-def test_a_reference_of_the_biller_stands_for_its_day_whole_or_cut_as_stedi_cuts_it(restored, characters, known):
+def kept(book):
+    rows = book.connection.execute("SELECT clinic, reference, units, amount_cents, settled FROM biller_had ORDER BY 1, 2")
+    return [tuple(row) for row in rows]
+
+
+@pytest.mark.parametrize("characters", [10, 17, 26, 27])
+def test_what_the_biller_had_under_a_cut_name_is_recognized_and_settled(restored, characters):
+    """As an older ledger kept it, or of a visit that this ledger did not know then."""
+    told, whole = restored.ledger.restored, reference(restored, "e2")
+    compare(restored, {whole[:characters]: (3, 13500), "nobodys": (1, 1)})
+    told.recognize(CLINIC)
+    assert kept(restored) == [(CLINIC, "nobodys", 1, 1, 0), (CLINIC, whole, 3, 13500, 0)]
+    (suspect,) = told.suspects(CLINIC)
+    assert suspect.reference == whole
+    told.settle(CLINIC, suspect)
+    assert told.suspects(CLINIC) == [] and kept(restored)[1][-1] == 1
+
+
+def test_a_cut_name_is_recognized_once_its_visit_turns_up(restored):
     told = restored.ledger.restored
-    compare(restored, {reference(restored, "e2")[:characters]: (3, 13500)})
-    found = told.suspects(CLINIC)
-    assert [one.reference for one in found] == [reference(restored, "e2")] * known
-    for suspect in found:
-        told.settle(CLINIC, suspect)
+    whole = reference_of(CLINIC, "e9")
+    compare(restored, {whole[:17]: (3, 13500)})
+    told.recognize(CLINIC)
+    assert told.suspects(CLINIC) == [] and kept(restored) == [(CLINIC, whole[:17], 3, 13500, 0)]
+    restored.send(restored.visit("e9"))
+    told.recognize("other")
     assert told.suspects(CLINIC) == []
+    told.recognize(CLINIC)
+    assert [one.reference for one in told.suspects(CLINIC)] == [whole]
+
+
+def test_what_stands_there_under_the_whole_name_is_newer_than_what_stood_under_a_cut_one(restored):
+    told, whole = restored.ledger.restored, reference(restored, "e2")
+    compare(restored, {whole[:17]: (3, 13500)})
+    told.mark(MADE, "someone")
+    compare(restored, {whole: (4, 18000)})
+    told.recognize(CLINIC)
+    assert kept(restored) == [(CLINIC, whole, 4, 18000, 0)]
+
+
+def test_what_was_settled_under_a_cut_name_is_left_alone(restored):
+    told, whole = restored.ledger.restored, reference(restored, "e2")
+    compare(restored, {whole[:17]: (3, 13500)})
+    restored.connection.execute("UPDATE biller_had SET settled = 1")
+    told.recognize(CLINIC)
+    assert kept(restored) == [(CLINIC, whole[:17], 3, 13500, 1)] and told.suspects(CLINIC) == []
+
+
+def test_nothing_is_written_where_every_name_is_whole(restored):
+    compare(restored, {reference(restored, "e2"): (3, 13500), "nobodys": (1, 1)})
+    before = restored.connection.total_changes()
+    restored.ledger.restored.recognize(CLINIC)
+    assert restored.connection.total_changes() == before
 
 
 def test_unknown_content_is_each_days_own():
@@ -153,7 +198,7 @@ def test_a_live_day_that_the_biller_has_in_other_units_is_taken_over_as_the_bill
     told.mark(MADE, "someone")
     units, cents = (book.ledger.days.named("e1")[0].live_units, book.ledger.days.named("e1")[0].live_cents)
     theirs = {reference(book, "e1"): (units, cents), reference(book, "e2"): (units + 1, cents)}
-    compare(book, {**theirs, reference(book, "e3")[:17]: (units, cents)})
+    compare(book, {**theirs, reference(book, "e3"): (units, cents)})
     (suspect,) = told.suspects(CLINIC)
     assert (suspect.reference, suspect.units, suspect.waits, suspect.held) == (reference(book, "e2"), units + 1, False, False)
     told.adopt(CLINIC, suspect)

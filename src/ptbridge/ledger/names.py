@@ -1,0 +1,50 @@
+"""Which of our references a platform means that keeps only the beginning of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import apsw
+
+SHORTEST_REFERENCE = 10  # characters of `pt-` and the digest: a platform that allows fewer cannot name a day
+
+# What follows the beginning is hexadecimal: below "g". `+clinic`: by the reference, not through all that the clinic has.
+_BEGIN_SO = """
+SELECT reference FROM treatment_day WHERE reference >= ?2 AND reference < ?2 || 'g' AND +clinic = ?1
+UNION SELECT reference FROM submission WHERE reference >= ?2 AND reference < ?2 || 'g' AND +clinic = ?1 LIMIT 2
+"""
+
+
+class Names:
+    """Every reference that the ledger knows: of its treatment days, and of what was ever made of them. Reads only."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def whole(self, clinic: str, name: str) -> str:
+        """The one reference of the clinic that is this name or begins with it; the name itself where none does, or several."""
+        if not name.startswith("pt-") or len(name) < SHORTEST_REFERENCE:
+            return name
+        known = self._connection.execute(_BEGIN_SO, (clinic, name)).fetchall()
+        return str(known[0][0]) if len(known) == 1 else name
+
+    def all_whole(self, clinic: str, theirs: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+        """What a biller has, name -> (units, cents), by whole references: the sums, where two of its names are one of ours."""
+        found: dict[str, tuple[int, int]] = {}
+        for name, (units, cents) in theirs.items():
+            whole = self.whole(clinic, name)
+            before = found.get(whole, (0, 0))
+            found[whole] = before[0] + units, before[1] + cents
+        return found
+
+
+def range_of(reference: str | None) -> tuple[str, str]:
+    """The references that a given one can stand for, as a range: itself, or those that start with it where it was cut."""
+    if not reference:
+        return "", ""
+    if len(reference) >= 27:
+        return reference, reference + "\x00"
+    whole = reference.lower()
+    if not whole.startswith("pt-"):
+        whole = f"pt-{whole}"
+    return (whole, whole + "g") if len(whole) >= SHORTEST_REFERENCE else ("", "")  # the rest is hexadecimal: below "g"
