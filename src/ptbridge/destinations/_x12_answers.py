@@ -5,26 +5,24 @@
                                   (54, 78): they have it, so it counts as denied
     835                           decided: paid, denied, or taken back (CLP02 22), claim by claim and line by line
 
-A line of an 835 counts as denied when nothing was paid for it for another reason than those of `_NO_DENIAL`. A day that is
-several claims stands as its worst claim does, and has a payer's number only when each of them has one. A claim is known by its
-patient control number, else by the line control numbers in it.
+A line of an 835 counts as denied when nothing was paid for it for another reason than those of `_NO_DENIAL`. What is said of
+one claim of a day in several is told of the day (`_x12_whole_day`). A claim is known by its patient control number, else by
+the line control numbers in it.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 
 from ptbridge.destinations._x12_sent import Named, Sent, line_place
+from ptbridge.destinations._x12_whole_day import Words, numbers_of_none, of_whole_day
 from ptbridge.errors import RecordError
 from ptbridge.model import Answer, NativeCode, Stage, Standing, dollars
 from ptbridge.wire.x12 import Interchange, Segment, Transaction, interchanges
 from ptbridge.wire.x12_acknowledgements import GroupAcknowledgement, TransactionVerdict, read_999, read_ta1
 from ptbridge.wire.x12_claim_status import ClaimStatus, LineStatus, Status, read_277ca
 from ptbridge.wire.x12_remittance import Adjustment, ClaimPayment, LinePayment, Remittance, read_835
-
-Parts = MutableMapping[str, str]  # of days in several claims: the last word on each; kept in the cursor
 
 # CARC that lower a payment and deny nothing: deductible, coinsurance, copay, another payer's payment, fee schedule,
 # multiple-procedure reduction, sequestration (billing rules, 6.3).
@@ -33,15 +31,14 @@ _REFUSED = ("R", "M", "W", "X")
 _REVERSED = "22"
 _CAME_BEFORE = "025"  # TA105: an interchange of this number was received
 _HAVE_IT = frozenset({"54", "78"})  # claim status codes: they have this claim already
-_WORST_FIRST = (Standing.REJECTED, Standing.DENIED, Standing.PENDING, Standing.ACCEPTED, Standing.PAID)
 
 
-def answers_in(raw: bytes, sent: Sent, parts: Parts) -> Iterator[Answer]:
+def answers_in(raw: bytes, sent: Sent, words: Words) -> Iterator[Answer]:
     """Everything that one file says. Raises RecordError, before the first answer, for what is no whole X12 file.
 
     A transaction that cannot be read becomes an answer about nothing that names its place; the others count.
     """
-    reader = _Reader(sent, parts)
+    reader = _Reader(sent, words)
     for interchange in interchanges(raw):
         for segment in interchange.acknowledgements:
             yield from reader.ta1(segment, interchange)
@@ -63,8 +60,8 @@ def unreadable(name: str, content: bytes, why: RecordError) -> Answer:
 class _Reader:
     """The transactions of one file, each to its answers."""
 
-    def __init__(self, sent: Sent, parts: Parts) -> None:
-        self._sent, self._parts = sent, parts
+    def __init__(self, sent: Sent, words: Words) -> None:
+        self._sent, self._words = sent, words
 
     def ta1(self, segment: Segment, interchange: Interchange) -> list[Answer]:
         """The verdict on an interchange is that on every submission in it."""
@@ -83,6 +80,7 @@ class _Reader:
                 standing=standing,
                 reference=named.reference,
                 submission_key=named.key,
+                payer_claim_number=numbers_of_none(named) if standing is Standing.REJECTED else None,
                 codes=codes,
                 said_at=interchange.said_at,
             )
@@ -120,6 +118,7 @@ class _Reader:
                 standing=Standing.REJECTED if refused else Standing.ACCEPTED,
                 reference=named.reference,
                 submission_key=named.key,
+                payer_claim_number=numbers_of_none(named) if refused else None,
                 codes=codes,
                 said_at=said_at,
             )
@@ -136,25 +135,25 @@ class _Reader:
         )
         if self._sent.is_anothers(claim.control, lines) or (not claim.control and (named is None or not refused)):
             return  # another clinic's, or a whole batch that was let in: its claims follow
-        standing = _door_standing(statuses)
         number = claim.payer_claim_number if claim.by_payer else ""
-        if named:
-            standing, number = self._whole_day(named, stage, standing, number)
-        yield Answer(
-            key=_key("277CA", stage, claim.control, claim.batch, claim.payer_claim_number, *map(_said, statuses)),
-            stage=stage,
-            standing=standing,
-            reference=named.reference if named else None,
-            submission_key=named.key if named else None,
-            payer_claim_number=number or None,
-            codes=_status_codes(claim.statuses or statuses),
-            said_at=max((one.said_at for one in statuses), default=""),
-            text=_texts(statuses, "" if named else claim.control),
+        whole_batch = named is not None and not claim.control
+        yield from self._of_day(
+            [
+                Answer(
+                    key=_key("277CA", stage, claim.control, claim.batch, claim.payer_claim_number, *map(_said, statuses)),
+                    stage=stage,
+                    standing=_door_standing(statuses),
+                    reference=named.reference if named else None,
+                    submission_key=named.key if named else None,
+                    payer_claim_number=(numbers_of_none(named) if named and whole_batch else None) or number or None,
+                    codes=_status_codes(claim.statuses or statuses),
+                    said_at=max((one.said_at for one in statuses), default=""),
+                    text=_texts(statuses, "" if named else claim.control),
+                ),
+                *(_lines_at_the_door(claim, stage, named) if named else ()),
+            ],
+            None if whole_batch else named,
         )
-        for line in claim.lines:
-            place = line_place(line.control, named) if named else None
-            if named and place is not None and any(one.rejects for one in line.statuses):
-                yield _line_at_the_door(line, place, stage, claim, named)
 
     # ------------------------------------------------------------ 835
 
@@ -168,69 +167,35 @@ class _Reader:
                 yield from self._payment(claim, named, remittance)
 
     def _payment(self, claim: ClaimPayment, named: Named | None, remittance: Remittance) -> Iterator[Answer]:
-        standing, number = _claim_standing(claim), claim.payer_claim_number
-        if named:
-            standing, number = self._whole_day(named, Stage.REMITTANCE, standing, number)
         adjustments = claim.all_adjustments
         key = ("835", remittance.payer, remittance.trace, claim.raw)
-        yield Answer(
-            key=_key(*key),
-            stage=Stage.REMITTANCE,
-            standing=standing,
-            reference=named.reference if named else None,
-            submission_key=named.key if named else None,
-            payer_claim_number=number or None,
-            codes=_claim_codes(claim),
-            charged_cents=claim.charged_cents,
-            paid_cents=claim.paid_cents,
-            adjusted_cents=sum(one.cents for one in adjustments),
-            patient_cents=claim.patient_cents,
-            said_at=remittance.said_at,
-            text="" if named else f"patient control number {claim.control}",
-        )
-        if named is None or claim.status == _REVERSED:
-            return
-        for line in claim.lines:
-            place = line_place(line.control, named)
-            if place is not None:
-                yield _line_payment(line, place, named, remittance, _key(*key, line.control))
+        told = [
+            Answer(
+                key=_key(*key),
+                stage=Stage.REMITTANCE,
+                standing=_claim_standing(claim),
+                reference=named.reference if named else None,
+                submission_key=named.key if named else None,
+                payer_claim_number=claim.payer_claim_number or None,
+                codes=_claim_codes(claim),
+                charged_cents=claim.charged_cents,
+                paid_cents=claim.paid_cents,
+                adjusted_cents=sum(one.cents for one in adjustments),
+                patient_cents=claim.patient_cents,
+                said_at=remittance.said_at,
+                text="" if named else f"patient control number {claim.control}",
+            )
+        ]
+        if named and claim.status != _REVERSED:
+            places = [(line, line_place(line.control, named)) for line in claim.lines]
+            told += [
+                _line_payment(line, at, named, remittance, _key(*key, line.control)) for line, at in places if at is not None
+            ]
+        yield from self._of_day(told, named)
 
-    # ------------------------------------------------------------ days in several claims
-
-    def _whole_day(self, named: Named, stage: Stage, standing: Standing, number: str) -> tuple[Standing, str]:
-        """Where the whole day stands after the last word on each of its claims, and all their payer numbers once each is known.
-
-        A day is turned away only when all its claims are: as long as the payer may have one of them, it is no original again.
-        """
-        if named.claims == 1:
-            return standing, number
-        names = [f"claim:{named.reference}:{at}/{named.claims}" for at in range(1, named.claims + 1)]
-        mine, key = names[named.claim - 1], named.key or "-"
-        before = _Part.read(self._parts.get(mine), key)
-        if before is None or before.stage.place <= stage.place:
-            self._parts[mine] = f"{key} {stage} {standing} {number or (before.number if before else '')}"
-        told = [part for name in names if (part := _Part.read(self._parts.get(name), key)) is not None]
-        standings = {part.standing for part in told}
-        whole = min(standings, key=_WORST_FIRST.index)
-        if whole is Standing.REJECTED and (standings != {whole} or len(told) < named.claims):
-            whole = Standing.DENIED
-        numbers = [part.number for part in told]
-        return whole, " ".join(numbers) if len(numbers) == named.claims and all(numbers) else ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """The last word on one claim of a day in several, as the cursor keeps it."""
-
-    stage: Stage
-    standing: Standing
-    number: str
-
-    @classmethod
-    def read(cls, text: str | None, key: str) -> _Part | None:
-        """None when nothing was said yet of this submission's claim."""
-        of, stage, standing, number = (text or "   ").split(" ", 3)
-        return cls(Stage(stage), Standing(standing), number) if of == key else None
+    def _of_day(self, told: Sequence[Answer], named: Named | None) -> Iterator[Answer]:
+        """News of one claim and its lines; of a day in several claims as the news of the day."""
+        return iter(told) if named is None or named.claims == 1 else of_whole_day(told, named, self._words)
 
 
 # ---------------------------------------------------------------- codes
@@ -269,6 +234,14 @@ def _said(status: Status) -> str:
 def _texts(statuses: Iterable[Status], control: str) -> str:
     texts = [f"patient control number {control}"] if control else []
     return "; ".join([*texts, *dict.fromkeys(one.text for one in statuses if one.text)])
+
+
+def _lines_at_the_door(claim: ClaimStatus, stage: Stage, named: Named) -> Iterator[Answer]:
+    """The lines that were turned away."""
+    for line in claim.lines:
+        place = line_place(line.control, named)
+        if place is not None and any(one.rejects for one in line.statuses):
+            yield _line_at_the_door(line, place, stage, claim, named)
 
 
 def _line_at_the_door(line: LineStatus, place: int, stage: Stage, claim: ClaimStatus, named: Named) -> Answer:

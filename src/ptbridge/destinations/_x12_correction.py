@@ -166,7 +166,10 @@ def _taken(left: list[tuple[SentClaim, str]], authorization: str | None = None) 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a receipt tells of one claim of a day in several: its frequency, and the places of its lines in the day."""
+    """What a receipt tells of one claim of a day in several: its frequency, and the places of its lines in the day.
+
+    A claim that is taken back has no lines in the day as it is now.
+    """
 
     frequency: str
     lines: tuple[int, ...]
@@ -175,7 +178,7 @@ class Part:
 def parts_text(body: bytes) -> str:
     """The claims of a submission's bytes as a receipt keeps them, `1:1-50 1:51`; empty for a single one."""
     claims = claims_in(body)
-    return " ".join(f"{claim.frequency}:{_ranges(claim.lines)}" for claim in claims) if len(claims) > 1 else ""
+    return " ".join(f"{one.frequency}:{_ranges(one)}" for one in claims) if len(claims) > 1 else ""
 
 
 def parts_in(text: str) -> tuple[Part, ...]:
@@ -189,10 +192,10 @@ def parts_in(text: str) -> tuple[Part, ...]:
     return tuple(found)
 
 
-def _ranges(places: Sequence[int]) -> str:
+def _ranges(claim: SentClaim) -> str:
     """`1-50,53`"""
     spans: list[list[int]] = []
-    for place in places:
+    for place in claim.lines if claim.frequency != Frequency.VOID else ():
         if spans and place == spans[-1][1] + 1:
             spans[-1][1] = place
         else:

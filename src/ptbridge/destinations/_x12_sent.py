@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ptbridge.destinations._drop_folder import Entry, clinics_of, plain
 from ptbridge.destinations._x12_claim import day_name
+from ptbridge.destinations._x12_correction import Part, parts_in
 
 _PATIENT_CONTROL = re.compile(r"([0-9A-F]{15})([A-Z])([A-Z])")
 _FILE = re.compile(r"-([0-9]{9})\.837")
@@ -19,12 +20,14 @@ _LINE = re.compile(r"(.+)-([0-9]{1,3})")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
-    """What an answer names: claim `claim` of `claims` of a day. `key` where our receipts tell which submission it was."""
+    """What an answer names: claim `claim` of `claims` of a day. `key` where our receipts tell which submission it was, and
+    `parts` what each of its claims is, where there are several."""
 
     reference: str
     key: str | None = None
     claim: int = 1
     claims: int = 1
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,8 @@ class Sent:
     def of_claim(self, control: str, lines: Sequence[str] = (), *, batch: str = "", frequency: str = "") -> Named | None:
         """What a patient control number names, or the line control numbers beside it; None when none is of our form.
 
-        Of several submissions of a day it is the one of that BHT03, else the last of that frequency, else the last.
+        Of several submissions of a day it is the one of that BHT03, else the last that has such a claim of that frequency, else
+        the last of that frequency, else the last.
         """
         found = _names(control, lines)
         if found is None:
@@ -96,8 +100,21 @@ class Sent:
         exact = self.of_batch(batch)
         chosen = next((entry for entry in ours if exact and entry.key == exact.key), None)
         if chosen is None:
-            chosen = next((entry for entry in reversed(ours) if entry.frequency == frequency), ours[-1])
-        return Named(reference=chosen.reference, key=chosen.key, claim=claim, claims=claims)
+            chosen = max(enumerate(ours), key=lambda one: (*_likeness(one[1], claim, claims, frequency), one[0]))[1]
+        parts = parts_in(chosen.parts)
+        if len(parts) != claims:  # known by its lines, or noted by an earlier version
+            places = {int(match[2]) for line in lines if (match := _LINE.fullmatch(line))}
+            claim = next((at for at, part in enumerate(parts, start=1) if places & set(part.lines)), claim)
+            claims = len(parts) or claims
+        return Named(reference=chosen.reference, key=chosen.key, claim=min(claim, claims), claims=claims, parts=parts)
+
+
+def _likeness(entry: Entry, claim: int, claims: int, frequency: str) -> tuple[bool, bool]:
+    """How well a submission fits an answer about such a claim."""
+    parts = parts_in(entry.parts)
+    same = len(parts) == claims if parts else claims == 1
+    own = parts[claim - 1].frequency if parts and same else entry.frequency
+    return same and own == frequency, own == frequency
 
 
 def _names(control: str, lines: Sequence[str]) -> tuple[str, int, int] | None:
@@ -121,7 +138,8 @@ def line_place(control: str, named: Named) -> int | None:
 
 
 def _named(entry: Entry) -> Named:
-    return Named(reference=entry.reference, key=entry.key)
+    parts = parts_in(entry.parts)
+    return Named(reference=entry.reference, key=entry.key, claims=len(parts) or 1, parts=parts)
 
 
 def _number(text: str) -> int:

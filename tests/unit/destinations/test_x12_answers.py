@@ -280,40 +280,162 @@ def test_lines_are_known_by_either_form_of_their_number(made, tmp_path):
 # ---------------------------------------------------------------- a day in several claims
 
 
-def test_a_day_in_two_claims_stands_as_its_worst_and_has_both_numbers(tmp_path, house):
+TWO_CLAIMS = day_of([line(1), line(1, visit="e2"), line(2)], visits=visits_of(authorization_number="OTHER1"))
+FIRST, SECOND = patient_control_number(ONE, 1, 2), patient_control_number(ONE, 2, 2)
+
+
+def in_two(made, revision: int = 1, day=TWO_CLAIMS, *, live: bytes = b"", number: str | None = None) -> bytes:
+    """Send the day that is two claims, or its correction; its bytes."""
+    if live:
+        body, media_type = made.encode_replacement(day, live, reference=ONE, original_id=number)
+    else:
+        body, media_type = made.encode(day, reference=ONE, frequency="1", original_id=None)
+    sent = sent_to(made, 1 << 60, revision=revision, frequency="7" if live else "1", original_id=number)
+    (answer,) = asyncio.run(made.submit_batch([replace(sent, body=body, media_type=media_type)]))
+    assert answer.native_code == "dropped"
+    return body
+
+
+def told(answers) -> list[tuple]:
+    return [(answer.line, answer.stage, answer.standing, answer.payer_claim_number) for answer in answers]
+
+
+def accepted(control: str, number: str = "", on: str = "20261104") -> bytes:
+    return status(f"TRN*2*{control}", f"STC*A2:20*{on}*WQ*30", *([f"REF*1K*{number}"] if number else []))
+
+
+def refused(control: str, source: str = "PR", on: str = "20261104") -> bytes:
+    return status(f"TRN*2*{control}", f"STC*A7:562:85*{on}*U*30", source=source)
+
+
+def test_a_claim_that_was_turned_away_is_told_as_its_lines_while_the_payer_may_have_the_other(tmp_path):
+    in_two(destination(tmp_path / "drop"))
+    words: dict[str, str] = {}
+    one = read(tmp_path, refused(FIRST, "AY"), words)
+    denied = [(at, Stage.CLEARINGHOUSE, Standing.DENIED, None) for at in (1, 3)]
+    assert told(one) == [(None, Stage.CLEARINGHOUSE, Standing.PENDING, None), *denied], "not gone, and two lines of three"
+    assert [code.code for code in one[1].codes] == ["A7:562:85"] and one[0].text == "claim 1 of 2"
+    other = read(tmp_path, accepted(SECOND, "ICN2"), words)
+    assert told(other)[0] == (None, Stage.PAYER, Standing.ACCEPTED, "- ICN2"), "what the payer has of each"
+    assert told(other)[1:] == [(at, Stage.PAYER, Standing.DENIED, None) for at in (1, 3)], "said again beside the newest word"
+    assert len({answer.key for answer in (*one, *other)}) == 6
+    paid = read(tmp_path, remittance(f"CLP*{FIRST}*1*60*60**MB*ICN1", paid="60"), words)
+    assert told(paid) == [(None, Stage.REMITTANCE, Standing.ACCEPTED, "ICN1 ICN2")]
+
+
+def test_a_day_is_turned_away_once_all_its_claims_are(tmp_path):
+    in_two(destination(tmp_path / "drop"))
+    words: dict[str, str] = {}
+    read(tmp_path, refused(FIRST), words)
+    gone = read(tmp_path, refused(SECOND), words)
+    assert told(gone) == [(None, Stage.PAYER, Standing.REJECTED, None)]
+    late = read(tmp_path, accepted(FIRST).replace(b"NM1*PR", b"NM1*AY"), words)
+    assert told(late) == [(None, Stage.PAYER, Standing.REJECTED, None)], "an earlier stage that comes late changes nothing"
+    duplicate = read(tmp_path, status(f"TRN*2*{SECOND}", "STC*A3:54*20261105*U*30"), words)
+    assert told(duplicate) == [(None, Stage.PAYER, Standing.DENIED, None)], "they have that one"
+
+
+def test_a_denied_line_of_one_claim_is_not_forgotten_when_the_other_is_paid(tmp_path):
+    in_two(destination(tmp_path / "drop"))
+    words: dict[str, str] = {}
+    lines = (
+        *("SVC*HC:97110:GP*30*30", f"REF*6R*{ONE.upper()}-1"),
+        *("SVC*HC:97110:GP*30*0", "CAS*CO*97*30", f"REF*6R*{ONE.upper()}-3"),
+    )
+    one = read(tmp_path, remittance(f"CLP*{FIRST}*1*60*30**MB*ICN1", *lines, paid="30"), words)
+    assert [(answer.line, answer.standing) for answer in one] == [
+        (None, Standing.PAID),
+        (1, Standing.PAID),
+        (3, Standing.DENIED),
+    ]
+    later = remittance(f"CLP*{SECOND}*1*30*30**MB*ICN2", paid="30").replace(b"20261110", b"20261120")
+    whole, third = read(tmp_path, later, words)
+    assert (whole.standing, whole.payer_claim_number, whole.said_at) == (Standing.PAID, "ICN1 ICN2", "2026-11-20")
+    assert (third.line, third.standing, third.said_at) == (3, Standing.DENIED, "2026-11-20"), "as new as the newest word"
+    assert (third.procedure, [str(code.code) for code in third.codes]) == ("97110", ["CO-97"])
+    again = remittance(f"CLP*{FIRST}*1*60*60**MB*ICN1", paid="60").replace(b"20261110", b"20261125")
+    assert told(read(tmp_path, again, words)) == [(None, Stage.REMITTANCE, Standing.PAID, "ICN1 ICN2")], "reprocessed"
+
+
+def test_a_claim_that_is_known_by_its_lines_is_the_right_one_of_several(tmp_path):
+    in_two(destination(tmp_path / "drop"))
+    words: dict[str, str] = {}
+    lines = ("SVC*HC:97110:GP*30*30", f"REF*6R*{ONE.upper()}-2")
+    assert told(read(tmp_path, remittance("CLP*THEIR-OWN*1*30*30**MB*ICN2", *lines, paid="30"), words))[0][3] is None
+    assert told(read(tmp_path, accepted(FIRST, "ICN1"), words))[0][3] == "ICN1 ICN2"
+
+
+def test_a_file_that_was_turned_away_leaves_what_a_correction_of_several_claims_was_to_correct(tmp_path):
     made = destination(tmp_path / "drop")
-    two = day_of([line(1), line(1, visit="e2")], visits=visits_of(authorization_number="OTHER1"))
-    body, media_type = made.encode(two, reference=ONE, frequency="1", original_id=None)
-    asyncio.run(made.submit(replace(sent_to(made, 1 << 60), body=body, media_type=media_type)))
-    first, second = patient_control_number(ONE, 1, 2), patient_control_number(ONE, 2, 2)
-    parts: dict[str, str] = {}
-    (one,) = read(tmp_path, status(f"TRN*2*{first}", "STC*A7:562*20261104*U*30", source="AY"), parts)
-    assert one.standing is Standing.DENIED, "the payer may have the other half: not gone"
-    (other,) = read(tmp_path, status(f"TRN*2*{second}", "STC*A2:20*20261104*WQ*30", "REF*1K*ICN2"), parts)
-    assert other.standing is Standing.DENIED and other.payer_claim_number is None, "its other half was turned away"
-    assert read(tmp_path, remittance(f"CLP*{first}*1*30*30**MB*ICN1", paid="30"), parts)[0].payer_claim_number == "ICN1 ICN2"
-    gone: dict[str, str] = {}
-    refused = [
-        read(tmp_path, status(f"TRN*2*{claim}", "STC*A7:562*20261104*U*30"), gone)[0].standing for claim in (first, second)
-    ]
-    assert refused == [Standing.DENIED, Standing.REJECTED], "turned away once all of it is"
-    late = read(tmp_path, status(f"TRN*2*{first}", "STC*A1:19*20261104*WQ*30", source="AY"), gone)[0]
-    assert late.standing is Standing.REJECTED, "an earlier stage that comes late changes nothing"
-    house.work()
-    assert house.books.totals()["claims"] == 2 and house.books.violations == []
-    answers, cursor = asyncio.run(news(made))
-    numbers = [answer.payer_claim_number for answer in answers if answer.payer_claim_number]
-    again, media_type = made.encode(two, reference=ONE, frequency="7", original_id=numbers[-1])
-    assert "withheld" not in media_type and len(numbers[-1].split()) == 2
-    asyncio.run(made.submit(replace(sent_to(made, 1 << 60, revision=2), body=again, media_type=media_type)))
-    house.work()
-    assert house.books.totals()["claims"] == 2 and house.books.violations == []
-    assert {name for name in cursor if name.startswith("claim:")} == {f"claim:{ONE}:1/2", f"claim:{ONE}:2/2"}
-    corrected, _ = asyncio.run(news(made, cursor))
-    assert [answer.payer_claim_number for answer in corrected if answer.stage is Stage.PAYER] == [
-        None,
-        "ICN00000003 ICN00000004",
-    ]
+    live = in_two(made)
+    control = control_of(tmp_path)
+    refusal = (ISA + f"TA1*{control}*261102*1405*R*006~IEA*0*000000007~").encode()
+    assert read(tmp_path, refusal)[0].payer_claim_number == "- -"
+    syntax = file_of("999", ACK, f"AK1*HC*{int(control)}*005010X222A1", "AK2*837*0001", "IK5*R*5", "AK9*R*1*1*0")
+    assert read(tmp_path, syntax)[0].payer_claim_number == "- -"
+    (tmp_path / "drop" / f"ptbridge-oak-{control}.837").unlink()
+    corrected = in_two(made, 2, live=live, number="ICN1 ICN2")
+    again, _ = made.encode_replacement(TWO_CLAIMS, corrected, reference=ONE, original_id="- -")
+    assert again == corrected, "the payer has what it named"
+
+
+def test_answers_of_a_day_in_two_claims_by_an_older_receipt_stand_as_the_worst(tmp_path):
+    in_two(destination(tmp_path / "drop"))
+    (receipt,) = (tmp_path / "drop" / ".ptbridge" / "oak").glob("*.json")
+    receipt.write_bytes(receipt.read_bytes().replace(b'"parts":"1:1,3 1:2"', b'"parts":""'))
+    words: dict[str, str] = {}
+    assert told(read(tmp_path, refused(FIRST), words)) == [(None, Stage.PAYER, Standing.DENIED, None)]
+    (whole,) = read(tmp_path, accepted(SECOND, "ICN2"), words)
+    assert told([whole]) == [(None, Stage.PAYER, Standing.DENIED, "- ICN2")] and [c.code for c in whole.codes] == ["A7:562:85"]
+
+
+def test_a_day_in_two_claims_is_corrected_and_taken_back_at_the_payer_to_the_cent(tmp_path, house):
+    made = destination(tmp_path / "drop")
+    live, cursor = in_two(made), {}
+
+    def numbers() -> str:
+        nonlocal cursor
+        house.work()
+        assert house.books.violations == []
+        answers, cursor = asyncio.run(news(made, cursor))
+        return [answer.payer_claim_number for answer in answers if answer.payer_claim_number][-1]
+
+    number = numbers()
+    assert house.books.totals()["claims"] == 2 and number == "ICN00000001 ICN00000002"
+    live = in_two(made, 2, live=live, number=number)
+    number = numbers()
+    assert house.books.totals()["claims"] == 2 and number == "ICN00000003 ICN00000004"
+    single = day_of([line(1), line(2), line(3)])
+    live = in_two(made, 3, single, live=live, number=number)
+    assert [one.split("*")[5] for one in live.decode().split("~") if one.startswith("CLM*")] == ["11:B:8", "11:B:7"]
+    number = numbers()
+    assert house.books.totals() == {"claims": 1, "lines": 3, "units": 3, "amount_cents": 9000}
+    assert number == "void ICN00000006"
+    live = in_two(made, 4, live=live, number=number)
+    assert [one.split("*")[5] for one in live.decode().split("~") if one.startswith("CLM*")] == ["11:B:7", "11:B:1"]
+    number = numbers()
+    assert house.books.totals() == {"claims": 2, "lines": 3, "units": 3, "amount_cents": 9000}
+    void, media_type = made.encode_void(live, reference=ONE, original_id=number)
+    gone = replace(sent_to(made, 1 << 60, revision=5, frequency="8", original_id="X"), body=void, media_type=media_type)
+    asyncio.run(made.submit(gone))
+    assert numbers() == "void void" and house.books.totals()["claims"] == 0
+
+
+def test_of_a_claim_that_the_payer_does_not_have_nothing_is_replaced_or_taken_back(tmp_path, house):
+    made = destination(tmp_path / "drop")
+    live = in_two(made)
+    body, media_type = made.encode_replacement(TWO_CLAIMS, live, reference=ONE, original_id="- ICN2")
+    assert [one.split("*")[5] for one in body.decode().split("~") if one.startswith("CLM*")] == ["11:B:1", "11:B:7"]
+    assert body.count(b"REF*F8*ICN2") == 1 == body.count(b"REF*F8*") and "withheld" not in media_type
+    void, media_type = made.encode_void(live, reference=ONE, original_id="- ICN2")
+    assert void.count(b"CLM*") == 1 and b"REF*F8*ICN2" in void and "withheld" not in media_type
+    assert f"CLM*{patient_control_number(ONE, 1, 1)}*".encode() in void
+    single, _ = made.encode(day_of([line(1)]), reference=ONE, frequency="7", original_id="ICN7")
+    back, _ = made.encode_void(single, reference=ONE, original_id="ICN1 -")
+    assert b"REF*F8*ICN7" in back, "turned away whole: the payer has what it named"
+    for unknown in ("ICN1", None, "ICN1 *"):
+        assert made.encode_replacement(TWO_CLAIMS, live, reference=ONE, original_id=unknown)[1].endswith("no-payer-number")
+        assert made.encode_void(live, reference=ONE, original_id=unknown)[1].endswith("no-payer-number")
 
 
 # ---------------------------------------------------------------- files in the folder
