@@ -88,10 +88,12 @@ class Kit:
     icd10: Callable[[str, date], bool | None] | None = None
     reference: Reference | None = None
     demanding: DemandingDestination | None = field(init=False)  # the destination, where it is one: asked once, not for each day
+    splits: bool = field(init=False)  # as the destination's capabilities say
 
     def __post_init__(self) -> None:
         demanding = self.destination if isinstance(self.destination, DemandingDestination) else None
         object.__setattr__(self, "demanding", demanding)
+        object.__setattr__(self, "splits", self.destination.capabilities.splits)
 
     def route(self, day: TreatmentDay) -> PayerRouteSpec | None:
         """Which payer policy the day's primary coverage falls under, by the payer's id, else by its name.
@@ -153,6 +155,7 @@ def check(priced: PricedDay, kit: Kit, history: PatientHistory | None = None) ->
         icd10=kit.icd10,
         reference=kit.reference,
         history=history,
+        splits=kit.splits,
     )
     findings = [finding for visit in priced.day.visits for finding in visit.findings]
     findings += priced.coded.findings

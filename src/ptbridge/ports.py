@@ -164,7 +164,8 @@ class Capabilities:
     and `encode_void` get as `original_id`. `task_after`: beyond this stage nobody can correct it but a person at the
     biller. `rejected_is_gone`: what was rejected before adjudication goes again as an original.
 
-    `read_back`: what it accepts is looked up and compared before it counts as taken; needs `find`.
+    `read_back`: what it accepts is looked up and compared before it counts as taken; needs `find`. `splits`: a day that is
+    larger than one claim goes as several; elsewhere it is held (LN01, DX04).
     """
 
     idempotency_seconds: float = 0
@@ -178,6 +179,7 @@ class Capabilities:
     task_after: Stage | None = None
     rejected_is_gone: bool = False
     read_back: bool = False
+    splits: bool = False
     batch: bool = False  # True: all submissions of a run go into one file through `BatchDestination.submit_batch`
 
 

@@ -191,7 +191,8 @@ class DayClaims:
         carried = {position for claim in self._claims for position in claim.pointed | claim.along}
         left = len(self._codes) - len(carried & set(range(1, len(self._codes) + 1)))
         if left:
-            self._facts.refuse("diagnoses", f"to which no line points has no room beside the others ({left} left)")
+            what = f"to which no line points has no room beside the others ({left} left): point a line to it, or leave it out"
+            self._facts.refuse("diagnoses", what)
         if len(self._claims) > MOST_CLAIMS:
             self._facts.refuse("line", f"would stand in one of {len(self._claims)} claims of one day")
 

@@ -180,6 +180,7 @@ class X12Claims:
             open_until=None,
             payer_number=True,
             rejected_is_gone=True,
+            splits=True,
             batch=True,
         )
 

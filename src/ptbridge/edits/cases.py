@@ -73,6 +73,7 @@ FACTS = {
     "patient_lacks": ("nothing", "what the patient's record lacks: family, given, birth_date, sex"),
     "unit_price_cents": ("5000", "of every line, or none"),
     "amount_cents": ("as priced", "of every line"),
+    "splits": ("no", "yes: the destination sends a day that is larger than one claim as several"),
     **case_facts.FACTS,
     **case_reference.FACTS,
 }
@@ -200,6 +201,7 @@ def build_facts(
         icd10=icd10,
         history=history,
         reference=case_reference.read_reference(case.facts),
+        splits=_reader(case)("splits") == "yes",
     )
 
 

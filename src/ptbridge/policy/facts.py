@@ -19,7 +19,8 @@ class Facts:
     `today` is the civil day at the clinic. `icd10` says whether a diagnosis code (with its dot) was valid on a date, or
     None when its table does not cover that date; without a table it is absent. `history` is absent where nothing is known
     about the patient beyond this day (`ptbridge units`, the cases of a manual page). `reference` are the loaded official files
-    with the shipped small tables behind them; absent where no config folder is at hand.
+    with the shipped small tables behind them; absent where no config folder is at hand. `splits`: the destination sends a day
+    that is larger than one claim as several.
     """
 
     codes: CodeTable
@@ -30,6 +31,7 @@ class Facts:
     icd10: Callable[[str, date], bool | None] | None = None
     history: PatientHistory | None = None
     reference: Reference | None = None
+    splits: bool = False
 
     def terms(self, on: date | None) -> Terms | None:
         """The payer's settings on a service date; None without a payer or without a date."""
