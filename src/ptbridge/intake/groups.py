@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
-from ptbridge.intake import values
+from ptbridge.intake import coverages, values
 from ptbridge.intake.converts import as_it_stands, count, day, flag, instant, text
+from ptbridge.intake.coverages import coverage_of, in_force
 from ptbridge.intake.fhirpath import Path
 from ptbridge.intake.fields import Field, Reading, codings, compile_field, compile_take, nodes, words
 from ptbridge.intake.record_index import RecordIndex
@@ -168,32 +169,16 @@ def follow(entry: Item, reading: Reading) -> Item | None:
 def compile_coverages(mapping: Mapping) -> Callable[[Reading, date | None], tuple[Coverage, ...]]:
     """The coverages in force on the service date, in billing order."""
     group = Group(mapping, "coverages")
-    names = ("id", "status", "payer_id", "payer_name", "plan_name", "member_id", "group_number", "relationship")
     section = Section(
-        Slot(compile_field(mapping, "coverages", "order", count)),
-        *(Slot(compile_field(mapping, "coverages", name, day)) for name in ("period_start", "period_end")),
-        *(Slot(compile_field(mapping, "coverages", name, text, grave=False)) for name in names),
+        Slot(compile_field(mapping, "coverages", coverages.ORDER, count)),
+        *(Slot(compile_field(mapping, "coverages", name, day)) for name in coverages.PERIOD),
+        *(Slot(compile_field(mapping, "coverages", name, text, grave=False)) for name in coverages.TEXTS),
     )
     subscriber = compile_subscriber(mapping)
     memory = Memory(section)
 
     def one(item: Any, kind: str, reading: Reading) -> Coverage:
-        (
-            order, start, end, id_, status, payer_id, payer_name, plan_name, member_id, group_number, relationship,
-        ) = section.read(item, kind, reading)  # fmt: skip
-        return Coverage(
-            id=id_ or "",
-            order=order,
-            status=status,
-            payer_id=payer_id,
-            payer_name=payer_name,
-            plan_name=plan_name,
-            member_id=member_id,
-            group_number=group_number,
-            relationship=relationship,
-            period_start=start,
-            period_end=end,
-        )
+        return coverage_of(section.read(item, kind, reading))
 
     def whole(item: Any, kind: str, reading: Reading) -> Coverage:
         coverage: Coverage = memory.make(item, kind, reading, one)
@@ -203,14 +188,7 @@ def compile_coverages(mapping: Mapping) -> Callable[[Reading, date | None], tupl
         return coverage if other is None else replace(coverage, subscriber=other)
 
     def read(reading: Reading, on: date | None) -> tuple[Coverage, ...]:
-        found = [whole(item, kind, reading) for item, kind in group.items(reading)]
-        valid = [coverage for coverage in found if _in_force(coverage, on)]
-        if len(valid) < len(found):
-            reading.report("MP14", f"{len(found) - len(valid)} of {len(found)} coverages are not in force on {on}")
-        if len(valid) > 1:
-            valid.sort(key=lambda coverage: (coverage.order is None, coverage.order or 0))
-            _check_primary(valid, reading)
-        return tuple(valid)
+        return in_force([whole(item, kind, reading) for item, kind in group.items(reading)], on, reading)
 
     return read
 
@@ -239,23 +217,6 @@ _NOBODY = (None,) * 5
 
 def _own(mapping: Mapping, name: str, convert: Callable[[Any], Any]) -> Field:
     return compile_field(mapping, "coverages", name, lambda raw, _reading: convert(raw), grave=False)
-
-
-def _in_force(coverage: Coverage, on: date | None) -> bool:
-    if on is None:
-        return True
-    return not (
-        (coverage.period_start is not None and on < coverage.period_start)
-        or (coverage.period_end is not None and on > coverage.period_end)
-    )
-
-
-def _check_primary(coverages: list[Coverage], reading: Reading) -> None:
-    primaries = sum(coverage.order == 1 for coverage in coverages)
-    if primaries > 1:
-        reading.report("MP05", f"{primaries} coverages are both primary (order 1)", where="coverages.order")
-    elif primaries == 0:
-        reading.report("MP05", f"{len(coverages)} coverages, none of them primary (order 1)", where="coverages.order")
 
 
 def compile_provider(mapping: Mapping, role: str) -> Callable[[Reading], Provider | None]:

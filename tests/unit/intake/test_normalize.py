@@ -618,6 +618,29 @@ def test_several_without_order_hold(record):
     assert only(read(record), "MP05").holds
 
 
+def test_coverages_to_which_the_source_gives_no_id_are_told_apart(record):
+    del find(record, "Coverage")["id"]
+    record.append(coverage("", order=2, subscriberId="OTHER-9"))
+    first, second = read(record).coverages
+    assert first.id != second.id and all((first.id, second.id))
+    assert read(record).coverages[0].id == first.id, "the same one is the same again, in another visit of the day"
+
+
+@pytest.mark.parametrize(
+    ("period", "counts"),
+    [
+        ({"start": "2026-03-04"}, True),
+        ({"end": "2026-03-04"}, True),
+        ({"start": "2026-03-05"}, False),
+        ({"end": "2026-03-03"}, False),
+    ],
+)
+def test_a_coverage_is_in_force_on_the_first_day_and_the_last(record, period, counts):
+    find(record, "Coverage")["period"] = period
+    assert read(record).service_date == date(2026, 3, 4)
+    assert bool(read(record).coverages) is counts
+
+
 def test_coverage_that_is_over_or_cancelled_is_left_out(record):
     record.append(coverage("cov-old", period={"start": "2020-01-01", "end": "2025-12-31"}))
     record.append(coverage("cov-void", status="cancelled"))

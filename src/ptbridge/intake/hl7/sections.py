@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from operator import itemgetter
 from typing import Any
 
-from ptbridge.intake import values
+from ptbridge.intake import coverages, values
+from ptbridge.intake.coverages import coverage_of, in_force
 from ptbridge.intake.fields import Reading
 from ptbridge.intake.hl7 import values as hl7
 from ptbridge.intake.hl7.converts import count, day, text
@@ -127,28 +129,16 @@ class CoverageReader:
 
     def __init__(self, mapping: Mapping) -> None:
         self.each = texts(mapping.spec.coverages.each)
-        names = ("status", "payer_id", "payer_name", "plan_name", "member_id", "group_number", "relationship")
-        self.texts = {name: Field(mapping, "coverages", name, text) for name in names}
-        self.id = Field(mapping, "coverages", "id", text, grave=False)
-        self.order = Field(mapping, "coverages", "order", count)
-        self.start, self.end = (Field(mapping, "coverages", name, day) for name in ("period_start", "period_end"))
+        self.section = Section(
+            Field(mapping, "coverages", coverages.ORDER, count),
+            *(Field(mapping, "coverages", name, day) for name in coverages.PERIOD),
+            *(Field(mapping, "coverages", name, text, grave=name != "id") for name in coverages.TEXTS),
+        )
         self.subscriber = SubscriberReader(mapping)
-        self.section = Section(*self.texts.values(), self.id, self.order, self.start, self.end)
 
     def read(self, record: VisitRecord, reading: Reading, on: date | None) -> tuple[Coverage, ...]:
         """The coverages in force on the service date, in their order."""
-        found = [self._one(scope, reading) for scope in self._items(record)]
-        valid = [one for one in found if on is None or not _outside(one, on)]
-        if len(valid) < len(found):
-            reading.report("MP14", f"{len(found) - len(valid)} of {len(found)} coverages are not in force on {on}")
-        valid.sort(key=lambda coverage: (coverage.order is None, coverage.order or 0))
-        primaries = sum(coverage.order == 1 for coverage in valid)
-        if len(valid) > 1 and primaries != 1:
-            counted = (
-                f"{primaries} coverages are both primary" if primaries else f"{len(valid)} coverages, none of them primary"
-            )
-            reading.report("MP05", f"{counted} (order 1)", where="coverages.order")
-        return tuple(valid)
+        return in_force([self._one(scope, reading) for scope in self._items(record)], on, reading)
 
     def _items(self, record: VisitRecord) -> list[SegmentScope]:
         for message in record.layers:
@@ -159,23 +149,9 @@ class CoverageReader:
         return []
 
     def _one(self, scope: SegmentScope, reading: Reading) -> Coverage:
-        (status, payer_id, payer_name, plan_name, member_id, group_number, relationship, identity, order, start, end) = (
-            self.section.read(scope.segment, scope, reading)
-        )
-        return Coverage(
-            id=identity or f"{payer_id or ''}/{plan_name or ''}/{member_id or ''}",
-            order=order,
-            status=status,
-            payer_id=payer_id,
-            payer_name=payer_name,
-            plan_name=plan_name,
-            member_id=member_id,
-            group_number=group_number,
-            relationship=relationship,
-            period_start=start,
-            period_end=end,
-            subscriber=self.subscriber.read(scope, reading) if relationship != "self" else None,
-        )
+        coverage = coverage_of(self.section.read(scope.segment, scope, reading))
+        other = self.subscriber.read(scope, reading) if coverage.relationship != "self" else None
+        return coverage if other is None else replace(coverage, subscriber=other)
 
 
 class SubscriberReader:
@@ -194,11 +170,6 @@ class SubscriberReader:
         if not any((family, given, sex, birth_date, address)):
             return None
         return Subscriber(family=family, given=given, birth_date=birth_date, sex=sex, address=address)
-
-
-def _outside(coverage: Coverage, on: date) -> bool:
-    start, end = coverage.period_start, coverage.period_end
-    return (start is not None and on < start) or (end is not None and on > end)
 
 
 class GuarantorReader:
