@@ -52,10 +52,6 @@ def edited(world: World, **changes: Any) -> None:
     world.store.edit("Encounter", VISIT, lambda encounter: encounter.update(changes))
 
 
-def reference(world: World) -> str:
-    return str(jobs.explain(world.config, VISIT)["days"][0]["id"])
-
-
 @pytest.mark.parametrize("corrected", [False, True])
 def test_D25_what_was_sent_since_the_backup_and_is_in_error_now_is_taken_back(world: World, corrected: bool) -> None:
     file = unsent(world)
@@ -156,6 +152,34 @@ def test_D25_what_the_biller_has_and_nothing_was_made_of_waits_for_a_person(worl
     jobs.release(world.config, day["id"], "the biller took it out", actor="owner")
     world.sync()
     assert not [row for row in jobs.held(world.config) if VISIT in row["visits"]]
+
+
+@pytest.mark.parametrize("way", ["retry", "emr-away"])
+def test_D25_a_restored_state_sends_nothing_before_it_has_read_the_emr_again(world: World, way: str) -> None:
+    """What the biller has is newer than the notes of the backup's time: a correction to those would be a stale charge (D18)."""
+    world.sync()
+    file = backup(world)
+    world.store.edit_visit(VISIT, {"97112": 40}, bump_encounter=True)
+    world.sync()
+    before = world.books()
+    restore(world, file)
+    if way == "retry":
+        (report,) = jobs.retry(world.config)
+    else:
+        text = world.clinic_file.read_text("utf-8")
+        world.clinic_file.write_text(text.replace(world.emr.base_url, "http://127.0.0.1:9/fhir"), "utf-8")
+        report = world.sync()
+        world.clinic_file.write_text(text, "utf-8")
+    assert report.exit_code == 5 and any("the EMR was not read since" in error for error in report.errors)
+    assert world.books()["events"] == before["events"]
+    world.sync()
+    after = world.books()
+    assert [after[name] for name in ("charges", "units", "amount_cents")] == [
+        before[name] for name in ("charges", "units", "amount_cents")
+    ]
+    world.agrees()
+    (again,) = jobs.retry(world.config)
+    assert not again.errors
 
 
 # ---------------------------------------------------------------- stopped while it settles

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ptbridge.delivery import DeliveryReport, Pace, RetryPolicy, SystemClock, deliver
-from ptbridge.errors import PeerError, PeerRefused, PtbridgeError
+from ptbridge.errors import PeerError, PeerRefused, PeerUnavailable, PtbridgeError
 from ptbridge.jobs import settle
 from ptbridge.jobs.agreement import agreement_after
 from ptbridge.jobs.answers import take_answers
@@ -142,9 +142,8 @@ class Run:
                 await self._asked(self._take_news(destination, spec))
             read_again(self.ledger, kit, fingerprint(self.config, today))
             take_up_asked(self.ledger, kit, self.config)
-            if self.pull:
-                await self._asked(self._pull(kit))
-            delivered = await self._judge_and_deliver(kit, destination)
+            was_read = self.pull and bool(await self._asked(self._pull(kit)))
+            delivered = await self._judge_and_deliver(kit, destination, was_read=was_read)
             if self.dry_run:
                 return delivered, None
             return delivered, await self._asked(agreement_after(self.ledger, destination, name, run_id))
@@ -182,7 +181,8 @@ class Run:
 
     # ------------------------------------------------------------ pull, normalize
 
-    async def _pull(self, kit: Kit) -> None:
+    async def _pull(self, kit: Kit) -> bool:
+        """Take in what is new. Whether the EMR was read to the end: a run that is told to stop leaves the rest to the next."""
         spec = kit.clinic
         count = 0
         cursor = self.ledger.cursor(spec.clinic, spec.source.connector)
@@ -203,17 +203,20 @@ class Run:
                 count += len(batch.records)
                 self.progress("pulling", count)
                 if self.stop.is_set():
-                    return
+                    return False
+        return True
 
     # ------------------------------------------------------------ judge, deliver
 
-    async def _judge_and_deliver(self, kit: Kit, destination: Destination) -> DeliveryReport | None:
+    async def _judge_and_deliver(self, kit: Kit, destination: Destination, *, was_read: bool) -> DeliveryReport | None:
         spec = kit.clinic
         total: DeliveryReport | None = None
         for _ in range(PASSES):
             self._judge(kit)
             if self.dry_run:
                 return None
+            if not was_read:
+                self._refuse_older_notes(spec.clinic)
             restored = settle_restored(self.ledger, destination, spec.clinic, spec.destination.platform, kit.today)
             if await self._unless_stopped(restored):
                 self._judge(kit)
@@ -234,6 +237,17 @@ class Run:
             if delivered.ended != "done" or not self.ledger.days.dirty(spec.clinic, limit=1):
                 break
         return total
+
+    def _refuse_older_notes(self, clinic: str) -> None:
+        """A restored ledger that has not read the EMR since holds notes of the backup's time, and the biller newer ones.
+
+        Raises PeerUnavailable: to correct the biller's to the older ones would be a stale charge (D18, D25).
+        """
+        if self.ledger.restored.pending(clinic) is not None:
+            raise PeerUnavailable(
+                "restored from a backup, and the EMR was not read since: the biller may have newer notes than this ledger. "
+                "Nothing was sent; `ptbridge sync` goes on once the EMR answers."
+            )
 
     def _pace(self, spec: DestinationSpec) -> Pace:
         """The breaker and the budget of this platform, shared by all clinics of this run that it bills for."""
