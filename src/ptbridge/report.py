@@ -34,6 +34,7 @@ def render(data: Mapping[str, Any]) -> str:
 
     clinic {id, name, time_zone} · service_dates [first, last] · run {started, finished, …: any facts} · dry_run ·
     pulled_visits · visits {fate: count} · lines {fate: count} · units_sent · amount_cents_sent · queued · held_days ·
+    by_itself_days ·
     held [{id, service_date, discipline, visits, payer, amount_cents, held_since, reasons [{code, severity, message, fix}]}] ·
     quarantined [{visit_id, reason, first_seen_at}] ·
     payers [{payer, days, units, amount_cents, held}] · disciplines [{discipline, days, units, amount_cents}] ·
@@ -129,6 +130,9 @@ def _verdict(data: Mapping[str, Any]) -> _Markup:
     refused = sum(row["days"] for row in data.get("answers") or () if row["standing"] in _REFUSED)
     if refused:
         said.append(f"{_counted(refused, 'treatment day')} of late {'was' if refused == 1 else 'were'} rejected or denied.")
+    if alone := data.get("by_itself_days"):
+        words = "is held and goes by itself" if alone == 1 else "are held and go by themselves"
+        said.append(f"{_counted(alone, 'treatment day')} {words}.")
     if waiting:
         said.append(f"{_counted(waiting, 'visit')} {'waits' if waiting == 1 else 'wait'} for the biller.")
     if "agrees" in biller:

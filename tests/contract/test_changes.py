@@ -11,7 +11,7 @@ import pytest
 from ptbridge_sandbox import charting
 from ptbridge_sandbox.day import PLANTED
 
-from ptbridge import jobs
+from ptbridge import cli, jobs
 from ptbridge.errors import ConfigError
 from ptbridge.ledger import Ledger
 from ptbridge.model import Answer, Stage, Standing
@@ -374,7 +374,8 @@ def test_a_moved_visit_is_not_billed_twice_while_its_old_charge_cannot_be_taken_
     before, old = world.books(), reference(world)
     merge_into(world, patient_of(world, "enc-0012"))
     world.sync()
-    assert "SB06" in {reason["code"] for row in jobs.held(world.config) for reason in row["reasons"]}
+    by_itself = [row for row in jobs.held(world.config) if row["goes_by_itself"]]
+    assert [reason["code"] for row in by_itself for reason in row["reasons"]] == ["SB06"]
     assert world.books()["events"] == before["events"]
     jobs.done(world.config, old, "the biller took it back")
     world.sync()
@@ -398,6 +399,51 @@ def test_a_correction_beyond_the_platform_waits_for_the_payers_number_and_goes_b
     assert sent(world) == [("1", "accepted"), ("7", "accepted")]
     assert b'"original_id":"ICN123"' in last_body(world)
     world.agrees()
+
+
+def test_what_goes_by_itself_is_held_and_not_listed_for_a_person(limited: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    world = limited("claims")
+    before = world.sync()
+    news(world, reference(world), Stage.CLEARINGHOUSE, Standing.ACCEPTED)
+    edit_minutes(world)
+    after = world.sync()
+    assert (before.by_itself_days, after.by_itself_days, after.held_days) == (0, 1, before.held_days)
+    assert after.visits["held"] == 1 and len(after.held) == after.held_days > 0
+    assert not [row for row in after.held if VISIT in row["visits"]], "only what needs a person"
+    page = Path(after.report_path).read_text("utf-8")
+    assert "1 treatment day is held and goes by itself." in page and "payer&#x27;s claim number" not in page
+    capsys.readouterr()
+    assert cli.main(["sync", "--config", str(world.folder)]) == 3, "the others need a person"
+    assert "1 treatment day is held and goes by itself: ptbridge held" in capsys.readouterr().out
+    assert cli.main(["held", "--config", str(world.folder)]) == 3
+    mine, alone = capsys.readouterr().out.split("1 treatment day is held and goes by itself")
+    assert VISIT not in mine and f"{after.held_days + len(after.quarantined)} treatment days for a person" in mine
+    assert VISIT in alone and "SB04" in alone
+
+
+def test_a_clinic_of_which_all_that_is_held_goes_by_itself_needs_nobody(
+    limited: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = limited("claims")
+    world.sync()
+    news(world, reference(world), Stage.CLEARINGHOUSE, Standing.ACCEPTED)
+    edit_minutes(world)
+    world.sync()
+    for row in jobs.held(world.config):
+        if row["quarantined"]:
+            with Ledger.open(world.config.state) as ledger:
+                ledger._connection.execute("UPDATE visit SET state = 'gone' WHERE visit_id = ?", (row["id"],))
+        elif not row["goes_by_itself"]:
+            jobs.exclude(world.config, row["id"], "not in this test")
+    report = world.sync()
+    assert (report.exit_code, report.held_days, report.by_itself_days) == (0, 0, 1), report.held
+    assert "Nothing waits for a person. 1 treatment day is held and goes by itself." in Path(report.report_path).read_text(
+        "utf-8"
+    )
+    capsys.readouterr()
+    assert cli.main(["held", "--config", str(world.folder)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("Nothing waits for a person.") and "SB04" in shown
 
 
 def last_body(world: World, visit: str = VISIT) -> bytes:

@@ -801,6 +801,37 @@ def test_D4_a_silent_source_a_stuck_submission_and_an_old_hold_raise_an_alarm(wo
     assert standing["source"]["last_received_at"] == "2026-01-05T08:00:00+00:00" and standing["source"]["last_success_at"]
 
 
+def test_D4_what_is_in_the_hold_window_is_not_late_and_waits_from_its_end_on(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = 'changes: {hold_window_minutes: "600"}\nalarms: {waiting_hours: "4"}\n'
+    world.clinic_file.write_text(world.clinic_file.read_text("utf-8") + words, "utf-8")
+    world.sync()
+
+    def later(hours: int) -> None:
+        past = ", ".join(f"{name} = {name} - {hours * 3600}" for name in ("queued_at", "window_until", "next_at"))
+        with raw(world) as connection:
+            connection.execute(f"UPDATE submission SET {past}")
+
+    later(9)
+    assert alarm_kinds(world) == []
+    (standing,) = jobs.status(world.config).values()
+    assert standing["oldest"]["waiting_since"] is None and len(standing["waiting"]) == 56
+    later(4)
+    assert alarm_kinds(world) == []
+    (standing,) = jobs.status(world.config).values()
+    assert abs(standing["oldest"]["waiting_since"] - (time.time() - 3 * 3600)) < 600, "since the window's end"
+    capsys.readouterr()
+    assert cli.main(["status", "--config", str(world.folder)]) == 0
+    shown = capsys.readouterr().out
+    assert "waiting for the biller: 56 queued; the oldest since " in shown
+    at = datetime.fromtimestamp(standing["oldest"]["waiting_since"], UTC).isoformat(sep=" ", timespec="minutes")
+    assert at in shown
+    later(2)
+    ((alarm,),) = (standing["alarms"] for standing in jobs.status(world.config).values())
+    assert alarm["kind"] == "waiting" and " 5 hours" in alarm["text"]
+
+
 def test_D4_a_source_that_never_sent_anything_is_silent_since_the_first_run(world: World) -> None:
     text = world.clinic_file.read_text("utf-8")
     world.clinic_file.write_text(text + "alarms: {silence_hours: 26}\n", "utf-8")

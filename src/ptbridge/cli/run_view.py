@@ -77,6 +77,14 @@ def _show_worklist(run: Mapping[str, Any]) -> None:
     more = len(waiting) + run.get("held_days", len(held)) - len(held) - min(len(new), _HELD_SHOWN)
     if more:
         screen.say(f"\n  {screen.count(more, 'treatment day')} {'more ' if new else ''}on the worklist: ptbridge held")
+    if alone := run.get("by_itself_days"):
+        screen.say(f"\n  {by_itself(alone)}: ptbridge held")
+
+
+def by_itself(days: int) -> str:
+    """How many held days need nobody: `2 treatment days are held and go by themselves`."""
+    words = "is held and goes by itself" if days == 1 else "are held and go by themselves"
+    return f"{screen.count(days, 'treatment day')} {words}"
 
 
 def show_fates(visits: Mapping[str, int], lines: Mapping[str, int], *, dry_run: bool = False) -> None:
@@ -141,7 +149,7 @@ def show_status(name: str, standing: Mapping[str, Any]) -> None:
         screen.say("  Nothing in the ledger.")
     if standing.get("quarantined"):
         screen.say(f"  {screen.count(standing['quarantined'], 'record')} quarantined: ptbridge held")
-    _show_open(standing.get("waiting") or ())
+    _show_open(standing.get("waiting") or (), (standing.get("oldest") or {}).get("waiting_since"))
     if standing.get("answers"):
         from ptbridge.cli.answers import show_standing
 
@@ -157,8 +165,8 @@ def show_status(name: str, standing: Mapping[str, Any]) -> None:
     screen.say(f"  last run {screen.clean(last['finished_at'])}" if last else "  never run")
 
 
-def _show_open(rows: Sequence[Mapping[str, Any]]) -> None:
-    """What has no answer yet, and since when the oldest of it waits."""
+def _show_open(rows: Sequence[Mapping[str, Any]], since: float | None) -> None:
+    """What has no answer yet, and since when the oldest of it waits (Unix seconds)."""
     now = datetime.now(UTC).timestamp()
     waiting = [row for row in rows if not _in_window(row, now)]
     if len(rows) > len(waiting):
@@ -166,8 +174,7 @@ def _show_open(rows: Sequence[Mapping[str, Any]]) -> None:
     if waiting:
         states = Counter(row["state"] for row in waiting)
         words = ", ".join(f"{number:,} {screen.clean(state)}" for state, number in states.items())
-        oldest = min(row["queued_at"] for row in waiting)
-        screen.say(f"  waiting for the biller: {words}; the oldest since {_when(oldest)}")
+        screen.say(f"  waiting for the biller: {words}" + (f"; the oldest since {_when(since)}" if since else ""))
 
 
 def _show_cursor(cursor: Mapping[str, str]) -> None:

@@ -26,25 +26,31 @@ actor_option = click.option(
 @click.option("--dead", is_flag=True, help="Only what delivery gave up: reason, owner, and how to replay it.")
 @json_option
 def held(config_folder: Path, clinic: str | None, dead: bool, json_wanted: bool) -> int:
-    """List the visits that wait for a person, with the reason and the fix."""
+    """List the visits that wait for a person, with the reason and the fix; then those held that go by themselves."""
     from ptbridge import jobs
-    from ptbridge.cli.run_view import show_held
+    from ptbridge.cli.run_view import by_itself, show_held
     from ptbridge.specs.config import load_config
 
     if dead:
         return _dead(config_folder, clinic, json_wanted)
 
     rows = screen.plain(jobs.held(load_config(config_folder), clinic))
+    alone = [row for row in rows if row["goes_by_itself"]]
+    mine = [row for row in rows if not row["goes_by_itself"]]
     if json_wanted:
         screen.put_json(rows)
-    elif not rows:
-        screen.say("Nothing waits for a person.")
-    else:
-        screen.say(f"{screen.count(len(rows), 'treatment day')} for a person", bold=True)
-        show_held(rows)
+        return exit_codes.HELD if mine else exit_codes.DONE
+    if mine:
+        screen.say(f"{screen.count(len(mine), 'treatment day')} for a person", bold=True)
+        show_held(mine)
         screen.say("\nMost go by themselves once the EMR or the mapping is corrected and sync runs again.")
         screen.say("To decide here: ptbridge release ID --reason TEXT, or ptbridge exclude ID --reason TEXT")
-    return exit_codes.HELD if rows else exit_codes.DONE
+    else:
+        screen.say("Nothing waits for a person.")
+    if alone:
+        screen.say(f"\n{by_itself(len(alone))}", bold=True)
+        show_held(alone)
+    return exit_codes.HELD if mine else exit_codes.DONE
 
 
 def _dead(config_folder: Path, clinic: str | None, json_wanted: bool) -> int:

@@ -17,6 +17,8 @@ _BY_CODE = {
     "MP01": INTEGRATOR,
     "MP02": INTEGRATOR,
 }
+# Held for nothing else, a day needs nobody: it waits for the payer's answer, or for the other day, which has a task of its own.
+BY_ITSELF = frozenset({"SB04", "SB06"})
 _BY_DELIVERY = {"in-doubt": BILLER, "attempts-exhausted": BILLER, "restored": BILLER}
 _FIRST = (PTBRIDGE, INTEGRATOR, BILLER, CLINIC)
 
@@ -25,6 +27,11 @@ def owner_of(codes: Iterable[str]) -> str:
     """Who must act on a day held by these finding codes: the clinic where anything is the clinic's to decide."""
     owners = {_BY_CODE.get(code, CLINIC) for code in codes}
     return max(owners, key=_FIRST.index, default=CLINIC)
+
+
+def goes_by_itself(reason: str) -> bool:
+    """Whether a day held for this reason (finding codes, or a word of the delivery's) needs nobody."""
+    return bool(reason) and BY_ITSELF.issuperset(reason.split())
 
 
 def delivery_owner(reason: str, native_code: str) -> str:

@@ -29,7 +29,8 @@ class RunReport:
     submissions_sent: int = 0
     units_sent: int = 0
     amount_cents_sent: int = 0
-    held_days: int = 0  # the whole worklist
+    held_days: int = 0  # the whole worklist: what needs a person
+    by_itself_days: int = 0  # held, and needs nobody
     held: list[dict[str, Any]] = field(default_factory=list)  # at most 500 of it, what this run held first
     quarantined: list[dict[str, str]] = field(default_factory=list)
     waiting: list[dict[str, Any]] = field(default_factory=list)

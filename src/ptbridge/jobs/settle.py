@@ -16,6 +16,7 @@ import msgspec
 
 import ptbridge
 from ptbridge.delivery import DeliveryReport
+from ptbridge.jobs.owners import goes_by_itself
 from ptbridge.jobs.report_data import RunReport
 from ptbridge.jobs.standing import newly_held
 from ptbridge.ledger import Ledger
@@ -46,7 +47,9 @@ def settle(
     sent = ledger.accounts.sent_in(report.run_id)
     report.submissions_sent, report.units_sent = sent["submissions"], sent["units"]
     report.amount_cents_sent = sent["amount_cents"]
-    report.held_days = ledger.accounts.held_days(report.clinic)
+    held = ledger.accounts.held_days(report.clinic)
+    report.by_itself_days = sum(days for reason, days in held.items() if goes_by_itself(reason))
+    report.held_days = sum(held.values()) - report.by_itself_days
     report.held = newly_held(ledger, report.clinic, report.started_at, HELD_IN_REPORT)
     report.quarantined = ledger.accounts.quarantined(report.clinic)
     report.waiting = ledger.accounts.waiting(report.clinic)
@@ -104,6 +107,7 @@ def summary(report: RunReport) -> dict[str, Any]:
         "units_sent": report.units_sent,
         "amount_cents_sent": report.amount_cents_sent,
         "held": report.held_days,
+        "held_by_itself": report.by_itself_days,
         "quarantined": len(report.quarantined),
         "waiting": len(report.waiting),
         "exit_code": report.exit_code,
@@ -163,6 +167,7 @@ def page_data(config: Config, ledger: Ledger, report: RunReport) -> dict[str, An
         "queued": len(report.waiting),
         "held": report.held,
         "held_days": report.held_days,
+        "by_itself_days": report.by_itself_days,
         "quarantined": report.quarantined,
         "payers": _totals(days, "payer"),
         "disciplines": _totals(days, "discipline"),

@@ -11,6 +11,7 @@ import msgspec
 from ptbridge.errors import ConfigError, LedgerError
 from ptbridge.inbox import INBOX_FILE, ClinicInbox
 from ptbridge.jobs.alarms import alarms, source_standing
+from ptbridge.jobs.owners import goes_by_itself
 from ptbridge.ledger import UNDONE, DayRow, Ledger
 from ptbridge.specs.config import Config
 
@@ -23,6 +24,7 @@ def clinic_names(config: Config, clinic: str | None) -> list[str]:
 def status(config: Config, clinic: str | None = None) -> dict[str, Any]:
     """Per clinic: days by state with units and cents, what waits, how old it is, source, cursor, last run, alarms."""
     found: dict[str, Any] = {}
+    now = datetime.now(UTC)
     with Ledger.open(config.state, write=False) as ledger:
         for name in clinic_names(config, clinic):
             last = ledger.accounts.last_run(name)
@@ -34,13 +36,13 @@ def status(config: Config, clinic: str | None = None) -> dict[str, Any]:
                 "quarantined": len(ledger.accounts.quarantined(name)),
                 "waiting": ledger.accounts.waiting(name),
                 "answers": ledger.standings.counts(name),
-                "oldest": ledger.accounts.oldest(name),
+                "oldest": ledger.accounts.oldest(name, now.timestamp()),
                 "source": source_standing(config, ledger, spec),
                 "cursor": ledger.cursor(name, spec.source.connector),
                 "last_run": last,
                 "messages": _messages(config, name),
             }
-            found[name]["alarms"] = list(alarms(ledger, spec, found[name], datetime.now(UTC)))
+            found[name]["alarms"] = list(alarms(ledger, spec, found[name], now))
     return found
 
 
@@ -53,16 +55,20 @@ def _messages(config: Config, clinic: str) -> dict[str, int]:
 
 
 def held(config: Config, clinic: str | None = None) -> list[dict[str, Any]]:
-    """Every held treatment day and quarantined record: id, visits, reasons with what to do, since when, amount in cents."""
+    """Every held treatment day and quarantined record: id, visits, reasons with what to do, since when, amount in cents.
+
+    `goes_by_itself`: it needs nobody.
+    """
     with Ledger.open(config.state, write=False) as ledger:
         return [row for name in clinic_names(config, clinic) for row in held_rows(ledger, name)]
 
 
 def newly_held(ledger: Ledger, clinic: str, since: str, limit: int) -> list[dict[str, Any]]:
-    """At most `limit` held days of one clinic, those held since that time first: what the report of a run shows."""
+    """At most `limit` held days that need a person, those held since that time first: what the report of a run shows."""
+    by_itself = [reason for reason in ledger.accounts.held_days(clinic) if goes_by_itself(reason)]
     return [
         _held_row(clinic, reference, reason, held_since, msgspec.json.decode(body))
-        for reference, reason, held_since, body in ledger.accounts.held_first(clinic, since, limit)
+        for reference, reason, held_since, body in ledger.accounts.held_first(clinic, since, limit, but=by_itself)
     ]
 
 
@@ -89,6 +95,7 @@ def held_rows(ledger: Ledger, clinic: str) -> Iterator[dict[str, Any]]:
             "held_since": record["first_seen_at"],
             "amount_cents": None,
             "quarantined": True,
+            "goes_by_itself": False,
         }
 
 
@@ -112,6 +119,7 @@ def _held_row(clinic: str, reference: str, reason: str, since: str | None, page:
         "units": page["units"],
         "amount_cents": page["amount_cents"] if page["lines"] else None,  # what cannot be counted has no amount
         "quarantined": False,
+        "goes_by_itself": goes_by_itself(reason),
     }
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import apsw
 
@@ -32,9 +33,10 @@ GROUP BY fate
 # The planner would take an index over everything that was ever sent.
 _OPEN = "INDEXED BY submission_open"
 
+# A null reason is none of them.
 _HELD_FIRST = """
 SELECT d.reference, d.reason, d.held_since, d.version_id FROM treatment_day d
-WHERE d.clinic = ? AND d.state = 'held'
+WHERE d.clinic = ? AND d.state = 'held' AND coalesce(d.reason, '') NOT IN (SELECT value FROM json_each(?))
 ORDER BY d.held_since >= ? DESC, d.service_date, d.id LIMIT ?
 """
 
@@ -105,20 +107,23 @@ class Accounts:
         for day_id, reference, reason, since, body in rows:
             yield day_id, reference, reason, since, unpack(body)
 
-    def held_days(self, clinic: str) -> int:
-        """How many treatment days are held."""
-        row = self._connection.execute(
-            "SELECT count(*) FROM treatment_day WHERE clinic = ? AND state = 'held'", (clinic,)
-        ).fetchone()
-        assert row is not None
-        return int(row[0])
+    def held_days(self, clinic: str) -> dict[str, int]:
+        """How many treatment days are held for each reason: a reason is finding codes in order, or a word of the delivery's."""
+        rows = self._connection.execute(
+            "SELECT coalesce(reason, ''), count(*) FROM treatment_day INDEXED BY treatment_day_held"
+            " WHERE clinic = ? AND state = 'held' GROUP BY 1",
+            (clinic,),
+        )
+        return {str(reason): int(days) for reason, days in rows}
 
-    def held_first(self, clinic: str, since: str, limit: int) -> Iterator[tuple[str, str, str, bytes]]:
-        """At most `limit` held days: those held since that time first, then by service date.
+    def held_first(
+        self, clinic: str, since: str, limit: int, but: Collection[str] = ()
+    ) -> Iterator[tuple[str, str, str, bytes]]:
+        """At most `limit` held days, but none for these reasons: those held since that time first, then by service date.
 
         Reference, reason, held since, judgement JSON.
         """
-        rows = self._connection.execute(_HELD_FIRST, (clinic, since, limit)).fetchall()
+        rows = self._connection.execute(_HELD_FIRST, (clinic, json.dumps(list(but)), since, limit)).fetchall()
         for reference, reason, held_since, version_id in rows:
             ((body,),) = self._connection.execute("SELECT body FROM day_version WHERE id = ?", (version_id,))
             yield str(reference), str(reason or ""), str(held_since or ""), unpack(body)
@@ -218,14 +223,18 @@ class Accounts:
         ).fetchone()
         return str(row[0]) if row else None
 
-    def oldest(self, clinic: str) -> dict[str, str | float | None]:
-        """Since when the oldest held day is held (ISO 8601 UTC) and the oldest open submission waits (Unix seconds)."""
+    def oldest(self, clinic: str, now: float) -> dict[str, str | float | None]:
+        """Since when the oldest held day is held (ISO 8601 UTC) and the oldest open submission waits (Unix seconds).
+
+        What is in the clinic's hold window at `now` (Unix seconds) does not wait yet, and later waits since the window's end.
+        """
         held = self._connection.execute(
             "SELECT min(held_since) FROM treatment_day WHERE clinic = ? AND state = 'held'", (clinic,)
         ).get
         waiting = self._connection.execute(
-            f"SELECT min(queued_at) FROM submission {_OPEN} WHERE clinic = ? AND open = 1",  # noqa: S608
-            (clinic,),
+            f"SELECT min(coalesce(window_until, queued_at)) FROM submission {_OPEN}"  # noqa: S608
+            " WHERE clinic = ? AND open = 1 AND (window_until IS NULL OR window_until <= ?)",
+            (clinic, now),
         ).get
         return {"held_since": held, "waiting_since": waiting}
 

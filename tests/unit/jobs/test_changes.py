@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ptbridge.jobs.changes import source_changes
-from ptbridge.jobs.owners import delivery_owner, owner_of
+from ptbridge.jobs.owners import delivery_owner, goes_by_itself, owner_of
 
 
 def a_page(*visits: str, status: str = "finished", **lines: dict[str, Any]) -> dict[str, Any]:
@@ -90,6 +90,22 @@ def test_a_visit_that_is_no_longer_there_says_where_it_went(touching: tuple[str,
 )
 def test_the_owner_follows_the_findings(codes: list[str], owner: str) -> None:
     assert owner_of(codes) == owner
+
+
+@pytest.mark.parametrize(
+    ("reason", "alone"),
+    [
+        ("SB04", True),
+        ("SB06", True),
+        ("SB04 SB06", True),
+        ("DC01 SB04", False),
+        ("SB01", False),
+        ("in-doubt", False),
+        ("", False),
+    ],
+)
+def test_only_what_is_held_for_nothing_else_goes_by_itself(reason: str, alone: bool) -> None:
+    assert goes_by_itself(reason) is alone
 
 
 @pytest.mark.parametrize(

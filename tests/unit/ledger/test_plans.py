@@ -46,7 +46,7 @@ def test_the_worklist_is_found_without_the_history(ledger):
         ledger, lambda: (ledger.accounts.held_days("oak"), ledger.days.mark_held("oak"), list(ledger.accounts.held("oak")))
     )
     assert ["treatment_day_held" in one for one in plans] == [True, True, True]
-    assert "treatment_day_held" in plan(ledger, _HELD_FIRST, "oak", "", 5)
+    assert "treatment_day_held" in plan(ledger, _HELD_FIRST, "oak", "[]", "", 5)
 
 
 def test_what_is_read_again_on_a_new_day_is_found_without_the_history(ledger):
@@ -72,7 +72,7 @@ def test_what_was_held_newly_comes_first_and_never_more_than_asked(ledger):
     assert found == ["pt-4", "pt-3", "pt-2"]
     ((_, reason, since, body),) = list(ledger.accounts.held_first("oak", "2026-03-13T01:00:00+00:00", 1))
     assert (reason, since, body) == ("DX01", "2026-03-13T01:00:00.000+00:00", b"4")
-    assert (ledger.accounts.held_days("oak"), ledger.accounts.held_days("elm")) == (4, 0)
+    assert (ledger.accounts.held_days("oak"), ledger.accounts.held_days("elm")) == ({"DX01": 4}, {})
 
 
 def test_what_a_restore_asks_each_run_never_reads_all_that_was_sent(ledger):
@@ -84,7 +84,7 @@ def test_what_a_restore_asks_each_run_never_reads_all_that_was_sent(ledger):
 
 
 def test_what_waits_is_found_without_all_that_was_sent(ledger):
-    plans = plans_of(ledger, lambda: (ledger.accounts.waiting("oak"), ledger.accounts.oldest("oak")))
+    plans = plans_of(ledger, lambda: (ledger.accounts.waiting("oak"), ledger.accounts.oldest("oak", 0)))
     assert [("submission_open" in one or "treatment_day_held" in one) for one in plans] == [True, True, True]
     (shown,) = plans_of(ledger, lambda: ledger.days.changing("oak"))
     assert "submission_open" in shown and "treatment_day_held" in shown and "SCAN" not in shown

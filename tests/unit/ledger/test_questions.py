@@ -50,7 +50,7 @@ def test_held_days_come_with_their_reason_and_judgement(book):
     book.judge(first, "held", "DC01", {"findings": [{"code": "DC01"}]})
     book.now = datetime(2026, 11, 22, 2, tzinfo=UTC)
     book.judge(second, "held", "DX01")
-    assert accounts.held_days(CLINIC) == 2 and accounts.held_days("other") == 0
+    assert accounts.held_days(CLINIC) == {"DC01": 1, "DX01": 1} and accounts.held_days("other") == {}
     assert [row[:3] for row in accounts.held(CLINIC)] == [
         (second, book.row(second).reference, "DX01"),
         (first, book.row(first).reference, "DC01"),
@@ -60,7 +60,8 @@ def test_held_days_come_with_their_reason_and_judgement(book):
     shown = list(accounts.held_first(CLINIC, "2026-11-22", 5))
     assert [reason for _, reason, *_ in shown] == ["DX01", "DC01"] and b'"DC01"' in shown[1][3]
     assert len(list(accounts.held_first(CLINIC, "", 1))) == 1
-    assert str(accounts.oldest(CLINIC)["held_since"]).startswith("2026-11-21T02:00")
+    assert [reason for _, reason, *_ in accounts.held_first(CLINIC, "", 5, but=["DX01", "DC"])] == ["DC01"]
+    assert str(accounts.oldest(CLINIC, 0)["held_since"]).startswith("2026-11-21T02:00")
     judged = list(accounts.judged_in(CLINIC, book.run))
     assert [row[1:3] for row in judged] == [("held", "DX01"), ("held", "DC01")] and b'"DC01"' in judged[1][3]
     assert list(accounts.judged_in(CLINIC, book.run + 1)) == []
@@ -81,11 +82,11 @@ def test_days_and_submissions_by_where_they_stand(book):
     (made,) = accounts.submissions_of(sent)
     assert (made["revision"], made["state"], made["attempts"], made["destination_id"]) == (1, "accepted", 1, "B-7")
     assert (made["last_answer"], made["hold_reason"], made["units"]) == ("accepted 201 ok", None, 2)
-    assert accounts.waiting(CLINIC) == [] and accounts.oldest(CLINIC)["waiting_since"] is None
+    assert accounts.waiting(CLINIC) == [] and accounts.oldest(CLINIC, 2e9)["waiting_since"] is None
     book.send(book.visit("e3"))
     (waiting,) = accounts.waiting(CLINIC)
     assert (waiting["state"], waiting["attempts"], waiting["service_date"]) == ("queued", 0, "2026-11-20")
-    assert waiting["queued_at"] == waiting["next_at"] == accounts.oldest(CLINIC)["waiting_since"] == book.now.timestamp()
+    assert waiting["queued_at"] == waiting["next_at"] == accounts.oldest(CLINIC, 0)["waiting_since"] == book.now.timestamp()
 
 
 def test_runs_and_what_the_source_sent_last(book):
@@ -346,3 +347,20 @@ def test_what_waits_and_what_was_made_are_told_under_these_names(book):
         "hold_reason": None,
         "last_answer": "accepted 201 ok",
     }
+
+
+def test_what_is_in_the_hold_window_does_not_wait_yet_and_then_since_the_windows_end(book):
+    accounts, queued = book.ledger.accounts, book.now.timestamp()
+    book.send(book.visit("e1"), window_seconds=3600.0)
+    assert accounts.oldest(CLINIC, queued + 3599)["waiting_since"] is None
+    assert accounts.oldest(CLINIC, queued + 3600)["waiting_since"] == queued + 3600
+    book.now = datetime.fromtimestamp(queued + 60, UTC)
+    book.send(book.visit("e2"))
+    assert accounts.oldest(CLINIC, queued + 7200)["waiting_since"] == queued + 60, "the one that has no window"
+
+
+def test_a_day_held_without_a_reason_is_counted_and_listed(book):
+    day = book.visit("e1")
+    book.judge(day, "held")
+    assert book.ledger.accounts.held_days(CLINIC) == {"": 1}
+    assert [reason for _, reason, *_ in book.ledger.accounts.held_first(CLINIC, "", 5, but=["SB04"])] == [""]
