@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import getpass
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
@@ -26,8 +27,9 @@ from ptbridge.jobs.reading import read_again, read_anew
 from ptbridge.jobs.standing import clinic_names
 from ptbridge.ledger import DayRow, Ledger, shown_lines
 from ptbridge.ledger.asked import EXCLUDED, ON_ITS_WAY, PURGED
-from ptbridge.model import line_changes
+from ptbridge.model import Acknowledgement, Disposition, line_changes
 from ptbridge.pipeline import Kit
+from ptbridge.ports import Outcome
 from ptbridge.specs.config import Config
 
 Page = Mapping[str, Any]
@@ -119,6 +121,7 @@ class _Trial:
     left_out: list[dict[str, Any]] = field(default_factory=list)
     outcomes: dict[int, tuple[_Standing, _Standing, list[dict[str, str]]]] = field(default_factory=dict)
     window_minutes: int = 0
+    played: set[str] = field(default_factory=set)  # references of days whose correction was played to be taken
 
     def run(self, scope: Scope) -> _Trial:
         """Fill `outcomes` with the days that would come out otherwise: before, after, what is read otherwise."""
@@ -154,10 +157,28 @@ class _Trial:
             rows = [self._row(day_id) for day_id in touched]
             rows.sort(key=lambda row: (row.id not in self.asked, row.service_date or "", row.id))
             for count, row in enumerate(rows, 1):
+                if row.id not in self.asked:
+                    self._take_the_corrections(kit)
                 self._one(row, kit)
                 self.progress("judging", count)
-            while later := self.ledger.days.dirty(self.clinic, limit=1):
+            while later := self._follows():
                 self._one(later[0], kit)
+
+    def _follows(self) -> list[DayRow]:
+        """Days to judge because of what was judged; what comes after a void that was only played is no part of the answer."""
+        waiting = self.ledger.days.dirty(self.clinic, limit=len(self.played) + 1)
+        return [row for row in waiting if row.reference not in self.played]
+
+    def _take_the_corrections(self, kit: Kit) -> None:
+        """A day that gains a visit is judged when the day that it left was corrected: play that the biller took all of them."""
+        outbox, now = self.ledger.outbox(self.clinic, kit.clinic.destination.platform), datetime.now(UTC).timestamp()
+        asked = {self._row(day_id).reference for day_id in self.asked}
+        for item in outbox.due(now=math.inf, limit=-1):
+            if item.submission.order_key in asked:
+                self.played.add(item.submission.order_key)
+                outbox.start((item,), now=now)
+                taken = Acknowledgement(disposition=Disposition.ACCEPTED, destination_id="rehearsed")
+                outbox.finish((Outcome(item=item, acknowledgement=taken),), now=now)
 
     def _can_be(self, day_id: int) -> bool:
         reason = self.ledger.asked.in_the_way(day_id)
