@@ -12,15 +12,17 @@ from ptbridge.ledger.database import unpack
 from ptbridge.ledger.day_rows import DayRow, Decision, LiveCharge, Verdict, shown_lines
 from ptbridge.ledger.history import History
 from ptbridge.ledger.judging import Judged, Judging, set_aside
+from ptbridge.ledger.moved import may_have
 
 _COLUMNS = (
     "id, clinic, day_key, reference, service_date, state, reason, held_since, revision, live_sha256, live_id, live_units,"
     " live_cents, version_id, patient_key, stage, standing, payer_claim_number, generation, live_reference, live_frequency"
 )
-# A day that took over a visit waits until the day that it left is corrected: the visit would be live twice (contract D2).
+# A day that took over a visit waits until the day that it left is corrected, and until it is known whether the biller has what
+# is on its way of that one: the visit would be live twice (contract D2).
 _LEFT = (
     "EXISTS (SELECT 1 FROM visit v JOIN treatment_day o ON o.id = v.left_day_id WHERE v.day_id = d.id AND o.id <> d.id"
-    " AND o.live_sha256 IS NOT NULL AND {waits})"
+    " AND {waits})"
 )
 _DIRTY = f"""
 SELECT {_COLUMNS} FROM treatment_day d INDEXED BY treatment_day_dirty WHERE clinic = ? AND dirty = 1
@@ -28,8 +30,14 @@ SELECT {_COLUMNS} FROM treatment_day d INDEXED BY treatment_day_dirty WHERE clin
  AND NOT {_LEFT}
  ORDER BY service_date, id LIMIT ?
 """  # noqa: S608
-_CORRECTION_WAITS = "(o.dirty = 1 OR o.state = 'queued')"
-_CORRECTION_IS_SENT = "o.state = 'queued'"
+_CORRECTION_WAITS = (
+    "(o.live_sha256 IS NOT NULL AND (o.dirty = 1 OR o.state = 'queued')"
+    " OR EXISTS (SELECT 1 FROM submission i WHERE i.day_id = o.id AND i.open = 1 AND (o.dirty = 1 OR i.state <> 'queued')))"
+)
+_CORRECTION_IS_SENT = (
+    "o.state = 'queued' AND (o.live_sha256 IS NOT NULL"
+    " OR EXISTS (SELECT 1 FROM submission i WHERE i.day_id = o.id AND i.state IN ('sending', 'in-doubt')))"
+)
 
 UNDONE = "undone-by-person"
 
@@ -70,9 +78,9 @@ class Days:
     def dirty(self, clinic: str, *, limit: int = 200) -> list[DayRow]:
         """Days that wait for a judgement, by service date, so that a patient's running totals are those of the day.
 
-        None whose last submission is on its way with an unknown outcome; none that took over a visit from a day whose
-        own correction has not been answered yet: the visit would be live twice (contract D2). Days that only wait for each
-        other (two visits changed places) go one at a time, the oldest first.
+        None whose last submission is on its way with an unknown outcome; none that took over a visit from a day of which
+        something is on its way, or whose own correction has not been answered yet: the visit would be live twice (contract
+        D2). Days that only wait for each other (two visits changed places) go one at a time, the oldest first.
         """
         rows = [DayRow(*row) for row in self._connection.execute(_DIRTY.format(waits=_CORRECTION_WAITS), (clinic, limit))]
         if rows:
@@ -157,21 +165,17 @@ class Days:
         return unpack(row[0]) if row and day.live_sha256 is not None else None
 
     def still_billed(self, day: DayRow) -> list[str]:
-        """References under which the biller still has a visit of this day, with a held day that the visit left."""
+        """References under which the biller has, or may have, a visit of this day, with a held day that the visit left."""
         rows = self._connection.execute(
-            f"SELECT v.visit_id, {', '.join(f'o.{name}' for name in _COLUMNS.split(', '))}"  # noqa: S608
-            " FROM visit v JOIN treatment_day o ON o.id = v.left_day_id"
-            " WHERE v.day_id = ? AND o.id <> v.day_id AND o.live_sha256 IS NOT NULL AND o.state = 'held'",
+            "SELECT v.visit_id, o.id, coalesce(o.live_reference, o.reference) FROM visit v"
+            " JOIN treatment_day o ON o.id = v.left_day_id"
+            " WHERE v.day_id = ? AND o.id <> v.day_id AND o.state = 'held' ORDER BY v.id",
             (day.id,),
         ).fetchall()
-        found: dict[str, None] = {}
-        for visit_id, *columns in rows:
-            other = DayRow(*columns)  # type: ignore[arg-type]
-            page = self.live_judgement(other)
-            visits = msgspec.json.decode(page)["visits"] if page else [{"visit_id": visit_id}]
-            if any(visit["visit_id"] == visit_id for visit in visits):
-                found[other.live_reference or other.reference] = None
-        return list(found)
+        found = (
+            str(reference) for visit_id, left, reference in rows if may_have(self._connection, int(str(left)), str(visit_id))
+        )
+        return list(dict.fromkeys(found))
 
     def record(self, day: DayRow, verdict: Verdict) -> None:
         """Write a judgement, the submission that follows from it, and the change of state, together."""

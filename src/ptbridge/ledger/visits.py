@@ -12,6 +12,7 @@ import msgspec
 
 from ptbridge.ledger.database import pack, unpack
 from ptbridge.ledger.history import History
+from ptbridge.ledger.moved import left_day
 from ptbridge.model import SourceRecord, Visit
 
 _decode_visit = msgspec.json.Decoder(Visit)
@@ -112,13 +113,12 @@ class Visits:
             "INSERT INTO visit_version (visit, record_id, content_sha256, body) VALUES (?, ?, ?, ?)",
             (visit_row, record_id, sha256, pack(content)),
         )
+        version = self._connection.last_insert_rowid()
+        left = left_day(self._connection, visit_row, record.record_key, day_id)
         self._connection.execute(
-            # it left the day that the biller may still have it with: one that has nothing live is no reason to forget that
-            "UPDATE visit SET version_id = ?1, content_sha256 = ?2, left_day_id = iif(day_id IS ?3 OR (SELECT o.live_sha256"
-            " IS NOT NULL AND b.live_sha256 IS NULL FROM treatment_day o, treatment_day b WHERE o.id = left_day_id"
-            " AND b.id = visit.day_id), left_day_id, day_id),"
-            " day_id = ?3, lines = ?4, excluded_lines = 0, excluded_rule = NULL WHERE id = ?5",
-            (self._connection.last_insert_rowid(), sha256, day_id, len(visit.interventions), visit_row),
+            "UPDATE visit SET version_id = ?, content_sha256 = ?, left_day_id = ?, day_id = ?, lines = ?, excluded_lines = 0,"
+            " excluded_rule = NULL WHERE id = ?",
+            (version, sha256, left, day_id, len(visit.interventions), visit_row),
         )
         self._history.add(record.clinic, "visit", visit_row, "changed" if known else "read")
         return True
