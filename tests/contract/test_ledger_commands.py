@@ -84,11 +84,15 @@ def test_backup_and_restore_bring_both_files_back(clinic: Hl7World, tmp_path: Pa
     run(clinic, "sync")
     before = clinic.world.books()
     assert run(clinic, "restore", str(file)) == 8
+    assert "with --replace" in capsys.readouterr().err
+    assert run(clinic, "restore", str(tmp_path / "nowhere")) == 8
+    assert "nowhere: there is no such file. Nothing was restored." in capsys.readouterr().err
     assert run(clinic, "restore") == 2
     with Inbox.open(clinic.world.folder / "state", listener=True):
         assert run(clinic, "restore", str(file), "--replace") == 7
     assert run(clinic, "restore", str(file), "--replace", "--by", "owner") == 0
-    assert "before it sends anything" in told(capsys)
+    said = told(capsys)
+    assert "before it sends anything" in said and "each HL7 v2 sender send again" in said
     clinic.receive(*a_visit("V3", mrn="M300"))  # its sender sends again what was not in the backup
     run(clinic, "sync")
     assert clinic.world.books()["events"] == before["events"]

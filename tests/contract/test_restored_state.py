@@ -17,6 +17,7 @@ import pytest
 from ptbridge import jobs
 from ptbridge.jobs import backup as backups
 from ptbridge.ledger import Ledger
+from tests import hl7_clinic as hl7
 from tests.world import World, running
 
 VISIT = "enc-0002"
@@ -180,6 +181,30 @@ def test_D25_a_restored_state_sends_nothing_before_it_has_read_the_emr_again(wor
     world.agrees()
     (again,) = jobs.retry(world.config)
     assert not again.errors
+
+
+def test_D25_messages_since_the_backup_are_lost_so_what_they_changed_waits_until_they_come_again(tmp_path: Path) -> None:
+    """An EMR that sends messages cannot be read again: a correction to what the backup knows would undo theirs (D18)."""
+    credit = hl7.dft("V1-C", hl7.charge(1, "97140", "1", "23", id_="V1-T2", kind="CR"), at="20261119100000-0600")
+    with hl7.lakeside(tmp_path / "config") as clinic:
+        clinic.receive(*hl7.a_visit("V1"), *hl7.a_visit("V2", "M200"))
+        clinic.sync()
+        file = tmp_path / "a.backup"
+        backups.backup(clinic.config, file)
+        clinic.receive(credit)
+        clinic.sync()
+        before = clinic.live()
+        assert before["events"]["replaced"] == 1
+        backups.restore(clinic.config, file, replace=True, actor="test")
+        assert clinic.sync().exit_code == 3
+        assert clinic.live()["events"] == before["events"], "the biller keeps what the lost message said"
+        assert clinic.day("V1")["state"] == "held" and clinic.day("V2")["state"] == "sent"
+        clinic.receive(credit)
+        clinic.sync()
+        assert clinic.day("V1")["state"] == "sent" and not clinic.held()
+        after = clinic.live()
+        assert after["events"] == before["events"] and after["amount_cents"] == before["amount_cents"]
+        assert jobs.reconcile(clinic.config)[hl7.CLINIC]["agrees"]
 
 
 # ---------------------------------------------------------------- stopped while it settles

@@ -114,6 +114,12 @@ def backup(file: Path, config_folder: Path, json_wanted: bool) -> int:
     return exit_codes.DONE
 
 
+_MESSAGES = (
+    "Messages received since then are not in it, and no EMR sends them again by itself: have each HL7 v2 sender send again"
+    " what it sent since. What is known already changes nothing."
+)
+
+
 @click.command()
 @click.argument("file", type=_FILE, required=False)
 @click.option("--replace", is_flag=True, help="Put the ledger that is there aside; it is kept in the state folder.")
@@ -150,6 +156,8 @@ def restore(
     if restored.aside:
         screen.say(f"What was there is in {restored.aside}; remove it when all is well.")
     screen.say("The next sync asks the biller what it has before it sends anything.")
+    if "inbox.sqlite" in restored.manifest.files:
+        screen.say(screen.wrapped(_MESSAGES), fg="yellow")
     return exit_codes.DONE
 
 

@@ -151,6 +151,8 @@ def restore(config: Config, file: Path, *, replace: bool = False, master: str | 
     ptbridge runs or listens here, ConfigError for the key.
     """
     state = config.state
+    if not file.exists():
+        raise LedgerError(f"{file}: there is no such file. Nothing was restored.")
     with nobody_else(state):
         unfinished = finish(state)
         if (state / LEDGER_FILE).exists() and not replace and not unfinished:

@@ -95,10 +95,15 @@ async def _options(config: Config, spec: ClinicSpec, *, take: bool) -> Mapping[s
     return {**options, "folder": str(sftp.local_extracts(config, spec))}
 
 
+def has_inbox(spec: ClinicSpec) -> bool:
+    """Whether the clinic's EMR sends messages: each comes once, and nobody can ask for it again."""
+    return bool(connector(spec.source.connector).INFO.standard == "HL7 v2")
+
+
 @asynccontextmanager
 async def _inbox(config: Config, spec: ClinicSpec, *, take: bool) -> AsyncIterator[Inbox | None]:
     """What `ptbridge listen` received for this clinic, with its drop folder's files where `take`; None without any."""
-    if connector(spec.source.connector).INFO.standard != "HL7 v2":
+    if not has_inbox(spec):
         yield None
         return
     if take:  # a run; a rehearsal and a check move no file

@@ -12,9 +12,13 @@ from ptbridge.model import Acknowledgement, Disposition
 from ptbridge.ports import CorrectingDestination, Destination, Outcome
 
 
-async def settle_restored(ledger: Ledger, destination: Destination, clinic: str, platform: str, today: date) -> int:
+async def settle_restored(
+    ledger: Ledger, destination: Destination, clinic: str, platform: str, today: date, *, source_tells_again: bool
+) -> int:
     """Compare with the biller where a restore asks for it. Returns how many treatment days changed by it.
 
+    `source_tells_again`: the EMR was read anew, so what is judged now is the newest there is. Messages are not: those since the
+    backup are lost here until their sender sends them again, and the biller may have what they said.
     Raises PeerError when the biller cannot be reached or its list may still lag behind: then nothing may be sent.
     """
     mark = ledger.restored.pending(clinic)
@@ -25,7 +29,7 @@ async def settle_restored(ledger: Ledger, destination: Destination, clinic: str,
     ledger.restored.recognize(clinic)
     changed = 0
     for suspect in ledger.restored.suspects(clinic):
-        changed += await _settle(ledger, destination, clinic, platform, suspect)
+        changed += await _settle(ledger, destination, clinic, platform, suspect, source_tells_again)
     return changed + await _settle_unasked(ledger, destination, clinic, platform)
 
 
@@ -40,12 +44,14 @@ def _wait_for_its_list(destination: Destination, mark: Mark) -> None:
         )
 
 
-async def _settle(ledger: Ledger, destination: Destination, clinic: str, platform: str, suspect: Suspect) -> bool:
+async def _settle(
+    ledger: Ledger, destination: Destination, clinic: str, platform: str, suspect: Suspect, source_tells_again: bool
+) -> bool:
     """Whether the day changed. A day that is held for a reason of its own stays so where nothing can be told of it yet."""
-    id_, told = suspect.submission_id, _needs_what_it_has(destination)
+    id_, corrects = suspect.submission_id, source_tells_again and not _needs_what_it_has(destination)
     if suspect.waits and id_ is not None and await _found(ledger, destination, clinic, platform, id_):
         ledger.restored.settle(clinic, suspect)
-    elif id_ is not None and not told:
+    elif id_ is not None and corrects:
         ledger.restored.adopt(clinic, suspect)
     elif suspect.held:
         return False

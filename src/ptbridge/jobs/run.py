@@ -25,7 +25,7 @@ from ptbridge.jobs.extracts import LedgerKnows
 from ptbridge.jobs.judging import Progress, judge_waiting
 from ptbridge.jobs.kit import build_kit, fingerprint
 from ptbridge.jobs.log_file import log_to
-from ptbridge.jobs.peers import open_destination, open_source, origin_of
+from ptbridge.jobs.peers import has_inbox, open_destination, open_source, origin_of
 from ptbridge.jobs.reading import read_again, take, take_up_asked
 from ptbridge.jobs.report_data import RunReport
 from ptbridge.jobs.restored import settle_restored
@@ -217,7 +217,14 @@ class Run:
                 return None
             if not was_read:
                 self._refuse_older_notes(spec.clinic)
-            restored = settle_restored(self.ledger, destination, spec.clinic, spec.destination.platform, kit.today)
+            restored = settle_restored(
+                self.ledger,
+                destination,
+                spec.clinic,
+                spec.destination.platform,
+                kit.today,
+                source_tells_again=not has_inbox(spec),
+            )
             if await self._unless_stopped(restored):
                 self._judge(kit)
             if self.stop.is_set():  # what a restore asks for may not be settled: nothing leaves
