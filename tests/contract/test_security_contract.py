@@ -29,7 +29,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ptbridge import cli, jobs
-from ptbridge.destinations._charge_answers import json_object
 from ptbridge.errors import PeerRefused, PtbridgeError, RecordError
 from ptbridge.jobs.log_file import log_to
 from ptbridge.specs import yaml_text
@@ -471,7 +470,7 @@ def _x12(raw: bytes) -> object:
 
 
 def _charge_answer(raw: bytes) -> object:
-    return json_object(Response(status=200, headers={}, content=raw, url="http://x/", retry_after_seconds=None))
+    return Response(status=200, headers={}, content=raw, url="http://x/", retry_after_seconds=None).json_object()
 
 
 def _signed(raw: bytes) -> object:

@@ -14,6 +14,7 @@ from typing import Any
 
 from ptbridge.destinations._candid_api import CandidApi
 from ptbridge.destinations._candid_document import ORIGIN, read_line_id
+from ptbridge.destinations._document import Document
 from ptbridge.model import Answer, NativeCode, Stage, Standing
 from ptbridge.ports import AnswerPage
 
@@ -46,8 +47,6 @@ _STATUS = {
 }
 # Of a bundle, Candid's step between charges and a claim. `successful` is told by the claim itself.
 _BUNDLE = {"in-error": Standing.REJECTED, "aborted": Standing.REJECTED, "held": Standing.PENDING}
-
-Document = dict[str, Any]
 
 
 async def answers(api: CandidApi, cursor: Mapping[str, str], billing_npi: str, *, bundles: bool) -> AsyncIterator[AnswerPage]:

@@ -65,7 +65,7 @@ class CandidApi:
         )
         if response.status == 404 and _error_name(response):
             return None
-        document = json_object(response)
+        document = response.json_object()
         if response.status != 200 or not document:
             raise PeerUnavailable(f"Candid answered HTTP {response.status} to GET {path}.", status=response.status)
         return document
@@ -95,7 +95,7 @@ class CandidApi:
 
 def read(response: Response) -> Reply:
     """An answer to a change. Done: 2xx with an object. Not taken: busy, or an error that Candid names. Else nobody knows."""
-    document = json_object(response)
+    document = response.json_object()
     name = _error_name(response)
     if 200 <= response.status < 300:
         emptied = response.status == 204 or not response.content.strip()
@@ -107,12 +107,17 @@ def read(response: Response) -> Reply:
     return _refused(Disposition.IN_DOUBT, name or str(response.status))
 
 
+def rejected(code: str, text: str) -> Acknowledgement:
+    """A person decides: ours are the words, as Candid says nothing of it."""
+    return Acknowledgement(disposition=Disposition.REJECTED, native_code=code, native_text=text)
+
+
 def _refused(disposition: Disposition, code: str, **more: Any) -> Reply:
     return Reply(refused=Acknowledgement(disposition=disposition, native_code=code, **more))
 
 
 def _error_name(response: Response) -> str:
-    return str(json_object(response).get("errorName") or "")
+    return str(response.json_object().get("errorName") or "")
 
 
 def _words(content: Any) -> str:
@@ -124,12 +129,3 @@ def _words(content: Any) -> str:
     place = str(content.get("fieldName") or "")
     said = str(content.get("humanReadableMessage") or content.get("message") or "")
     return ": ".join(filter(None, (place, said)))
-
-
-def json_object(response: Response) -> dict[str, Any]:
-    """The answer as an object; empty when it is no JSON object (an empty body, a firewall's page)."""
-    try:
-        answer = response.json()
-    except ValueError:
-        return {}
-    return answer if isinstance(answer, dict) else {}

@@ -13,8 +13,9 @@ from typing import Any
 import orjson
 
 from ptbridge.destinations._candid_agrees import disagreement
-from ptbridge.destinations._candid_api import CandidApi, Params
-from ptbridge.destinations._candid_document import ORIGIN, Document, with_nulls
+from ptbridge.destinations._candid_api import CandidApi, Params, rejected
+from ptbridge.destinations._candid_document import ORIGIN, with_nulls
+from ptbridge.destinations._document import Document
 from ptbridge.errors import PeerUnavailable
 from ptbridge.model import Acknowledgement, Disposition, Frequency, Submission
 
@@ -72,7 +73,7 @@ class Charges:
             return await self._taken_before(submission)
         standing = await self._standing(submission.reference)
         if standing is None:
-            return _rejected("unknown-reference", "Candid has no charge of this reference")
+            return rejected("unknown-reference", "Candid has no charge of this reference")
         return await self._change(submission, standing, submission.body)
 
     async def find(self, submission: Submission) -> Acknowledgement | None:
@@ -110,9 +111,7 @@ class Charges:
             return Acknowledgement(disposition=Disposition.IN_DOUBT, native_code="mismatched-answer")
         place = _differs(submission, made)
         if place is not None:
-            return _rejected(
-                "differs", f"Candid has something else than was sent at {place}; the charge waits there as planned"
-            )
+            return rejected("differs", f"Candid has something else than was sent at {place}; the charge waits there as planned")
         return await self._change(submission, made, orjson.dumps({"status": _LIVE}))
 
     async def _taken_before(self, submission: Submission) -> Acknowledgement:
@@ -123,7 +122,7 @@ class Charges:
         if _differs(submission, standing) is None:
             return await self._make_billable(submission, standing)
         if standing.get("status") == _LIVE:
-            return _rejected("differs", "a billable charge of this reference stands at Candid with other content")
+            return rejected("differs", "a billable charge of this reference stands at Candid with other content")
         wanted = orjson.loads(submission.body)
         return await self._change(
             submission, standing, orjson.dumps(charge_document(wanted["data"], submission.reference, Frequency.REPLACEMENT))
@@ -134,7 +133,7 @@ class Charges:
         if standing.get("status") == _wanted_status(submission) and _differs(submission, standing) is None:
             return _accepted(standing)
         if standing.get("status") in _SET_ASIDE and submission.frequency is not Frequency.VOID:
-            return _rejected(str(standing["status"]), "a person at Candid set this charge aside; agree with them first")
+            return rejected(str(standing["status"]), "a person at Candid set this charge aside; agree with them first")
         reply = await self._api.write("PATCH", f"{_PATH}/{standing.get('id')}", body)
         if reply.refused:
             return reply.refused
@@ -142,7 +141,7 @@ class Charges:
             return Acknowledgement(disposition=Disposition.IN_DOUBT, native_code="mismatched-answer")
         place = _differs(submission, reply.document)
         if place is not None:
-            return _rejected("differs", f"Candid kept something else than was sent at {place}")
+            return rejected("differs", f"Candid kept something else than was sent at {place}")
         if reply.document.get("status") != _wanted_status(submission):
             return Acknowledgement(disposition=Disposition.IN_DOUBT, native_code="status-differs")
         return _accepted(reply.document)
@@ -188,10 +187,6 @@ def _accepted(charge: Mapping[str, Any]) -> Acknowledgement:
         native_code=str(charge.get("status")),
         native_text=text,
     )
-
-
-def _rejected(code: str, text: str) -> Acknowledgement:
-    return Acknowledgement(disposition=Disposition.REJECTED, native_code=code, native_text=text)
 
 
 def totals(data: Any) -> tuple[int, int]:

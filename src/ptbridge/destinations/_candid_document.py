@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ptbridge.destinations._claim_facts import Gathered, Zip, missing, person_name, whole_address
+from ptbridge.destinations._document import Document, present
 from ptbridge.model import Accident, Address, Charge, Finding, Patient, Provider, Subscriber
 from ptbridge.specs.clinic import AddressSpec
-
-Document = dict[str, Any]
 
 ORIGIN = "ptbridge"  # `originating_system` of every charge that is ours
 
@@ -80,7 +79,7 @@ def candid_lacks(facts: Gathered) -> list[Finding]:
 def encounter_data(facts: Gathered, reference: str) -> Document:
     """All that is said of the day. Facts that are not known are left out; `candid_lacks` and `lacks` have passed."""
     claims = facts.claims
-    data: Document = _present(
+    data: Document = present(
         {
             "external_id": reference,
             "date_of_service": facts.service_date.isoformat(),
@@ -213,8 +212,7 @@ def _subscriber(facts: Gathered) -> Document:
 
 def _address(address: AddressSpec | Address, *, provider: bool) -> Document:
     """A provider's ZIP+4 is always said; a patient's when it is known."""
-    code = Zip.read(address.postal_code)
-    assert code is not None
+    code = Zip.known(address.postal_code)
     return {
         "address1": address.lines[0],
         "address2": ", ".join(address.lines[1:]) or None,
@@ -223,12 +221,3 @@ def _address(address: AddressSpec | Address, *, provider: bool) -> Document:
         "zip_code": code.five,
         "zip_plus_four_code": code.plus_four or (_PLUS_FOUR_UNKNOWN if provider else None),
     }
-
-
-def _present(value: Any) -> Any:
-    """Without what is None, at any depth."""
-    if isinstance(value, dict):
-        return {name: _present(item) for name, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_present(item) for item in value]
-    return value

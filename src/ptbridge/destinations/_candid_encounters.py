@@ -13,9 +13,10 @@ from typing import Any
 import orjson
 
 from ptbridge.destinations._candid_agrees import disagreement
-from ptbridge.destinations._candid_api import CandidApi
+from ptbridge.destinations._candid_api import CandidApi, rejected
 from ptbridge.destinations._candid_charges import totals
-from ptbridge.destinations._candid_document import Document, read_line_id, with_nulls
+from ptbridge.destinations._candid_document import read_line_id, with_nulls
+from ptbridge.destinations._document import Document
 from ptbridge.errors import PeerRefused, PeerUnavailable
 from ptbridge.model import Acknowledgement, Disposition, Frequency, Submission
 
@@ -66,7 +67,7 @@ class _Steps:
         if not self.done:
             return answer
         if answer.disposition is Disposition.REJECTED:
-            return _rejected(answer.native_code, f"a correction stopped half way, mend it with Candid: {answer.native_text}")
+            return rejected(answer.native_code, f"a correction stopped half way, mend it with Candid: {answer.native_text}")
         return Acknowledgement(disposition=Disposition.IN_DOUBT, native_code=answer.native_code)
 
 
@@ -87,11 +88,11 @@ class Encounters:
         if standing is None:
             if submission.frequency is Frequency.ORIGINAL:
                 return Acknowledgement(disposition=Disposition.IN_DOUBT, native_code=_CONFLICT)
-            return _rejected("unknown-reference", "Candid has no encounter of this reference")
+            return rejected("unknown-reference", "Candid has no encounter of this reference")
         if _differs(submission, standing) is None:
             return _accepted(standing)
         if submission.frequency is Frequency.ORIGINAL and standing.get("billable_status") == _LIVE:
-            return _rejected("differs", "a billable encounter of this reference stands at Candid with other content")
+            return rejected("differs", "a billable encounter of this reference stands at Candid with other content")
         steps = _Steps(self._api)
         try:
             return await self._change(steps, submission, standing)
@@ -154,7 +155,7 @@ class Encounters:
         if encounter.get("external_id") != submission.reference:
             return Acknowledgement(disposition=Disposition.IN_DOUBT, native_code="mismatched-answer")
         place = _differs(submission, encounter)
-        return _accepted(encounter) if place is None else _rejected("differs", f"Candid has something else at {place}")
+        return _accepted(encounter) if place is None else rejected("differs", f"Candid has something else at {place}")
 
     async def _standing(self, reference: str) -> Document | None:
         """The encounter of this reference; None when there is none."""
@@ -267,7 +268,3 @@ def _accepted(encounter: Mapping[str, Any]) -> Acknowledgement:
         destination_id=str(encounter["encounter_id"]),
         native_code=str(encounter.get("billable_status")),
     )
-
-
-def _rejected(code: str, text: str) -> Acknowledgement:
-    return Acknowledgement(disposition=Disposition.REJECTED, native_code=code, native_text=text)

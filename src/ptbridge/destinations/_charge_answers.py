@@ -65,7 +65,7 @@ def acknowledgement(submission: Submission, response: Response) -> Acknowledgeme
     key, or a void of what was taken back before: accepted. Other 4xx in the contract's problem shape: rejected. 408 425 429
     503: not taken, retry. Everything else, a 500 or 504 above all, may have been taken.
     """
-    answer = json_object(response)
+    answer = response.json_object()
     code = str(answer.get("code") or response.status)
     if response.status in (200, 201):
         ours = Receipt.of(submission) == Receipt.read(answer)
@@ -130,12 +130,3 @@ def _words(problem: Mapping[str, Any]) -> str:
         else []
     )
     return "; ".join([str(problem.get("detail") or problem.get("title") or ""), *places]).strip("; ")
-
-
-def json_object(response: Response) -> dict[str, Any]:
-    """The answer as an object; empty when it is no JSON object (an empty body, a firewall's page)."""
-    try:
-        answer = response.json()
-    except ValueError:
-        return {}
-    return answer if isinstance(answer, dict) else {}

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from ptbridge.destinations._document import Document
 from ptbridge.model import Address, Charge, Coverage, Patient, PricedDay, Provider, Subscriber, TreatmentDay, Visit
 from ptbridge.specs.clinic import BillingProviderSpec
-
-Document = dict[str, Any]
 
 
 def charge_document(

@@ -64,6 +64,18 @@ class Zip:
         match = _ZIP.fullmatch((text or "").strip())
         return cls(five=match[1], plus_four=match[2]) if match else None
 
+    @classmethod
+    def known(cls, text: str | None) -> Zip:
+        """The ZIP code of an address in which `lacks` has found nothing missing."""
+        found = cls.read(text)
+        assert found is not None
+        return found
+
+    @property
+    def digits(self) -> str:
+        """The nine digits, or the five that are known."""
+        return self.five + (self.plus_four or "")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:

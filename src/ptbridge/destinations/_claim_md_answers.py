@@ -10,8 +10,9 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ptbridge.destinations._claim_md_api import Document, rows
+from ptbridge.destinations._claim_md_api import rows
 from ptbridge.destinations._claim_md_document import line_of, read_remote_id, reference_of_control
+from ptbridge.destinations._document import Document
 from ptbridge.model import Answer, NativeCode, Stage, Standing
 from ptbridge.model.money import cents
 

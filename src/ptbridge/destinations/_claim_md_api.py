@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+from ptbridge.destinations._document import Document
 from ptbridge.errors import OutcomeUnknown, PeerRefused, PeerUnavailable
 from ptbridge.wire.http import HttpClient, Response
 
-Document = dict[str, Any]
 _MAX_PAGES = 10_000
 
 
@@ -97,13 +97,9 @@ def _multipart(fields: Mapping[str, str], content: bytes, name: str) -> tuple[by
 
 def document(response: Response) -> Document:
     """The answer as an object, out of its `result`; empty when it is no JSON object."""
-    try:
-        answer = response.json()
-    except ValueError:
-        return {}
-    inner = answer.get("result") if isinstance(answer, dict) else None
-    found = inner if isinstance(inner, dict) else answer
-    return found if isinstance(found, dict) else {}
+    answer = response.json_object()
+    inner = answer.get("result")
+    return inner if isinstance(inner, dict) else answer
 
 
 def rows(answer: Mapping[str, Any], name: str) -> list[Document]:

@@ -13,14 +13,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import orjson
 
 from ptbridge.destinations._claim_facts import Gathered, Zip, missing, people_lack, person_name, whole_address
+from ptbridge.destinations._document import Document, present
 from ptbridge.model import Charge, Finding, Frequency, Patient, Provider, Subscriber
-
-Document = dict[str, Any]
+from ptbridge.model.money import decimal_text
 
 _SEX = {"male": "M", "female": "F", "unknown": "U", "other": "U"}  # X12 element 1068
 _EIN, _SSN = re.compile(r"\d\d-\d{7}"), re.compile(r"\d{3}-\d\d-\d{4}")
@@ -92,7 +91,7 @@ def claim_document(
     facts: Gathered, options: Mapping[str, str], *, reference: str, frequency: str, original_id: str | None
 ) -> Document:
     """The upload of one claim. Facts that are not known are left out; the lacks have passed."""
-    claim = _present(
+    claim = present(
         {
             "claim_form": "1500",
             "payer_order": "Primary",
@@ -111,7 +110,7 @@ def claim_document(
             "info_release": facts.claims.release_of_information,
             "prior_auth": facts.authorization,
             **{f"diag_{place}": code.replace(".", "") for place, code in enumerate(facts.diagnoses, start=1)},
-            "total_charge": _dollars(facts.priced.amount_cents),
+            "total_charge": decimal_text(facts.priced.amount_cents),
             "charge": [_line(facts, charge, reference, place) for place, charge in enumerate(facts.priced.charges, start=1)],
         }
     )
@@ -122,7 +121,7 @@ def void_document(live: Document, *, reference: str, original_id: str | None) ->
     """The claim that was accepted, whole, with frequency 8: X12 wants a void to repeat what it takes back."""
     was = live["claim"][0]
     claim = {name: value for name, value in was.items() if name not in ("remote_claimid", "frequency_code", "icn_dcn_1")}
-    return _named({**claim, **_present({"frequency_code": "8", "icn_dcn_1": original_id})}, reference, "8")
+    return _named({**claim, **present({"frequency_code": "8", "icn_dcn_1": original_id})}, reference, "8")
 
 
 def _named(claim: Document, reference: str, frequency: str) -> Document:
@@ -161,7 +160,7 @@ def _insured(who: str, person: Patient | Subscriber) -> Document:
         "addr_2": ", ".join(street[1:]) or None,
         "city": address.city if address else None,
         "state": address.state if address else None,
-        "zip": _zip(address.postal_code) if address else None,
+        "zip": Zip.known(address.postal_code).digits if address else None,
     }
     return {f"{who}_{name}": value for name, value in facts_of_person.items()}
 
@@ -181,7 +180,7 @@ def _billing(facts: Gathered) -> Document:
         "bill_addr_2": ", ".join(address.lines[1:]) or None,
         "bill_city": address.city,
         "bill_state": address.state,
-        "bill_zip": _zip(address.postal_code),
+        "bill_zip": Zip.known(address.postal_code).digits,
     }
 
 
@@ -210,6 +209,7 @@ def _accident(facts: Gathered, options: Mapping[str, str]) -> Document:
 
 def _line(facts: Gathered, charge: Charge, reference: str, place: int) -> Document:
     line, day = charge.line, facts.service_date.isoformat()
+    assert charge.amount_cents is not None
     own = facts.of_line(charge, lambda visit: visit.authorization_number) if facts.authorization is None else None
     return {
         "remote_chgid": f"{control_number(reference)[:9]}-{place}",
@@ -217,30 +217,10 @@ def _line(facts: Gathered, charge: Charge, reference: str, place: int) -> Docume
         "proc_code": line.procedure,
         **{f"mod{number}": modifier for number, modifier in enumerate(line.modifiers, start=1)},
         "units": str(line.units),
-        "charge": _dollars(charge.amount_cents),
+        "charge": decimal_text(charge.amount_cents),
         "from_date": day,
         "thru_date": day,
         "place_of_service": facts.place_of_service,
         "diag_ref": "".join(chr(ord("A") + pointer - 1) for pointer in line.diagnosis_pointers),
         "chg_prior_auth": own,
     }
-
-
-def _dollars(amount_cents: int | None) -> str:
-    assert amount_cents is not None and amount_cents >= 0
-    return f"{amount_cents // 100}.{amount_cents % 100:02d}"
-
-
-def _zip(text: str | None) -> str:
-    code = Zip.read(text)
-    assert code is not None
-    return code.five + (code.plus_four or "")
-
-
-def _present(value: Any) -> Any:
-    """Without what is None, at any depth."""
-    if isinstance(value, dict):
-        return {name: _present(item) for name, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_present(item) for item in value]
-    return value

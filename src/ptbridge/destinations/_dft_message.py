@@ -16,10 +16,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from ptbridge.destinations._charge_document import Document, agreed, charge_document, insurances
+from ptbridge.destinations._charge_document import agreed, charge_document, insurances
 from ptbridge.destinations._dft_er7 import CR, Er7
 from ptbridge.destinations._dft_guarantor import guarantor_fields, guarantors
+from ptbridge.destinations._document import Document
 from ptbridge.model import Charge, PricedDay
+from ptbridge.model.money import decimal_text
 from ptbridge.specs.clinic import BillingProviderSpec
 from ptbridge.specs.interface_profile import InterfaceSpec
 from ptbridge.wire.hl7_charset import codec_for
@@ -260,7 +262,7 @@ class DayWriter:
         if amount_cents is None:
             return ""
         currency = "USD" if self._spec.charge.amounts == "currency" else None
-        return self._er7.money(f"{amount_cents // 100}.{amount_cents % 100:02d}", currency)
+        return self._er7.money(decimal_text(amount_cents), currency)
 
     def _procedure(self, line: Document) -> dict[int, str]:
         """PR1-7 is the standard's own field for minutes."""

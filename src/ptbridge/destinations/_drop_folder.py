@@ -1,4 +1,7 @@
-"""A folder that somebody else reads: files appear whole or not at all, and receipts remember what went into them."""
+"""A folder that somebody else reads: files appear whole or not at all, and receipts remember what went into them.
+
+Every file is read back before it gets its name, and once more under it: what stands there with other bytes is never accepted.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ import orjson
 from ptbridge.errors import OutcomeUnknown, PeerUnavailable
 from ptbridge.model import Acknowledgement, Disposition, Frequency, Submission
 
+_OTHERWISE = "what was written reads back otherwise"
 _OURS = ".ptbridge"  # per clinic: receipts, and files that have no name yet; mode 0700
 
 
@@ -105,7 +109,8 @@ class DropFolder:
         self.give_name(receipt)
 
     def give_name(self, receipt: Receipt) -> None:
-        """Make the file visible if it is not yet. Raises OSError, also when somebody else's file has the name."""
+        """Make the file visible if it is not yet. Raises OSError, also when somebody else's file has the name, and when it does
+        not read back as it was written."""
         unnamed, named = self._unnamed(receipt), self.path / receipt.file
         if not unnamed.exists():
             return
@@ -114,6 +119,16 @@ class DropFolder:
         unnamed.rename(named)
         _sync_folder(self.path)
         _sync_folder(self._ours)
+        if self.is_altered(receipt):
+            raise OSError(errno.EIO, _OTHERWISE)
+
+    def is_altered(self, receipt: Receipt) -> bool:
+        """Whether the file stands there with other bytes than went into it; one that was taken away is not. Raises OSError."""
+        try:
+            content = (self.path / receipt.file).read_bytes()
+        except FileNotFoundError:
+            return False
+        return sha256(content).hexdigest() != receipt.sha256
 
     def receipts(self) -> Iterator[Receipt]:
         """All receipts, oldest first."""
@@ -190,9 +205,10 @@ class FileDrop:
             return None
         try:
             self.folder.give_name(receipt)
+            altered = self.folder.is_altered(receipt)
         except OSError as error:
             raise PeerUnavailable(f"{self.folder.path}: {_trouble(error)}") from None
-        return _accepted(receipt.file)
+        return altered_file(receipt.file, str(self.folder.path)) if altered else _accepted(receipt.file)
 
     def live(self, first: str, last: str) -> dict[str, tuple[int, int]]:
         """What we dropped and did not take back, by our receipts: reference -> (units, cents). Service dates as 2026-11-02."""
@@ -217,6 +233,12 @@ def plain(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "-", name)
 
 
+def altered_file(file: str, where: str) -> Acknowledgement:
+    """It stands where the biller reads, and not as it was written: a person asks what the biller took."""
+    text = f"{file} does not read back from {where} as it was written. Ask the biller what arrived of it."
+    return Acknowledgement(disposition=Disposition.IN_DOUBT, native_code="file-altered", native_text=text)
+
+
 def _accepted(file: str) -> Acknowledgement:
     return Acknowledgement(disposition=Disposition.ACCEPTED, destination_id=file, native_code="dropped")
 
@@ -234,12 +256,14 @@ def _write_whole(path: Path, content: bytes) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """A file of mode 0600 under any umask, on the disk when this returns."""
+    """A file of mode 0600 under any umask, on the disk when this returns. Raises OSError, also when it reads back otherwise."""
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:  # noqa: PTH123
         os.fchmod(file.fileno(), 0o600)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    if path.read_bytes() != content:
+        raise OSError(errno.EIO, _OTHERWISE)
     _sync_folder(path.parent)
 
 

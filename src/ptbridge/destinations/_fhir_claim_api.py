@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
+from ptbridge.destinations._document import Document
 from ptbridge.destinations._fhir_claim_bundle import Naming
-from ptbridge.destinations._fhir_claim_parts import Document
 from ptbridge.wire.fhir import Entry, FhirClient
 from ptbridge.wire.http import HttpClient, Response
 

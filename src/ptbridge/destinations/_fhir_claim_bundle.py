@@ -15,8 +15,9 @@ from uuid import NAMESPACE_URL, uuid5
 
 from ptbridge.destinations import _fhir_claim_items as items
 from ptbridge.destinations._claim_facts import Gathered
+from ptbridge.destinations._document import Document
 from ptbridge.destinations._fhir_claim_document import claim_document, void_document
-from ptbridge.destinations._fhir_claim_parts import Document, identified, own_system, read
+from ptbridge.destinations._fhir_claim_parts import identified, own_system, read
 from ptbridge.model import Frequency
 
 CLAIM, CHARGE_ITEM = "Claim", "ChargeItem"

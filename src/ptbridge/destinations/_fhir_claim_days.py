@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ptbridge.destinations import _fhir_claim_verdict as verdict
+from ptbridge.destinations._document import Document
 from ptbridge.destinations._fhir_claim_api import FhirClaimApi
 from ptbridge.destinations._fhir_claim_bundle import CHARGE_ITEM, CLAIM, Said, answered, resources_of, updating
-from ptbridge.destinations._fhir_claim_parts import Document, read, written
+from ptbridge.destinations._fhir_claim_parts import read, written
 from ptbridge.errors import PeerRefused, PeerUnavailable
 from ptbridge.model import Acknowledgement, Frequency, Submission
 

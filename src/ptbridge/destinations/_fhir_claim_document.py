@@ -11,10 +11,10 @@ from decimal import Decimal
 from typing import Any
 
 from ptbridge.destinations._claim_facts import Gathered, lacks, missing, people_lack
+from ptbridge.destinations._document import Document, present
 from ptbridge.destinations._fhir_claim_parts import (
     ICD,
     TERMS,
-    Document,
     cents_of,
     clinic,
     clinician,
@@ -23,7 +23,6 @@ from ptbridge.destinations._fhir_claim_parts import (
     money,
     named,
     person,
-    present,
     procedure,
 )
 from ptbridge.model import Charge, Finding, Frequency, Provider

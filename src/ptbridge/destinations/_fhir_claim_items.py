@@ -12,10 +12,10 @@ from decimal import Decimal
 from typing import Any
 
 from ptbridge.destinations._claim_facts import Gathered
+from ptbridge.destinations._document import Document, present
 from ptbridge.destinations._fhir_claim_parts import (
     ICD,
     TERMS,
-    Document,
     cents_of,
     clinic,
     clinician,
@@ -26,7 +26,6 @@ from ptbridge.destinations._fhir_claim_parts import (
     money,
     named,
     person,
-    present,
     procedure,
 )
 from ptbridge.model import Charge, ServiceLine

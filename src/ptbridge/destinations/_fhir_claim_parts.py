@@ -22,10 +22,9 @@ from typing import Any
 import msgspec
 
 from ptbridge.destinations._claim_facts import Gathered, person_name
+from ptbridge.destinations._document import Document
 from ptbridge.model import Address, Patient, Provider, Subscriber
 from ptbridge.specs.clinic import AddressSpec
-
-Document = dict[str, Any]
 
 TERMS = "http://terminology.hl7.org/CodeSystem"
 ICD = "http://hl7.org/fhir/sid/icd-10-cm"
@@ -168,12 +167,3 @@ def person(someone: Patient | Subscriber) -> Document:
 def address(place: Address | AddressSpec) -> Document:
     """A postal address."""
     return {"line": list(place.lines), "city": place.city, "state": place.state, "postalCode": place.postal_code}
-
-
-def present(value: Any) -> Any:
-    """Without what is None, at any depth."""
-    if isinstance(value, dict):
-        return {name: present(item) for name, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [present(item) for item in value if item is not None]
-    return value

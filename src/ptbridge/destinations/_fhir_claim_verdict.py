@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ptbridge.destinations import _fhir_claim_items as items
+from ptbridge.destinations._document import Document
 from ptbridge.destinations._fhir_claim_document import totals
-from ptbridge.destinations._fhir_claim_parts import Document, identified, own_system, read
+from ptbridge.destinations._fhir_claim_parts import identified, own_system, read
 from ptbridge.model import Acknowledgement, Disposition
 from ptbridge.wire.http import Response
 

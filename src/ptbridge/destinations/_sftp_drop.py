@@ -1,11 +1,11 @@
 """Any platform that takes files, with its folder on an SFTP server: made here durably, then brought there whole.
 
-A file waits in the clinic's outbound folder until the server has it. Each is uploaded under a temporary name, checked, noted
-here as uploaded, then renamed. So after any cut of the line or of the power:
+A file waits in the clinic's outbound folder until the server has it. Each is uploaded under a temporary name, read back, noted
+here as uploaded, renamed, and read back under its name. So after any cut of the line or of the power:
 
     not noted                        it is uploaded again, over what a broken upload left; its name was never visible
     noted, temporary name there      it only lacks its name, and gets it
-    noted, its own name there        it arrived
+    noted, its own name there        it arrived, if it reads back as it was written; else in doubt, as the next
     noted, neither there             it arrived and was taken away, or somebody cleaned up: in doubt; a person asks, unless
                                      an answer speaks of it
 
@@ -17,10 +17,11 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Protocol, runtime_checkable
 
-from ptbridge.errors import OutcomeUnknown, PeerError
+from ptbridge.destinations._drop_folder import altered_file
+from ptbridge.errors import OutcomeUnknown, PeerError, PeerUnavailable
 from ptbridge.model import Acknowledgement, Disposition, PricedDay, Submission
 from ptbridge.ports import (
     AnsweringDestination,
@@ -32,7 +33,8 @@ from ptbridge.ports import (
 )
 from ptbridge.wire.sftp import RemoteFolders, SftpServer, connect, staged_name
 
-_UPLOADED, _VANISHED = ".uploaded", ".vanished"  # endings of our notes beside a file that waits
+_UPLOADED = ".uploaded"  # endings of our notes, beside a file that waits
+_VANISHED, _ALTERED = ".vanished", ".altered"  # and of one that is not there, or not as it was written
 _OPTIONAL: tuple[tuple[type, str], ...] = (
     (CorrectingDestination, "encode_replacement"),
     (DemandingDestination, "lacks"),
@@ -107,7 +109,7 @@ class SftpDrop:
                 await self._bring_all(folders)
             except PeerError as error:
                 raise OutcomeUnknown(f"{error} The file waits in {self._outbound}; the next run brings it.") from None
-        return answers
+        return [self._doubted(answer) or answer for answer in answers]
 
     async def find(self, submission: Submission) -> Acknowledgement | None:
         """The file that holds this very submission, once the server has it. Raises PeerError while it cannot be brought."""
@@ -116,12 +118,22 @@ class SftpDrop:
             return None
         if self._waiting():
             await self._finish()
-        if found.destination_id and self._note(found.destination_id, _VANISHED).exists():
-            if isinstance(self.inner, Proving) and await self.inner.arrived(submission):
-                return found
-            text = f"{found.destination_id} was uploaded and is not on the server. Ask the biller whether it arrived."
+        doubted = self._doubted(found)
+        if doubted is not None and isinstance(self.inner, Proving) and await self.inner.arrived(submission):
+            return found
+        return doubted or found
+
+    def _doubted(self, answer: Acknowledgement) -> Acknowledgement | None:
+        """What stands in the way of accepting a file that was made here, by our notes on it and on its control totals."""
+        name = answer.destination_id
+        if name is None:
+            return None
+        if any(self._note(one, _ALTERED).exists() for one in (name, f"{PurePath(name).stem}.totals.json")):
+            return altered_file(name, str(self._server))
+        if self._note(name, _VANISHED).exists():
+            text = f"{name} was uploaded and is not on the server. Ask the biller whether it arrived."
             return Acknowledgement(disposition=Disposition.IN_DOUBT, native_code="uploaded-and-gone", native_text=text)
-        return found
+        return None
 
     async def list_references(self, service_dates: tuple[str, str]) -> dict[str, tuple[int, int]] | None:
         """What we dropped and did not take back. What the biller did with it, a folder cannot tell."""
@@ -161,14 +173,21 @@ class SftpDrop:
             await self._bring(path, folders)
 
     async def _bring(self, path: Path, folders: RemoteFolders) -> None:
-        name, noted = path.name, self._note(path.name, _UPLOADED)
+        name, noted, content = path.name, self._note(path.name, _UPLOADED), _content(path)
+        staged = posixpath.join(self._remote, staged_name(name))
         if not noted.exists():
             await folders.claim(self._remote, name)
-            await folders.stage(self._remote, name, _content(path))
+            await folders.stage(self._remote, name, content)
+            if not await folders.holds(staged, content):
+                raise PeerUnavailable(f"{self._server}: an upload reads back otherwise. It got no name; it is uploaded again.")
             _make(noted)
-        if await folders.look(posixpath.join(self._remote, staged_name(name))) is not None:
+        waits = await folders.look(staged) is not None
+        if waits:
             await folders.publish(self._remote, name)
-        elif await folders.look(posixpath.join(self._remote, name)) is None:
+        stands = await folders.holds(posixpath.join(self._remote, name), content)
+        if stands is False:
+            _make(self._note(name, _ALTERED))
+        elif stands is None and not waits:  # just published, it was taken by the biller
             _make(self._note(name, _VANISHED))
         _forget(path, noted)
 

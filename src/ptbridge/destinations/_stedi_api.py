@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ptbridge.destinations._document import Document
 from ptbridge.errors import PeerUnavailable
 from ptbridge.wire.http import HttpClient, Response
-
-Document = dict[str, Any]
 
 _SUBMISSION = "change/medicalnetwork/professionalclaims/v3/submission"
 _REPORT = "change/medicalnetwork/reports/v2"
@@ -80,7 +79,7 @@ class StediApi:
     async def report(self, transaction: Transaction) -> Document:
         """A 277CA or an 835 as JSON; empty when Stedi has none that can be read. Raises PeerUnavailable."""
         response = await self._http.request("GET", f"{_REPORT}/{transaction.id}/{transaction.kind}", expect_json=True)
-        return json_object(response) if response.status == 200 else {}
+        return response.json_object() if response.status == 200 else {}
 
     async def reports(self, transactions: list[Transaction]) -> list[Document]:
         """Several, in order, a few at once."""
@@ -135,18 +134,9 @@ class StediApi:
 
 
 def _page(response: Response, what: str) -> TransactionPage:
-    answer = json_object(response)
+    answer = response.json_object()
     items = answer.get("items")
     if response.status != 200 or not isinstance(items, list):
         raise PeerUnavailable(f"Stedi answered {what} with HTTP {response.status} and no list.", status=response.status)
     found = tuple(Transaction.read(item) for item in items if isinstance(item, dict))
     return TransactionPage(items=found, token=str(answer.get("nextPageToken") or ""))
-
-
-def json_object(response: Response) -> Document:
-    """The answer as an object; empty when it is no JSON object (a firewall's page)."""
-    try:
-        answer = response.json()
-    except ValueError:
-        return {}
-    return answer if isinstance(answer, dict) else {}

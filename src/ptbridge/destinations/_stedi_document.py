@@ -16,15 +16,14 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import orjson
 
 from ptbridge.destinations._claim_facts import Gathered, Zip, missing, people_lack, person_name, whole_address
+from ptbridge.destinations._document import Document, present
 from ptbridge.model import Address, Charge, Finding, Frequency, Patient, Provider, Subscriber
+from ptbridge.model.money import decimal_text
 from ptbridge.specs.clinic import AddressSpec
-
-Document = dict[str, Any]
 
 MAX_LINES = 50  # Stedi's claimInformation.serviceLines; X12 005010X222A1, loop 2400
 MAX_UNITS = 36**2 - 1  # two characters of the control number
@@ -166,7 +165,7 @@ def claim_document(
         "supervising": _person(facts.supervising),
         "claimInformation": _claim(facts, frequency, original_id, therapy_dates=therapy_dates),
     }
-    return _named(_present(claim), reference)
+    return _named(present(claim), reference)
 
 
 def void_document(live: Document, *, reference: str, original_id: str | None) -> Document:
@@ -174,7 +173,7 @@ def void_document(live: Document, *, reference: str, original_id: str | None) ->
     information = dict(live["claimInformation"])
     supplement = {**information.get("claimSupplementalInformation", {}), "claimControlNumber": original_id}
     information.update(claimFrequencyCode="8", claimSupplementalInformation=supplement)
-    return _named(_present({**live, "claimInformation": information}), reference)
+    return _named(present({**live, "claimInformation": information}), reference)
 
 
 def _named(claim: Document, reference: str) -> Document:
@@ -200,7 +199,7 @@ def _claim(facts: Gathered, frequency: str, original_id: str | None, *, therapy_
     assert payer is not None
     return {
         "claimFilingCode": payer.filing,
-        "claimChargeAmount": _dollars(facts.priced.amount_cents),
+        "claimChargeAmount": decimal_text(facts.priced.amount_cents),
         "placeOfServiceCode": facts.place_of_service,
         "claimFrequencyCode": str(frequency),
         "signatureIndicator": claims.signature_on_file,
@@ -228,6 +227,7 @@ def _claim(facts: Gathered, frequency: str, original_id: str | None, *, therapy_
 def _line(facts: Gathered, charge: Charge, *, therapy_dates: bool) -> Document:
     """Loop 2400. An authorization that not the whole day has stands on its line."""
     line = charge.line
+    assert charge.amount_cents is not None
     own = facts.of_line(charge, lambda visit: visit.authorization_number) if facts.authorization is None else None
     authorized = {"priorAuthorization": [{"priorAuthorizationOrReferralNumber": own}]} if own else None
     return {
@@ -236,7 +236,7 @@ def _line(facts: Gathered, charge: Charge, *, therapy_dates: bool) -> Document:
             "procedureIdentifier": "HC",
             "procedureCode": line.procedure,
             "procedureModifiers": list(line.modifiers) or None,
-            "lineItemChargeAmount": _dollars(charge.amount_cents),
+            "lineItemChargeAmount": decimal_text(charge.amount_cents),
             "measurementUnit": "UN",
             "serviceUnitCount": str(line.units),
             "compositeDiagnosisCodePointers": {"diagnosisCodePointers": [str(at) for at in line.diagnosis_pointers]},
@@ -305,20 +305,13 @@ def _person(person: Provider | None) -> Document | None:
 
 
 def _address(address: Address | AddressSpec) -> Document:
-    code = Zip.read(address.postal_code)
-    assert code is not None
     return {
         "address1": address.lines[0],
         "address2": ", ".join(address.lines[1:]) or None,
         "city": address.city,
         "state": address.state,
-        "postalCode": code.five + (code.plus_four or ""),
+        "postalCode": Zip.known(address.postal_code).digits,
     }
-
-
-def _dollars(amount_cents: int | None) -> str:
-    assert amount_cents is not None and amount_cents >= 0
-    return f"{amount_cents // 100}.{amount_cents % 100:02d}"
 
 
 def _date(day: date | None) -> str | None:
@@ -327,12 +320,3 @@ def _date(day: date | None) -> str | None:
 
 def _digits(phone: str | None) -> str:
     return "".join(character for character in phone or "" if character.isdecimal())
-
-
-def _present(value: Any) -> Any:
-    """Without what is None, at any depth."""
-    if isinstance(value, dict):
-        return {name: _present(item) for name, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_present(item) for item in value]
-    return value

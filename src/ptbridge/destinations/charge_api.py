@@ -13,7 +13,7 @@ from urllib.parse import quote
 import orjson
 
 from ptbridge.destinations import DestinationParts
-from ptbridge.destinations._charge_answers import Receipt, accepted, acknowledgement, differs, json_object, totals
+from ptbridge.destinations._charge_answers import Receipt, accepted, acknowledgement, differs, totals
 from ptbridge.destinations._charge_document import charge_document, void_document
 from ptbridge.destinations._charge_news import answers_of
 from ptbridge.errors import OutcomeUnknown, PeerUnavailable
@@ -96,7 +96,7 @@ class ChargeApi:
         Raises PeerUnavailable when the biller does not say clearly that it is there or not.
         """
         response = await self._http.request("GET", _path(submission.reference), retry=False, expect_json=True)
-        answer = json_object(response)
+        answer = response.json_object()
         if response.status == 404 and answer.get("code") == "unknown-reference":
             return None
         if response.status != 200 or answer.get("reference") != submission.reference:
@@ -130,7 +130,7 @@ class ChargeApi:
         response = await self._http.request(
             "GET", "v1/charges", params={**params, "after": after} if after else params, expect_json=True
         )
-        answer = json_object(response)
+        answer = response.json_object()
         charges = answer.get("charges")
         if response.status != 200 or not isinstance(charges, list):
             raise PeerUnavailable(f"the biller's list of charges answered HTTP {response.status} without a list.")
@@ -145,7 +145,7 @@ class ChargeApi:
         for _ in range(_MAX_PAGES):
             params = {"limit": str(_PAGE), **({"after": after} if after else {})}
             response = await self._http.request("GET", "v1/answers", params=params, expect_json=True)
-            page = json_object(response)
+            page = response.json_object()
             if response.status == 404:
                 return
             if response.status == 410 and after:
@@ -163,7 +163,7 @@ class ChargeApi:
         """Everything that the biller knows of each of these charges."""
         for reference in references:
             response = await self._http.request("GET", f"{_path(reference)}/answers", expect_json=True)
-            page = json_object(response)
+            page = response.json_object()
             if response.status != 404 or page.get("code") != "unknown-reference":
                 yield AnswerPage(answers=answers_of(page, response))
 

@@ -15,7 +15,7 @@ import orjson
 from ptbridge.destinations import DestinationParts
 from ptbridge.destinations import _claim_md_answers as news
 from ptbridge.destinations._claim_facts import gather, lacks
-from ptbridge.destinations._claim_md_api import ClaimMdApi, Document, document, error_of, rows
+from ptbridge.destinations._claim_md_api import ClaimMdApi, document, error_of, rows
 from ptbridge.destinations._claim_md_document import (
     claim_document,
     claim_md_lacks,
@@ -24,6 +24,7 @@ from ptbridge.destinations._claim_md_document import (
     units_of_file,
     void_document,
 )
+from ptbridge.destinations._document import Document
 from ptbridge.errors import OutcomeUnknown, PeerUnavailable
 from ptbridge.model import Acknowledgement, Answer, Disposition, Finding, PricedDay, Submission
 from ptbridge.model.money import cents

@@ -20,9 +20,11 @@ from io import StringIO
 import orjson
 
 from ptbridge.destinations import DestinationParts
-from ptbridge.destinations._charge_document import Document, charge_document
+from ptbridge.destinations._charge_document import charge_document
+from ptbridge.destinations._document import Document
 from ptbridge.destinations._drop_folder import DropFolder, FileDrop, Receipt, plain
 from ptbridge.model import Acknowledgement, Frequency, PricedDay, Submission
+from ptbridge.model.money import decimal_text
 from ptbridge.ports import Capabilities, DestinationInfo
 from ptbridge.specs.clinic import BillingProviderSpec
 
@@ -235,7 +237,7 @@ def _line_cells(line: Document) -> dict[str, str]:
     }
     for column, field in (("unit_price", "unit_price_cents"), ("amount", "amount_cents")):
         if field in line:
-            cells[column] = f"{line[field] // 100}.{line[field] % 100:02d}"
+            cells[column] = decimal_text(line[field])
     return cells
 
 

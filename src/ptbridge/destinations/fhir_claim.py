@@ -15,6 +15,7 @@ from ptbridge.destinations import DestinationParts
 from ptbridge.destinations import _fhir_claim_days as days
 from ptbridge.destinations import _fhir_claim_items as items
 from ptbridge.destinations._claim_facts import gather, missing
+from ptbridge.destinations._document import Document
 from ptbridge.destinations._fhir_claim_answers import answers_of, item_answers
 from ptbridge.destinations._fhir_claim_api import MEDIA_TYPE, FhirClaimApi
 from ptbridge.destinations._fhir_claim_bundle import CHARGE_ITEM, CLAIM, Naming, day_bundle, resources_of, void_bundle
@@ -25,7 +26,7 @@ from ptbridge.destinations._fhir_claim_document import (
     totals,
     void_document,
 )
-from ptbridge.destinations._fhir_claim_parts import Document, identified, invalid_places, line_system, written
+from ptbridge.destinations._fhir_claim_parts import identified, invalid_places, line_system, written
 from ptbridge.errors import ConfigError, OutcomeUnknown, PeerUnavailable
 from ptbridge.model import Acknowledgement, Disposition, Finding, Frequency, PricedDay, Stage, Submission
 from ptbridge.ports import CLAIM_STATES, AnswerPage, Capabilities, DestinationInfo

@@ -15,7 +15,8 @@ import orjson
 from ptbridge.destinations import DestinationParts
 from ptbridge.destinations import _stedi_answers as news
 from ptbridge.destinations._claim_facts import gather, lacks
-from ptbridge.destinations._stedi_api import Document, StediApi, TokenRefused, Transaction, TransactionPage, json_object
+from ptbridge.destinations._document import Document
+from ptbridge.destinations._stedi_api import StediApi, TokenRefused, Transaction, TransactionPage
 from ptbridge.destinations._stedi_document import (
     ControlNumber,
     claim_document,
@@ -241,7 +242,7 @@ def _acknowledged(response: Response, control: str) -> Acknowledgement:
 
     Everything else, a 504 above all, may have been taken; the key settles it.
     """
-    answer = json_object(response)
+    answer = response.json_object()
     if response.status in (409, 429):
         code, wait = str(response.status), response.retry_after_seconds
         return Acknowledgement(disposition=Disposition.RETRY, native_code=code, retry_after_seconds=wait)

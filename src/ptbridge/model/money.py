@@ -22,3 +22,9 @@ def dollars(amount_cents: int) -> str:
     """Integer cents as `$1,234.50`."""
     sign = "-" if amount_cents < 0 else ""
     return f"{sign}${abs(amount_cents) // 100:,}.{abs(amount_cents) % 100:02d}"
+
+
+def decimal_text(amount_cents: int) -> str:
+    """What is charged, in dollars as files and documents write it: `1234.50`. An amount below zero is no charge."""
+    assert amount_cents >= 0, "a charge is never below zero"
+    return f"{amount_cents // 100}.{amount_cents % 100:02d}"

@@ -70,6 +70,14 @@ class Response:
         """The content parsed. Raises ValueError (orjson.JSONDecodeError) when it is no JSON."""
         return orjson.loads(self.content)
 
+    def json_object(self) -> dict[str, Any]:
+        """The content as an object; empty when it is no JSON object (an empty body, a firewall's page)."""
+        try:
+            found = self.json()
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
     @property
     def is_outage(self) -> bool:
         """True when the status says "later", not "no"."""

@@ -273,6 +273,19 @@ class RemoteFolders:
 
         return await self._asked(read_all(), "a file", timed=False)
 
+    async def holds(self, path: str, content: bytes) -> bool | None:
+        """Whether just these bytes stand there; None when nothing does. Where we may not read, the size decides, if it is told."""
+        try:
+            standing = await self.read(path, len(content))
+        except RecordError:
+            return False  # larger, or no file
+        except PeerRefused:
+            standing = None
+        if standing is not None:
+            return standing == content
+        there = await self.look(path)  # not ours to read, gone, or touched while it was read
+        return None if there is None else there.size_bytes in (None, len(content))
+
     async def make_folder(self, folder: str) -> None:
         """Make a folder unless it is there. Raises PeerRefused when that is not allowed."""
         if await self.look(folder) is None:

@@ -26,7 +26,7 @@ from ptbridge.wire.egress import shown_url
 from ptbridge.wire.http import Transport
 from ptbridge.wire.keys import SigningKey, generate_private_key, jwks
 from ptbridge.wire.pacing import Clock, RateLimiter, http_date_seconds
-from ptbridge.wire.token_endpoint import TokenEndpoint, json_object
+from ptbridge.wire.token_endpoint import TokenEndpoint
 
 __all__ = [
     "ApiKey",
@@ -201,7 +201,7 @@ class _TokenAuthorizer(ABC):
 
     def _grant(self, response: Response) -> dict[str, Any]:
         """The token answer. Raises PeerRefused with the OAuth error code, PeerUnavailable when it says nothing about us."""
-        answer = json_object(response)
+        answer = response.json_object()
         where = f"POST {shown_url(response.url)}: HTTP {response.status}"
         if response.status == 200 and isinstance(answer.get("access_token"), str) and answer["access_token"]:
             return answer
@@ -283,7 +283,7 @@ class PrivateKeyJwt(_TokenAuthorizer):
 
     def _clock_is_off(self, response: Response) -> bool:
         server = http_date_seconds(response.header("date"))
-        if server is None or _oauth_error(json_object(response)) not in _CLOCK_ERRORS:
+        if server is None or _oauth_error(response.json_object()) not in _CLOCK_ERRORS:
             return False
         off = server - (self._clock.wall() + self._skew_seconds)
         if abs(off) <= _NOTABLE_SKEW_SECONDS:

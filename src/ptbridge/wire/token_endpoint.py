@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlencode
 
 import orjson
@@ -48,7 +47,7 @@ class TokenEndpoint:
         response = await self.http.exchange("GET", where, headers={"accept": "application/json"})
         if response.is_outage or (response.status == 200 and response.looks_like_html):
             raise PeerUnavailable(f"GET {shown_url(where)}: HTTP {response.status}, no configuration.", status=response.status)
-        found = json_object(response).get("token_endpoint")
+        found = response.json_object().get("token_endpoint")
         if response.status != 200 or not isinstance(found, str):
             message = (
                 f"GET {shown_url(where)}: HTTP {response.status}, no token_endpoint. Set auth.token_url in the clinic file."
@@ -74,12 +73,3 @@ class TokenEndpoint:
             return await self.http.exchange("POST", await self.url(), headers=sent, content=content, return_refusal=True)
         except OutcomeUnknown as error:  # a token that nobody received does no harm: asking again is safe
             raise PeerUnavailable(str(error)) from None
-
-
-def json_object(response: Response) -> dict[str, Any]:
-    """The answer as a JSON object; empty when it is none."""
-    try:
-        value = response.json()
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
