@@ -50,7 +50,7 @@ def queued_of_other(book, name="theirs", destination=PLATFORM, clinic=OTHER, **m
 
 
 def test_a_day_waits_for_no_correction_of_its_own_when_its_visit_comes_back(book):
-    there = book.sent("e1", day="there")
+    there = book.sent("e1", day="there", page={"visits": [{"visit_id": "e1"}]})
     elsewhere = book.visit("e1", day="elsewhere", payload=b"2")
     assert book.visit("e1", day="there", payload=b"3") == there
     assert dirty(book) == [there, elsewhere], "both at once, and neither for the other"
