@@ -5,7 +5,7 @@ Nothing here knows HTTP, YAML or SQL: `client`, `facts` and `channel` are handed
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Protocol, runtime_checkable
@@ -345,6 +345,7 @@ class OutboxItem:
     id: int
     submission: Submission
     attempts: int = 0
+    unanswered: int = 0  # of these, how many said nothing about it (see Outcome), since the platform last took anything
     in_doubt: bool = False
     first_attempt_at: float | None = None  # of this key: bounds blind replays by the platform's key window
     last_attempt_at: float | None = None  # latest `start` before this hand-out: a look-up is believed only find_lag after it
@@ -357,7 +358,8 @@ class Outcome:
     """What became of one attempt: the answer, and when to try again (Unix seconds) unless it ended here.
 
     `RETRY` with `next_at`: back to the queue, surely not taken. `IN_DOUBT` with `next_at`: waits, and is handed out again
-    with `in_doubt`. A refused credential is `RETRY` with `next_at` now, so the item is queued as before.
+    with `in_doubt`. Without `next_at` it keeps the place that it had. `unanswered`: the attempt says nothing about this item
+    (no connection, a refused credential, a platform that turned everybody away) and is not one of those that run out.
     `hold_reason` set: stop trying, a person decides; it is a machine-readable word such as `rejected`, `attempts-exhausted`.
     """
 
@@ -365,6 +367,7 @@ class Outcome:
     acknowledgement: Acknowledgement
     next_at: float | None = None
     hold_reason: str | None = None
+    unanswered: bool = False
 
 
 class Outbox(Protocol):
@@ -373,8 +376,11 @@ class Outbox(Protocol):
     def due(self, *, now: float, limit: int) -> list[OutboxItem]:
         """The oldest waiting item of each order key whose time has come, oldest first; never one that is being sent."""
 
-    def next_due_at(self) -> float | None:
-        """When the earliest waiting item becomes due (Unix seconds); None when nothing waits."""
+    def next_due_at(self, *, without: Collection[int] = ()) -> float | None:
+        """When the next item can be due, those `without` left out (Unix seconds); None when nothing waits."""
+
+    def was_turned_away(self) -> bool:
+        """Whether something waits of which an attempt was not answered since the platform last took one: it may be away yet."""
 
     def start(self, items: tuple[OutboxItem, ...], *, now: float) -> None:
         """Record that these are about to be sent, before their first byte leaves."""

@@ -640,6 +640,9 @@ def test_an_outage_of_45_days_loses_nothing_and_drains_in_order_under_the_rate_l
         assert one.states() == {"accepted": 45 * per_day + 1, "replaced": 3} and report.ended == "done"
         created = [int(name[3:], 16) for event, name, _ in one.biller.books.history[before:] if event == "created"]
         assert sorted(created) == list(range(1, number + 1)), "each once, and the doubt was looked up, not sent again"
+        assert all(abs(place - one) < 8 for place, one in enumerate(created, 1)), (
+            "in order, but for what was in flight together"
+        )
         assert one.biller.peak_per_second() <= rate + 8, "its limit, and what was in flight together"
         ours = one.ledger.accounts.live("oak")
         assert one.made is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -45,6 +46,8 @@ class Attempts:
         self._random = random
         self._run_started_at = clock.now()
         self._doubt_at: dict[int, float] = {}  # item id -> when this run lost its answer, Unix seconds
+        self._in_vain: Counter[int] = Counter()  # item id -> times that this run found no connection for it
+        self.resting: dict[int, float] = {}  # item id -> monotonic second before which this run does not try it again
 
     async def make(self, item: OutboxItem) -> Outcome:
         """Try once. The start is already durable; the caller makes the outcome so."""
@@ -84,7 +87,7 @@ class Attempts:
                 return self._unreached(item, result)
             case PeerRefused():
                 self._report.refusal = str(result)
-                return verdict.back_in_queue(item, str(result.status or "refused"), now=self._clock.now())
+                return verdict.back_in_queue(item, str(result.status or "refused"))
             case OutcomeUnknown():
                 lost = Acknowledgement(disposition=Disposition.IN_DOUBT, native_code="lost-answer")
                 return self._answered(item, lost)
@@ -155,12 +158,13 @@ class Attempts:
             if self._refused_again(item, answer):
                 return verdict.held_in_doubt(item, answer.native_code, f"{_REFUSED_AGAIN} {answer.native_text}".strip())
             return verdict.outcome(item, answer, Waits(backoff=0, budget=0), self._policy, now=now)
-        waits = self._waits(item)
+        waits, to_all = self._waits(verdict.answered(item)), False
         if answer.disposition is Disposition.RETRY:
             self._gate.busy(item.id, self._clock.monotonic(), waits.asked(answer, self._policy))
+            to_all = self._gate.is_busy
         elif answer.native_code != _TOO_EARLY:
             self._doubt_at[item.id] = now
-        return verdict.outcome(item, answer, waits, self._policy, now=now)
+        return verdict.outcome(item, answer, waits, self._policy, now=now, to_all=to_all)
 
     def _unreached(self, item: OutboxItem, error: PeerUnavailable) -> Outcome:
         """No connection; or, with a status, a look-up that was told to come back later, which is an answer."""
@@ -171,10 +175,17 @@ class Attempts:
                 retry_after_seconds=error.retry_after_seconds,
             )
             return self._answered(item, busy)
-        self._gate.unreachable(item.id, self._clock.monotonic())
-        return verdict.unreached(item, self._waits(item), self._policy, now=self._clock.now())
+        now = self._clock.monotonic()
+        self._gate.unreachable(item.id, now)
+        outcome = verdict.unreached(item, self._policy, now=self._clock.now())
+        if self._gate.is_open:  # the breaker waits for all of them, and then each has its place
+            self.resting.clear()
+        elif outcome.hold_reason is None:
+            self.resting[item.id] = self._waits(self._in_vain[item.id]).after(now)
+            self._in_vain[item.id] += 1
+        return outcome
 
-    def _waits(self, item: OutboxItem) -> Waits:
-        """Book the retry that will follow."""
-        backoff = self._policy.delay_seconds(item.attempts + 1, self._random())
+    def _waits(self, attempts: int) -> Waits:
+        """Book the retry that will follow, after so many attempts before this one."""
+        backoff = self._policy.delay_seconds(attempts + 1, self._random())
         return Waits(backoff=backoff, budget=self._budget.book(self._clock.monotonic()))

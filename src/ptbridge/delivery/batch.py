@@ -41,7 +41,7 @@ async def deliver_batches(
             report.count(outcome)
         if on_progress:
             on_progress(report)
-        if report.refusal or any(outcome.next_at is not None for outcome in outcomes):
+        if report.refusal or report.postponed:
             report.ended = "refused" if report.refusal else "breaker-open"
             break
     return report

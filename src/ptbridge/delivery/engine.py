@@ -15,7 +15,7 @@ from ptbridge.delivery.commits import GroupCommit
 from ptbridge.delivery.pace import Pace
 from ptbridge.delivery.policy import RetryPolicy
 from ptbridge.delivery.report import DeliveryReport
-from ptbridge.delivery.verdict import in_doubt
+from ptbridge.delivery.verdict import cut_off
 from ptbridge.ports import Destination, Outbox, OutboxItem
 
 logger = logging.getLogger(__name__)
@@ -43,12 +43,15 @@ async def deliver(
 ) -> DeliveryReport:
     """Send what is due until nothing is, the deadline passes, `stop` is set, or the biller is away or refuses us.
 
-    Waits for retries that become due soon (`idle_seconds`). Items come back from a crash with `in_doubt` set and are settled
-    first by replay or look-up. `pace` is what this call shares with others to the same platform. Raises LedgerError when a
-    start or an outcome cannot be stored: the calls in flight are then left as `sending`, which the ledger hands back in doubt.
-    Never raises for a peer's trouble; the report says it.
+    Oldest first, but for what must wait by itself for a retry. Where the platform was away when it was last tried, one call
+    alone asks whether it is back. Waits for retries that become due soon (`idle_seconds`). Items come back from a crash
+    with `in_doubt` set and are settled first by replay or look-up. `pace` is what this call shares with others to the same
+    platform. Raises LedgerError when a start or an outcome cannot be stored: the calls in flight are then left as `sending`,
+    which the ledger hands back in doubt. Never raises for a peer's trouble; the report says it.
     """
     shared = pace or Pace.new(policy, clock.monotonic())
+    if outbox.was_turned_away():
+        shared.gate.suspect()
     if destination.capabilities.batch:
         return await deliver_batches(
             outbox, destination, clock=clock, policy=policy, on_progress=on_progress, random=random, pace=shared
@@ -128,7 +131,7 @@ class _Run:
 
     def _nothing_left(self) -> str | None:
         """`done` when the outbox is empty, `later` when what it has is due too late to wait for, else None."""
-        due_at = self._outbox.next_due_at()
+        due_at = self._next_due_at()
         if due_at is None:
             return "done"
         patience = min(self._policy.idle_seconds, self._deadline - self._clock.monotonic())
@@ -139,6 +142,8 @@ class _Run:
     def _dispatch(self) -> None:
         if self._gate.wait_seconds(self._clock.monotonic()) > 0:
             return
+        if self._gate.width:  # who asks is the oldest: those that were fetched behind it wait for their turn
+            self._ready.clear()
         slots = min(self._in_flight, self._gate.width or self._in_flight) - len(self._active)
         if len(self._ready) < slots:
             self._look_ahead()
@@ -149,9 +154,22 @@ class _Run:
     def _look_ahead(self) -> None:
         """Fetch what is due. Items in flight are not yet durable as `sending` for a moment, so they are left out here too."""
         taken = list(self._active.values()) + list(self._ready)
-        ids, keys = {item.id for item in taken}, {item.submission.order_key for item in taken}
-        due = self._outbox.due(now=self._clock.now(), limit=self._in_flight * _LOOK_AHEAD + len(taken))
+        ids, keys = {item.id for item in taken} | set(self._resting()), {item.submission.order_key for item in taken}
+        due = self._outbox.due(now=self._clock.now(), limit=self._in_flight * _LOOK_AHEAD + len(ids))
         self._ready.extend(item for item in due if item.id not in ids and item.submission.order_key not in keys)
+
+    def _resting(self) -> dict[int, float]:
+        """What found no connection in this run and waits for its next try: for how many seconds yet."""
+        now = self._clock.monotonic()
+        return {id_: until - now for id_, until in self._attempts.resting.items() if until > now}
+
+    def _next_due_at(self) -> float | None:
+        """When something that is not in flight can go, Unix seconds; None when nothing waits."""
+        resting, now = self._resting(), self._clock.now()
+        in_flight = {item.id for item in self._active.values()}
+        due_at = self._outbox.next_due_at(without=in_flight | set(resting))
+        times = [now + left for id_, left in resting.items() if id_ not in in_flight]
+        return min(times if due_at is None else [due_at, *times], default=None)
 
     async def _deliver_one(self, item: OutboxItem) -> None:
         self._unanswered[item.id] = item
@@ -179,7 +197,7 @@ class _Run:
         if paused > 0:
             return min(nap, paused)
         if len(self._active) < self._in_flight and not self._gate.width:
-            due_at = self._outbox.next_due_at()
+            due_at = self._next_due_at()
             if due_at is not None:
                 nap = min(nap, max(due_at - self._clock.now(), _SHORTEST_NAP_SECONDS))
         return max(nap, 0.0)
@@ -207,8 +225,7 @@ class _Run:
             task.cancel()
         await asyncio.gather(*self._active, return_exceptions=True)
         if record and self._unanswered:
-            now = self._clock.now()
-            cut = tuple(in_doubt(item, "cut-off", next_at=now) for item in self._unanswered.values())
-            self._outbox.finish(cut, now=now)
+            cut = tuple(cut_off(item) for item in self._unanswered.values())
+            self._outbox.finish(cut, now=self._clock.now())
             for outcome in cut:
                 self.report.count(outcome)

@@ -57,7 +57,8 @@ class Gate:
     """Circuit breaker and busy pause of one destination. Times are monotonic seconds.
 
     Only *different* items count, and any clear answer clears the count: one bad item can neither open the breaker nor
-    make the others wait (D16).
+    make the others wait (D16). Once it is shut, one call at a time asks whether the platform works again, at most every
+    `probe_seconds`, until there is a clear answer.
     """
 
     def __init__(self, policy: RetryPolicy) -> None:
@@ -66,12 +67,17 @@ class Gate:
         self._busy: set[int] = set()
         self._shut_until = 0.0
         self.is_open = False  # the breaker's word: open means that no calls pass
+        self.is_busy = False  # everybody is told to come back later
+
+    def suspect(self) -> None:
+        """Begin with one call: what waits was not answered when it was last tried."""
+        self.is_open = True
 
     def answered(self) -> None:
         """The platform gave a clear answer: it is there and working."""
         self._unreachable.clear()
         self._busy.clear()
-        self.is_open = False
+        self.is_open = self.is_busy = False
 
     def unreachable(self, item_id: int, now: float) -> None:
         """No connection for this item."""
@@ -83,11 +89,13 @@ class Gate:
     def busy(self, item_id: int, now: float, retry_after_seconds: float) -> None:
         """The platform said to come back later, for this item."""
         self._unreachable.clear()
-        self.is_open = False
         self._busy.add(item_id)
-        if len(self._busy) >= self._policy.busy_answers:
-            self._shut_until = max(self._shut_until, now + retry_after_seconds)
-            self._busy.clear()
+        if self.is_open or self.is_busy:  # it was asked whether it works again, and does not
+            retry_after_seconds = max(retry_after_seconds, self._policy.probe_seconds)
+        elif len(self._busy) < self._policy.busy_answers:
+            return
+        self._shut_until = max(self._shut_until, now + retry_after_seconds)
+        self.is_open, self.is_busy = False, True
 
     def wait_seconds(self, now: float) -> float:
         """How long nobody may call; 0 when calls may pass."""
@@ -95,5 +103,5 @@ class Gate:
 
     @property
     def width(self) -> int | None:
-        """How many calls may be in flight: one probe while the breaker is open, else no limit of its own (None)."""
-        return 1 if self.is_open else None
+        """How many calls may be in flight: one that asks while nobody is served, else no limit of its own (None)."""
+        return 1 if self.is_open or self.is_busy else None

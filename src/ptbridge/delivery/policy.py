@@ -11,10 +11,10 @@ DAY_SECONDS = 86_400.0
 class RetryPolicy:
     """When to try again and when to stop. All times in seconds.
 
-    `max_attempts` bounds attempts that were answered (or lost); attempts that found no connection count by age only,
-    since an outage is not the item's fault (a clearinghouse was away for 37 days in 2024: a biller's outage must not
-    turn every charge into a hold). `replays_before_look_up`: a key replayed that often without an answer is looked up
-    instead, because a platform may replay a saved 500 for ever (D11).
+    `max_attempts` bounds attempts that were answered (or lost); those that found no connection, a refused credential or a
+    platform that turned everybody away count by age only, since an outage is not the item's fault (a clearinghouse was away
+    for 37 days in 2024: a biller's outage must not turn every charge into a hold). `replays_before_look_up`: a key replayed
+    that often without an answer is looked up instead, because a platform may replay a saved 500 for ever (D11).
     """
 
     first_delay_seconds: float = 1.0

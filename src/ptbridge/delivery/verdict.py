@@ -23,7 +23,7 @@ def next_step(item: OutboxItem, capabilities: Capabilities, policy: RetryPolicy,
     """Contract D11: replay inside the key window, else look up, else hold. `now` is Unix seconds."""
     if not item.in_doubt:
         return Step.SEND
-    tired = capabilities.find and item.attempts > policy.replays_before_look_up
+    tired = capabilities.find and answered(item) > policy.replays_before_look_up
     if key_is_fresh(item, capabilities, policy, now=now) and not tired:
         return Step.REPLAY
     return Step.LOOK_UP if capabilities.find else Step.HOLD
@@ -71,10 +71,13 @@ class Waits:
         return now + max(self.backoff, self.budget, seconds)
 
 
-def outcome(item: OutboxItem, answer: Acknowledgement, waits: Waits, policy: RetryPolicy, *, now: float) -> Outcome:
+def outcome(
+    item: OutboxItem, answer: Acknowledgement, waits: Waits, policy: RetryPolicy, *, now: float, to_all: bool = False
+) -> Outcome:
     """What the answer to one attempt means. An item in doubt stays so until an answer settles it.
 
-    A busy answer to a replay says that *this* call was not taken; it says nothing about the earlier one.
+    A busy answer to a replay says that *this* call was not taken; it says nothing about the earlier one. `to_all`: the
+    platform tells everybody to come back, so the answer says nothing about this item.
     """
     if answer.disposition is Disposition.ACCEPTED:
         return Outcome(item=item, acknowledgement=answer)
@@ -83,31 +86,35 @@ def outcome(item: OutboxItem, answer: Acknowledgement, waits: Waits, policy: Ret
     if answer.comes_within_seconds is not None:
         return Outcome(item=item, acknowledgement=answer, next_at=now + answer.comes_within_seconds)
     answer = keep_doubt(item, answer)
-    if exhausted(item, policy, now=now):
-        reason = "in-doubt" if answer.disposition is Disposition.IN_DOUBT else "attempts-exhausted"
-        return Outcome(item=item, acknowledgement=answer, hold_reason=reason)
-    return Outcome(item=item, acknowledgement=answer, next_at=waits.after(now, waits.asked(answer, policy)))
+    if too_old(item, policy, now=now) if to_all else exhausted(item, policy, now=now):
+        return _given_up(item, answer)
+    next_at = waits.after(now, waits.asked(answer, policy))
+    return Outcome(item=item, acknowledgement=answer, next_at=next_at, unanswered=to_all)
 
 
-def unreached(item: OutboxItem, waits: Waits, policy: RetryPolicy, *, now: float) -> Outcome:
-    """There was no connection: nothing was taken by this attempt. Bounded by age, not by attempts."""
+def unreached(item: OutboxItem, policy: RetryPolicy, *, now: float) -> Outcome:
+    """There was no connection: nothing was taken by this attempt. It keeps its place; bounded by age, not by attempts."""
     answer = keep_doubt(item, Acknowledgement(disposition=Disposition.RETRY, native_code="no-connection"))
     if too_old(item, policy, now=now):
-        reason = "in-doubt" if answer.disposition is Disposition.IN_DOUBT else "attempts-exhausted"
-        return Outcome(item=item, acknowledgement=answer, hold_reason=reason)
-    return Outcome(item=item, acknowledgement=answer, next_at=waits.after(now))
+        return _given_up(item, answer)
+    return Outcome(item=item, acknowledgement=answer, unanswered=True)
 
 
-def back_in_queue(item: OutboxItem, native_code: str, *, now: float) -> Outcome:
-    """The start is undone: the platform refused our credential before it looked at the charge."""
+def back_in_queue(item: OutboxItem, native_code: str) -> Outcome:
+    """Back in its place: the platform refused our credential before it looked at the charge."""
     answer = keep_doubt(item, Acknowledgement(disposition=Disposition.RETRY, native_code=native_code))
-    return Outcome(item=item, acknowledgement=answer, next_at=now)
+    return Outcome(item=item, acknowledgement=answer, unanswered=True)
 
 
-def in_doubt(item: OutboxItem, native_code: str, *, next_at: float) -> Outcome:
-    """It may have been taken; settle it from `next_at` on."""
-    answer = Acknowledgement(disposition=Disposition.IN_DOUBT, native_code=native_code)
-    return Outcome(item=item, acknowledgement=answer, next_at=next_at)
+def _given_up(item: OutboxItem, answer: Acknowledgement) -> Outcome:
+    reason = "in-doubt" if answer.disposition is Disposition.IN_DOUBT else "attempts-exhausted"
+    return Outcome(item=item, acknowledgement=answer, hold_reason=reason)
+
+
+def cut_off(item: OutboxItem) -> Outcome:
+    """The call was ended from our side and may have been taken; it keeps its place, before all that came after it."""
+    answer = Acknowledgement(disposition=Disposition.IN_DOUBT, native_code="cut-off")
+    return Outcome(item=item, acknowledgement=answer)
 
 
 def held_in_doubt(item: OutboxItem, native_code: str, native_text: str = "") -> Outcome:
@@ -129,9 +136,14 @@ def keep_doubt(item: OutboxItem, answer: Acknowledgement) -> Acknowledgement:
     )
 
 
+def answered(item: OutboxItem) -> int:
+    """How many attempts were answered or lost: those that an outage made in vain say nothing about the item."""
+    return item.attempts - item.unanswered
+
+
 def exhausted(item: OutboxItem, policy: RetryPolicy, *, now: float) -> bool:
     """True when the attempt just made was the last one allowed."""
-    return item.attempts + 1 >= policy.max_attempts or too_old(item, policy, now=now)
+    return answered(item) + 1 >= policy.max_attempts or too_old(item, policy, now=now)
 
 
 def too_old(item: OutboxItem, policy: RetryPolicy, *, now: float) -> bool:

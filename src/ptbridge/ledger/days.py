@@ -212,7 +212,7 @@ class Days:
             state = "in-doubt" if str(reason).startswith("in-doubt") else "replaced"
             self._connection.execute(
                 "UPDATE submission SET state = ?1, open = (?1 = 'in-doubt'), attempts = iif(?1 = 'in-doubt', 0, attempts),"
-                " next_at = 0 WHERE id = ?2",
+                " unanswered = iif(?1 = 'in-doubt', 0, unanswered), next_at = 0 WHERE id = ?2",
                 (state, submission_id),
             )
             if state == "in-doubt":

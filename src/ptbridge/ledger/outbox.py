@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from ptbridge.ports import OutboxItem, Outcome
 
 _ITEM = """
 SELECT s.id, s.key, s.reference, s.order_key, s.revision, s.frequency, b.body, s.media_type, s.service_date, s.lines, s.units,
- s.amount_cents, s.state, s.attempts, s.first_attempt_at, s.queued_at, s.last_attempt_at
+ s.amount_cents, s.state, s.attempts, s.unanswered, s.first_attempt_at, s.queued_at, s.last_attempt_at
 FROM submission s CROSS JOIN submission_body b ON b.submission_id = s.id
 """
 # An order key is a treatment day's: what was made of the day before must have been answered.
@@ -28,6 +29,21 @@ WHERE s.clinic = ? AND s.destination = ? AND s.open = 1 AND s.state <> 'sending'
   AND NOT EXISTS (SELECT 1 FROM submission e WHERE e.day_id = s.day_id AND e.id < s.id AND e.open = 1)
 ORDER BY s.next_at, s.id LIMIT ?
 """  # noqa: S608
+# Nobody waits for what is in the hold window, nor for what an earlier one of its day goes before.
+_NEXT_DUE = """
+SELECT s.next_at FROM submission s
+WHERE s.clinic = ? AND s.destination = ? AND s.open = 1 AND s.state <> 'sending'
+  AND (s.window_until IS NULL OR s.first_attempt_at IS NOT NULL)
+  AND s.id NOT IN (SELECT value FROM json_each(?))
+  AND NOT EXISTS (SELECT 1 FROM submission e WHERE e.day_id = s.day_id AND e.id < s.id AND e.open = 1)
+ORDER BY s.next_at LIMIT 1
+"""
+# What the platform takes says that it works: attempts in vain before that are nobody's, and nobody need ask first.
+_SERVED = """
+UPDATE submission SET attempts = attempts - unanswered, unanswered = 0
+WHERE clinic = ? AND destination = ? AND open = 1 AND unanswered > 0
+"""
+_TURNED_AWAY = "SELECT 1 FROM submission WHERE clinic = ? AND destination = ? AND open = 1 AND unanswered > 0 LIMIT 1"
 _DOUBTED = f"""{_ITEM}
 WHERE s.id IN (SELECT id FROM submission WHERE clinic = ?1 AND destination = ?2 AND open = 1 AND state = 'in-doubt' UNION ALL
                SELECT id FROM submission WHERE clinic = ?1 AND destination = ?2 AND state = 'held' AND hold_reason = 'in-doubt')
@@ -41,7 +57,7 @@ UPDATE submission SET state = 'sending', attempts = attempts + 1, first_attempt_
 _LONGEST_WAIT_SECONDS = 2 * 3600.0  # no retry is put off by more than an hour (RetryPolicy.max_retry_after_seconds)
 _PUT_OFF = """
 UPDATE submission SET next_at = 0 WHERE clinic = ? AND destination = ? AND open = 1 AND state <> 'sending' AND next_at > ?
-  AND (window_until IS NULL OR attempts > 0)
+  AND (window_until IS NULL OR first_attempt_at IS NOT NULL)
 """
 _FREQUENCY = {one.value: one for one in Frequency}
 _ANSWER = """
@@ -97,7 +113,7 @@ class LedgerOutbox:
 
     def _item(self, row: tuple[Any, ...]) -> OutboxItem:
         (id_, key, reference, order_key, revision, frequency, body, media_type, service_date, lines, units, cents, *more) = row
-        state, attempts, first_attempt_at, queued_at, last_attempt_at = more
+        state, attempts, unanswered, first_attempt_at, queued_at, last_attempt_at = more
         submission = Submission(
             clinic=self._clinic,
             destination=self._destination,
@@ -117,23 +133,25 @@ class LedgerOutbox:
             id=id_,
             submission=submission,
             attempts=attempts,
+            unanswered=unanswered,
             in_doubt=state == "in-doubt",
             first_attempt_at=first_attempt_at,
             last_attempt_at=last_attempt_at,
             queued_at=queued_at,
         )
 
-    def next_due_at(self) -> float | None:
-        """When the earliest waiting item becomes due (Unix seconds); None when nothing waits.
+    def next_due_at(self, *, without: Collection[int] = ()) -> float | None:
+        """When the next item can be due, those `without` left out (Unix seconds); None when nothing waits.
 
         Nobody waits for what is in the clinic's hold window: the next run takes it.
         """
-        row = self._connection.execute(
-            "SELECT min(next_at) FROM submission WHERE clinic = ? AND destination = ? AND open = 1 AND state <> 'sending'"
-            " AND (window_until IS NULL OR attempts > 0)",
-            (self._clinic, self._destination),
-        ).fetchone()
-        return float(row[0]) if row and row[0] is not None else None
+        values = (self._clinic, self._destination, json.dumps(list(without)))
+        row = self._connection.execute(_NEXT_DUE, values).fetchone()
+        return float(str(row[0])) if row else None
+
+    def was_turned_away(self) -> bool:
+        """Whether something waits of which an attempt was not answered since the platform last took one: it may be away yet."""
+        return self._connection.execute(_TURNED_AWAY, (self._clinic, self._destination)).fetchone() is not None
 
     def start(self, items: tuple[OutboxItem, ...], *, now: float) -> None:
         """Record that these are about to be sent, durably, before their first byte leaves."""
@@ -143,21 +161,21 @@ class LedgerOutbox:
     def finish(self, outcomes: tuple[Outcome, ...], *, now: float) -> None:
         """Record the answers of several items in one commit; on a full disk, in the room that was kept for them (D23)."""
         try:
-            self._recorded(outcomes, now)
+            self._recorded(outcomes)
         except LedgerFull:
             if not self._make_room():
                 raise
-            self._recorded(outcomes, now)
+            self._recorded(outcomes)
 
     def turn(self, outcomes: tuple[Outcome, ...], items: tuple[OutboxItem, ...], *, now: float) -> None:
         """`finish` and `start` in one commit: all of it or nothing."""
         with transaction(self._connection):
-            self._finish(outcomes, now)
+            self._finish(outcomes)
             self._start(items, now)
 
-    def _recorded(self, outcomes: tuple[Outcome, ...], now: float) -> None:
+    def _recorded(self, outcomes: tuple[Outcome, ...]) -> None:
         with transaction(self._connection):
-            self._finish(outcomes, now)
+            self._finish(outcomes)
 
     def _start(self, items: tuple[OutboxItem, ...], now: float) -> None:
         self._connection.executemany(_STARTED, [(now, item.id) for item in items])
@@ -165,7 +183,7 @@ class LedgerOutbox:
             self._clinic, "submission", [(item.id, "sending", f"attempt {item.attempts + 1}") for item in items]
         )
 
-    def _finish(self, outcomes: tuple[Outcome, ...], now: float) -> None:
+    def _finish(self, outcomes: tuple[Outcome, ...]) -> None:
         at, _ = self._history.moment()
         self._connection.executemany(_ANSWER, [_answer(outcome, at) for outcome in outcomes])
         accepted = [
@@ -178,23 +196,26 @@ class LedgerOutbox:
         if len(accepted) < len(outcomes):
             for outcome in outcomes:
                 if outcome.acknowledgement.disposition is not Disposition.ACCEPTED:
-                    self._not_accepted(outcome, now)
+                    self._not_accepted(outcome)
 
     def _accepted(self, accepted: list[tuple[int, str | None]]) -> None:
         run = self._history.run_id
         self._connection.executemany(_ACCEPTED, [(named, run, id_) for id_, named in accepted])
+        self._connection.execute(_SERVED, (self._clinic, self._destination))
         make_live(self._connection, accepted)
         Answers(self._connection, self._history).became_live([id_ for id_, _ in accepted])
         self._history.add_many(self._clinic, "submission", [(id_, "accepted", named or "") for id_, named in accepted])
 
-    def _not_accepted(self, outcome: Outcome, now: float) -> None:
+    def _not_accepted(self, outcome: Outcome) -> None:
         answer, item = outcome.acknowledgement, outcome.item
         if outcome.hold_reason is not None:
             self._held(item, outcome.hold_reason)
             return
         state = "in-doubt" if answer.disposition is Disposition.IN_DOUBT else "queued"
         self._connection.execute(
-            "UPDATE submission SET state = ?, open = 1, next_at = ? WHERE id = ?", (state, outcome.next_at or now, item.id)
+            "UPDATE submission SET state = ?, open = 1, next_at = coalesce(?, next_at), unanswered = unanswered + ?"
+            " WHERE id = ?",
+            (state, outcome.next_at, outcome.unanswered, item.id),
         )
         self._history.add(self._clinic, "submission", item.id, state, answer.native_code)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -15,6 +15,8 @@ from ptbridge.delivery import DeliveryReport, RetryPolicy, deliver
 from ptbridge.errors import LedgerError
 from ptbridge.model import Acknowledgement, Disposition, Submission
 from ptbridge.ports import Capabilities, OutboxItem, Outcome
+
+OPEN = ("queued", "sending", "in-doubt")
 
 
 class VirtualClock:
@@ -83,18 +85,25 @@ class MemoryOutbox:
                 row.state, row.next_at = "in-doubt", 0.0
 
     def due(self, *, now: float, limit: int) -> list[OutboxItem]:
-        heads: dict[str, Row] = {}
-        for row in self.rows.values():
-            if row.state in ("queued", "sending", "in-doubt"):
-                heads.setdefault(row.item.submission.order_key, row)
-        ready = [row for row in heads.values() if row.state != "sending" and row.next_at <= now]
+        ready = [row for row in self._heads() if row.state != "sending" and row.next_at <= now]
         return [
             replace(row.item, in_doubt=row.state == "in-doubt")
             for row in sorted(ready, key=lambda row: (row.next_at, row.item.id))[:limit]
         ]
 
-    def next_due_at(self) -> float | None:
-        return min((row.next_at for row in self.rows.values() if row.state in ("queued", "in-doubt")), default=None)
+    def next_due_at(self, *, without: Collection[int] = ()) -> float | None:
+        heads = [row for row in self._heads() if row.state != "sending" and row.item.id not in without]
+        return min((row.next_at for row in heads), default=None)
+
+    def was_turned_away(self) -> bool:
+        return any(row.item.unanswered for row in self.rows.values() if row.state in OPEN)
+
+    def _heads(self) -> Iterable[Row]:
+        heads: dict[str, Row] = {}
+        for row in self.rows.values():
+            if row.state in OPEN:
+                heads.setdefault(row.item.submission.order_key, row)
+        return heads.values()
 
     def turn(self, outcomes: tuple[Outcome, ...], items: tuple[OutboxItem, ...], *, now: float) -> None:
         if self.broken:
@@ -126,12 +135,19 @@ class MemoryOutbox:
             row.answers.append(outcome.acknowledgement)
             if outcome.acknowledgement.disposition is Disposition.ACCEPTED:
                 row.state = "accepted"
+                self._served()
             elif outcome.hold_reason:
                 row.state, row.reason = "held", outcome.hold_reason
             else:
-                assert outcome.next_at is not None
                 doubt = outcome.acknowledgement.disposition is Disposition.IN_DOUBT
-                row.state, row.next_at = ("in-doubt" if doubt else "queued"), outcome.next_at
+                row.state = "in-doubt" if doubt else "queued"
+                row.next_at = row.next_at if outcome.next_at is None else outcome.next_at
+                row.item = replace(row.item, unanswered=row.item.unanswered + outcome.unanswered)
+
+    def _served(self) -> None:
+        for row in self.rows.values():
+            if row.state in OPEN:
+                row.item = replace(row.item, attempts=row.item.attempts - row.item.unanswered, unanswered=0)
 
     def state(self, id_: int) -> str:
         return self.rows[id_].state

@@ -8,7 +8,6 @@ import pytest
 
 from ptbridge.delivery import RetryPolicy, verdict
 from ptbridge.delivery.commits import GroupCommit
-from ptbridge.delivery.verdict import Waits
 from ptbridge.errors import LedgerError, OutcomeUnknown, PeerRefused, PeerUnavailable
 from ptbridge.model import Acknowledgement, Disposition
 from ptbridge.ports import Capabilities, OutboxItem, Outcome
@@ -186,8 +185,10 @@ def test_absence_is_believed_from_the_later_of_what_is_known(rig):
 @pytest.mark.parametrize(("in_doubt", "reason"), [(True, "in-doubt"), (False, "attempts-exhausted")])
 def test_without_a_connection_only_age_ends_it(rig, in_doubt, reason):
     item = an_item(rig, in_doubt=in_doubt, first_attempt_at=0.0)
-    old = verdict.unreached(item, Waits(backoff=1, budget=0), RetryPolicy(), now=61 * 86_400.0)
-    assert old.hold_reason == reason
+    old = verdict.unreached(item, RetryPolicy(), now=61 * 86_400.0)
+    assert (old.hold_reason, old.unanswered) == (reason, False)
+    young = verdict.unreached(item, RetryPolicy(), now=60 * 86_400.0)
+    assert (young.hold_reason, young.unanswered, young.next_at) == (None, True, None)
 
 
 def test_one_who_no_longer_waits_keeps_nobody_else_waiting(rig):

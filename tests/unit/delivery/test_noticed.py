@@ -167,7 +167,12 @@ def test_busy_items_are_counted_anew_after_an_answer_and_after_a_pause():
         gate.busy(id_, 100.0, 12.0)
     assert gate.wait_seconds(100.0) == 12
     gate.busy(9, 200.0, 12.0)
-    assert gate.wait_seconds(200.0) == 0, "a pause takes five again"
+    assert gate.wait_seconds(200.0) == 30 and gate.width == 1, "one asks, and everybody waits until the next may"
+    gate.busy(10, 230.0, 45.0)
+    assert gate.wait_seconds(230.0) == 45, "or as long as the platform says"
+    gate.answered()
+    gate.busy(11, 300.0, 12.0)
+    assert gate.wait_seconds(300.0) == 0 and gate.width is None, "a pause takes five again"
 
 
 def test_a_busy_platform_is_no_absent_one():
@@ -175,7 +180,7 @@ def test_a_busy_platform_is_no_absent_one():
     for id_ in range(5):
         gate.unreachable(id_, 100.0)
     gate.busy(5, 140.0, 1.0)
-    assert not gate.is_open
+    assert not gate.is_open and gate.is_busy and gate.wait_seconds(140.0) == 30, "it is there, and serves nobody yet"
     for id_ in range(4):
         gate.unreachable(id_, 140.0)
     assert not gate.is_open, "five in a row count from the answer"

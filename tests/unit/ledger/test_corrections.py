@@ -207,7 +207,7 @@ def test_an_answer_that_settles_nothing_leaves_it_due_later(book):
     outbox.start((item,), now=3e9)
     busy = Acknowledgement(disposition=Disposition.RETRY, native_code="busy")
     outbox.finish((Outcome(item=item, acknowledgement=busy),), now=3e9)
-    assert outbox.next_due_at() == 3e9, "nobody said when: from now on"
+    assert outbox.next_due_at() == 2e9 + 60, "nobody said when: it keeps its place"
     assert [row[0] for row in book.connection.execute("SELECT attempt FROM acknowledgement ORDER BY id")] == [1, 2, 3]
     details = [row["detail"] for row in book.ledger.history.of("submission", item.id) if row["event"] == "sending"]
     assert details == ["attempt 1", "attempt 2", "attempt 3"]

@@ -1,0 +1,338 @@
+"""A biller that is away for weeks: what waits keeps its place, hardly a call is made, and it drains in order at its rate."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from bisect import bisect_left
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from ptbridge.delivery import DeliveryReport, RetryPolicy, deliver
+from ptbridge.errors import OutcomeUnknown, PeerRefused, PeerUnavailable
+from ptbridge.ledger import Ledger, Verdict
+from ptbridge.model import Acknowledgement, Disposition, Submission
+from ptbridge.ports import Capabilities, Destination
+from ptbridge.wire import pacing
+
+from .conftest import VirtualClock
+
+DAY_SECONDS = 86_400.0
+AWAY = PeerUnavailable("no connection")
+BUSY = Acknowledgement(disposition=Disposition.RETRY, native_code="503")
+LOST = OutcomeUnknown("lost")
+
+
+class Biller:
+    """Takes whatever comes, or answers everybody with `trouble`. `tries` are the times at which it was in trouble."""
+
+    capabilities = Capabilities(idempotency_seconds=82_800, find=True)
+
+    def __init__(self, clock: VirtualClock, per_second: float) -> None:
+        self.trouble: Acknowledgement | Exception | None = None
+        self.arrived: list[tuple[str, float]] = []
+        self.tries: list[float] = []
+        self.found: list[str] = []
+        self._clock = clock
+        self._limiter = pacing.RateLimiter(per_second, pacing.Clock(monotonic=clock.monotonic, sleep=clock.sleep))
+
+    async def submit(self, submission: Submission) -> Acknowledgement:
+        await self._limiter.wait()
+        self._in_trouble()
+        if isinstance(self.trouble, Acknowledgement):
+            return self.trouble
+        self.arrived.append((submission.reference, self._clock.now()))
+        await self._clock.sleep(0.02)
+        return Acknowledgement(disposition=Disposition.ACCEPTED, destination_id=f"B-{submission.reference}")
+
+    async def find(self, submission: Submission) -> Acknowledgement | None:
+        self._in_trouble()
+        self.found.append(submission.reference)
+        return None
+
+    def _in_trouble(self) -> None:
+        if self.trouble is not None:
+            self.tries.append(self._clock.now())
+        if isinstance(self.trouble, Exception):
+            raise self.trouble
+
+    @property
+    def order(self) -> list[str]:
+        return [reference for reference, _ in self.arrived]
+
+
+class Site:
+    """A real ledger with its outbox, under virtual time; `queue` is what a run's judgement does, `run` its delivery."""
+
+    def __init__(self, folder: Path, per_second: float = 50.0) -> None:
+        self.clock = VirtualClock()
+        self.biller = Biller(self.clock, per_second)
+        self.ledger = Ledger.open(folder, now=lambda: datetime.fromtimestamp(self.clock.at, UTC))
+        self.ledger._connection.execute("PRAGMA synchronous=OFF")  # no power is cut here
+        self.ledger.begin_run("oak")
+        self.queued: list[str] = []
+
+    def queue(self, count: int = 1) -> None:
+        with self.ledger.transaction():
+            for _ in range(count):
+                self._queue(f"pt-{len(self.queued):024x}")
+
+    def _queue(self, reference: str) -> None:
+        self.queued.append(reference)
+        day = self.ledger.days.get(self.ledger.days.ensure("oak", reference, reference, "2026-11-02"))
+        assert day is not None
+        content = hashlib.sha256(reference.encode()).digest()
+        submission = Submission(
+            clinic="oak",
+            destination="charge_api",
+            key=f"key-{reference}",
+            reference=reference,
+            order_key=reference,
+            body=reference.encode(),
+            units=2,
+            amount_cents=6642,
+            lines=1,
+            service_date="2026-11-02",
+        )
+        page = b'{"findings": [], "lines": [], "visits": []}'
+        verdict = Verdict(state="queued", body=page, visits_sha256=b"v", content_sha256=content, submission=submission)
+        self.ledger.days.record(day, verdict)
+
+    def run(self, *, in_flight: int = 16, policy: RetryPolicy | None = None, seconds: float = 3600.0) -> DeliveryReport:
+        """What a run does: recover what a crash left, then deliver with a breaker and a budget of its own."""
+        outbox = self.ledger.outbox("oak", "charge_api")
+        outbox.recover(self.clock.now())
+
+        async def scene() -> DeliveryReport:
+            return await deliver(
+                outbox,
+                cast(Destination, self.biller),
+                in_flight=in_flight,
+                clock=self.clock,
+                policy=policy or RetryPolicy(),
+                deadline_seconds=seconds,
+                random=lambda: 0.0,
+            )
+
+        return asyncio.run(scene())
+
+    def states(self) -> dict[str, int]:
+        rows = self.ledger._connection.execute("SELECT state, count(*) FROM submission GROUP BY state")
+        return {str(state): cast(int, count) for state, count in rows}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    one = Site(tmp_path / "state")
+    yield one
+    one.ledger.close()
+
+
+def most_in(seconds: float, times: list[float]) -> int:
+    """The most of these times within any span that long."""
+    return max((bisect_left(times, begun + seconds) - place for place, begun in enumerate(times)), default=0)
+
+
+def test_45_days_without_the_biller_drain_in_order_and_cost_two_calls_a_minute(site: Site) -> None:
+    runs_a_day, per_day = 8, 50
+    site.queue()
+    site.biller.trouble = LOST
+    site.run(policy=RetryPolicy(idle_seconds=0))
+    site.biller.trouble = AWAY
+    site.clock.at += 60
+    for _ in range(45):
+        for number in range(runs_a_day):
+            site.queue(per_day // runs_a_day + (number < per_day % runs_a_day))
+            report = site.run()
+            assert (report.ended, report.accepted, report.held.total()) == ("breaker-open", 0, 0)
+            site.clock.at += DAY_SECONDS / runs_a_day
+    assert len(site.queued) == 45 * per_day + 1
+    assert site.states() == {"queued": 45 * per_day, "in-doubt": 1}
+    tries = site.biller.tries[1:]
+    opened = RetryPolicy().breaker_failures + 16
+    assert len(tries) <= opened + 45 * runs_a_day and most_in(60, tries[opened:]) == 1, "each later run asks once"
+    site.biller.trouble = None
+    report = site.run()
+    assert (report.ended, report.accepted, site.states()) == ("done", len(site.queued), {"accepted": len(site.queued)})
+    assert site.biller.order == site.queued, "each once, the oldest first"
+    assert site.biller.found == site.queued[:1], "the doubt was looked up"
+    times = [at for _, at in site.biller.arrived]
+    assert most_in(1, times) <= 50, "never above the configured rate"
+    assert times[-1] - times[0] <= len(times) / (0.95 * 50), "at 95 % of what is allowed or more"
+
+
+def test_a_breaker_that_opens_and_closes_within_a_run_lets_the_oldest_ask_and_go_first(site: Site) -> None:
+    site.queue(200)
+    site.biller.trouble, took = AWAY, site.biller.submit
+
+    async def submit(submission: Submission) -> Acknowledgement:
+        if len(site.biller.tries) >= 25:
+            site.biller.trouble = None
+        return await took(submission)
+
+    site.biller.submit = submit  # type: ignore[method-assign]
+    report = site.run(policy=RetryPolicy(end_when_open=False))
+    assert (report.ended, site.biller.order) == ("done", site.queued)
+    assert most_in(29.9, site.biller.tries[20:]) == 1
+    assert report.attempts == 225, "nothing else was tried while it was open"
+
+
+def test_what_was_tried_alone_before_the_breaker_opened_has_its_place_in_the_next_run(site: Site) -> None:
+    """Three in the queue open no breaker: they wait for their own retries; a minute later they are the oldest again."""
+    site.biller.trouble = AWAY
+    for ended in ("later", "breaker-open", "breaker-open"):  # from then on one asks first
+        site.queue()
+        assert site.run().ended == ended
+        site.queue(2)
+        site.clock.at += 1
+    site.biller.trouble = None
+    assert site.run(in_flight=1).accepted == 9
+    assert site.biller.order == site.queued
+
+
+def test_runs_that_follow_close_on_each_other_each_ask_once(site: Site) -> None:
+    site.biller.trouble = AWAY
+    site.queue(100)
+    site.run()
+    before = len(site.biller.tries)
+    for _ in range(60):
+        site.clock.at += 30
+        assert site.run().ended == "breaker-open"
+    assert len(site.biller.tries) == before + 60 and most_in(60, site.biller.tries[before:]) == 2
+    site.biller.trouble = None
+    site.run()
+    assert site.biller.order == site.queued
+
+
+def test_one_item_that_finds_no_connection_rests_and_delays_nobody(rig: Any) -> None:
+    rig.put("A")
+    rig.biller.script["A"] = [AWAY] * 3
+    for number in range(9):
+        rig.put(f"D{number}")
+    report = rig.deliver(in_flight=1)
+    tries = [at for _, name, *_, at in rig.biller.calls if name == "A"]
+    assert [round(later - sooner) for sooner, later in pairwise(tries)] == [1, 2, 4]
+    assert [name for _, name, *_ in rig.biller.calls][:10] == ["A", *(f"D{number}" for number in range(9))]
+    assert (report.accepted, report.ended) == (10, "done")
+    assert rig.outbox.rows[1].next_at == 0, "its place was kept"
+
+
+def test_a_retry_that_is_due_before_a_rest_ends_is_not_kept_waiting(rig: Any) -> None:
+    rig.put("A")
+    rig.put("B")
+    rig.biller.script["A"] = [AWAY] * 4  # tried again after 1, 2, 4 and 8 seconds
+    rig.biller.script["B"] = [Acknowledgement(disposition=Disposition.RETRY, native_code="429", retry_after_seconds=10)]
+    rig.deliver()
+    first, second = [at for _, name, *_, at in rig.biller.calls if name == "B"]
+    assert second - first == pytest.approx(10, abs=0.1)
+    assert rig.outbox.states() == ["accepted"] * 2
+
+
+def test_a_long_outage_leaves_an_item_all_its_attempts(site: Site) -> None:
+    """A month of nights with nobody there, or with an expired credential, and then the biller is only busy."""
+    site.queue()
+    policy = RetryPolicy(idle_seconds=0, max_age_seconds=99 * DAY_SECONDS)
+    for trouble in (AWAY, PeerRefused("401 for token env:BILLER", status=401), BUSY):
+        site.biller.trouble = trouble
+        for _ in range(30):
+            assert not site.run(policy=policy).held
+            site.clock.at += DAY_SECONDS
+    assert site.states() == {"queued": 1} and len(site.biller.tries) >= 90
+    site.biller.trouble = None
+    assert site.run().accepted == 1
+
+
+def test_a_refused_credential_is_shown_once_a_run_and_nothing_loses_its_place(site: Site) -> None:
+    site.biller.trouble = PeerRefused("401 for token env:BILLER", status=401)
+    site.queue(50)
+    assert site.run().auth_failed and len(site.biller.tries) <= 16
+    before = len(site.biller.tries)
+    for _ in range(10):
+        site.clock.at += 3600
+        site.queue(2)
+        assert site.run().auth_failed
+    assert len(site.biller.tries) == before + 10
+    site.biller.trouble = None
+    site.run()
+    assert site.biller.order == site.queued
+
+
+def test_a_biller_that_turns_everybody_away_for_weeks_costs_nobody_his_attempts(site: Site) -> None:
+    site.queue(300)
+    site.biller.trouble = BUSY
+    for _ in range(40):
+        report = site.run(seconds=600)
+        assert not report.held and not report.accepted
+        site.clock.at += DAY_SECONDS
+    assert site.states() == {"queued": 300}
+    opened = RetryPolicy().busy_answers + 16
+    assert most_in(29.9, site.biller.tries[opened:]) == 1
+    site.biller.trouble = None
+    assert site.run().accepted == 300
+    assert sorted(site.biller.order) == site.queued
+
+
+def test_one_that_is_always_busy_is_given_up_though_the_others_are_served(site: Site) -> None:
+    site.queue(1)
+    took = site.biller.submit
+
+    async def submit(submission: Submission) -> Acknowledgement:
+        return BUSY if submission.reference == site.queued[0] else await took(submission)
+
+    site.biller.submit = submit  # type: ignore[method-assign]
+    for _ in range(12):
+        site.queue(3)
+        site.run(policy=RetryPolicy(idle_seconds=0))
+        site.clock.at += 3600
+    assert site.states() == {"held": 1, "accepted": 36}
+
+
+def test_one_that_is_always_busy_is_given_up_though_an_outage_went_before(site: Site) -> None:
+    """It is the oldest, so it asks first after the outage: once. From then on it delays nobody, and its attempts count."""
+    site.queue(9)
+    site.biller.trouble = AWAY
+    site.run()
+    site.biller.trouble, took = None, site.biller.submit
+
+    async def submit(submission: Submission) -> Acknowledgement:
+        return BUSY if submission.reference == site.queued[0] else await took(submission)
+
+    site.biller.submit = submit  # type: ignore[method-assign]
+    policy, waited = RetryPolicy(first_delay_seconds=400, max_delay_seconds=400), []
+    for _ in range(13):
+        site.clock.at += 3600
+        site.queue(3)
+        begun = site.clock.now()
+        site.run(policy=policy)
+        waited.append(site.biller.arrived[-1][1] - begun)
+    assert site.states() == {"held": 1, "accepted": 8 + 39}
+    assert 30 <= waited[0] < 460 and max(waited[1:]) < 1
+
+
+def test_what_a_stop_cut_off_is_settled_before_what_was_queued_after_it(site: Site) -> None:
+    site.queue(40)
+    took = site.biller.submit
+
+    async def stuck(submission: Submission) -> Acknowledgement:
+        await site.clock.sleep(1e6)
+        raise AssertionError("it was cut off")
+
+    site.biller.submit = stuck  # type: ignore[method-assign]
+    assert site.run(in_flight=4, seconds=1).doubts == 4
+    site.biller.submit = took  # type: ignore[method-assign]
+    site.clock.at += 60
+    site.run(in_flight=1)
+    assert site.biller.order == site.queued
+
+
+def test_what_grows_too_old_without_a_connection_is_a_persons_and_nobody_waits_for_it(site: Site) -> None:
+    site.queue()
+    site.biller.trouble = AWAY
+    report = site.run(policy=RetryPolicy(max_age_seconds=10, idle_seconds=1e6))
+    assert (report.ended, dict(report.held), site.states()) == ("done", {"attempts-exhausted": 1}, {"held": 1})
+    assert len(site.biller.tries) == 5, "after 1, 2, 4 and 8 seconds"
