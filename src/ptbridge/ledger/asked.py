@@ -40,9 +40,8 @@ class Asked:
 
     def in_the_way(self, day_id: int) -> str | None:
         """Why a day cannot be judged anew: `purged`, `on-its-way` (no answer yet), `excluded-by-person`; None when it can."""
-        row = self._connection.execute(_IN_THE_WAY, (day_id,)).fetchone()
-        assert row is not None, "a day of this ledger"
-        return None if row[0] is None else str(row[0])
+        ((reason,),) = self._connection.execute(_IN_THE_WAY, (day_id,)).fetchall()
+        return None if reason is None else str(reason)
 
     def visits_of(self, day_ids: Iterable[int]) -> Iterator[tuple[str, str, int]]:
         """Source, visit id and newest record of the visits that these days are made of."""
