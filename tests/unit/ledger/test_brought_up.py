@@ -7,7 +7,7 @@ from pathlib import Path
 
 import apsw
 
-from ptbridge.ledger import Ledger
+from ptbridge.ledger import Ledger, database
 from ptbridge.ledger.database import integrity
 
 V1 = Path(__file__).parents[2] / "contract" / "ledger_v1.sqlite.gz"
@@ -30,3 +30,9 @@ def test_submissions_keep_their_bytes_and_states_and_leave_no_copy_behind(tmp_pa
     file = path.read_bytes()
     assert [file.count(bytes(body)) for _, body in bodies] == [1] * 13
     assert path.with_name("ledger.sqlite-wal").exists() is False
+
+
+def test_every_step_has_a_number_of_its_own_and_none_is_missing():
+    """Two steps of one number would run for a new ledger and one of them never for one that is brought up in between."""
+    steps = sorted(path.name[:4] for path in Path(database.__file__).parent.glob("[0-9]*.sql"))
+    assert steps == [f"{number:04}" for number in range(1, len(steps) + 1)]
