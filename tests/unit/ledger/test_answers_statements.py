@@ -5,106 +5,36 @@ Each test puts the counterpart beside it that must not be taken: another clinic,
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import pytest
 
-from ptbridge.ledger import Ledger, Verdict
-from ptbridge.model import Acknowledgement, Answer, Disposition, Frequency, Stage, Standing, Submission
-from ptbridge.ports import AnswerPage, Outcome
+from ptbridge.ledger import Ledger
+from ptbridge.model import Frequency, Stage, Standing
+from ptbridge.ports import AnswerPage
+from tests.unit.ledger.charges import (
+    CLINIC,
+    ELSEWHERE,
+    LOOKALIKE,
+    OTHER,
+    PLATFORM,
+    REFERENCE,
+    hear,
+    keys,
+    named_late,
+    queue,
+    sent,
+    stands,
+    take,
+    unlinked,
+)
 
-CLINIC, PLATFORM = "riverside", "charge_api"
-OTHER, ELSEWHERE = "lakeside", "stedi"
-PAYER, REMITTANCE = Stage.PAYER, Stage.REMITTANCE
-REFERENCE = "pt-a1b2c3d4e5f6a7b8c9d0e1f2"
-LOOKALIKE = "pt-a1b2c3d4e5f6a7b8c9d0ffff"
-
-
-def queue(ledger: Ledger, reference: str = REFERENCE, clinic: str = CLINIC, destination: str = PLATFORM, **more: Any) -> int:
-    """A treatment day with one more submission that waits; the day's row id."""
-    on = more.pop("on", "2026-11-20")
-    with ledger.transaction():
-        day_id = ledger.days.ensure(clinic, f"day of {reference}", reference, on)
-    day = ledger.days.get(day_id)
-    assert day is not None
-    revision = day.revision + 1
-    made = Submission(
-        clinic=clinic,
-        destination=destination,
-        reference=reference,
-        order_key=reference,
-        revision=revision,
-        service_date=on,
-        **{
-            "key": hashlib.sha256(f"{clinic} {destination} {reference} {revision}".encode()).hexdigest(),
-            "frequency": Frequency.ORIGINAL if revision == 1 else Frequency.REPLACEMENT,
-            "body": b"%d" % revision,
-            "units": 2,
-            "amount_cents": 9000,
-            "lines": 1,
-        }
-        | more,
-    )
-    verdict = Verdict(
-        state="queued",
-        body=b'{"findings": [], "lines": []}',
-        visits_sha256=b"v",
-        units=made.units,
-        amount_cents=made.amount_cents,
-        content_sha256=made.body,
-        submission=made,
-    )
-    with ledger.transaction():
-        ledger.days.record(day, verdict)
-    return day_id
-
-
-def take(ledger: Ledger, named: str | None = "B1", clinic: str = CLINIC, destination: str = PLATFORM) -> None:
-    """The biller takes the one submission that is due, under this id."""
-    outbox = ledger.outbox(clinic, destination)
-    (item,) = outbox.due(now=3e9, limit=9)
-    outbox.start((item,), now=3e9)
-    said = Acknowledgement(disposition=Disposition.ACCEPTED, destination_id=named)
-    outbox.finish((Outcome(item=item, acknowledgement=said),), now=3e9)
-
-
-def sent(ledger: Ledger, reference: str = REFERENCE, named: str | None = "B1", **more: Any) -> int:
-    """A treatment day that the biller has."""
-    day_id = queue(ledger, reference, **more)
-    take(ledger, named, more.get("clinic", CLINIC), more.get("destination", PLATFORM))
-    return day_id
-
-
-def hear(
-    ledger: Ledger,
-    key: str,
-    standing: Standing = Standing.ACCEPTED,
-    stage: Stage = PAYER,
-    clinic: str = CLINIC,
-    destination: str = PLATFORM,
-    cursor: dict[str, str] | None = None,
-    **more: Any,
-) -> Any:
-    """One answer, from a feed."""
-    more.setdefault("said_at", "2026-11-22T10:00:00Z")
-    page = AnswerPage(answers=(Answer(key=key, stage=stage, standing=standing, **more),), cursor=cursor)
-    return ledger.answers.record(clinic, destination, page)
-
-
-def stands(ledger: Ledger, day_id: int) -> tuple[str | None, str | None]:
-    day = ledger.days.get(day_id)
-    assert day is not None
-    return day.stage, day.standing
+PAYER = Stage.PAYER
 
 
 def revisions(ledger: Ledger, day_id: int) -> list[int]:
     """Which submission of the day each answer is about, by the time it was said."""
     return [row["revision"] for row in ledger.standings.of_day(day_id)]
-
-
-def keys(ledger: Ledger, day_id: int) -> list[str]:
-    return [str(row["key"]) for row in ledger.accounts.submissions_of(day_id)]
 
 
 # ---------------------------------------------------------------- which submission an answer is about
@@ -175,21 +105,11 @@ def test_each_clinic_and_each_destination_has_a_cursor_of_its_own(book) -> None:
 # ---------------------------------------------------------------- answers that came first
 
 
-def unlinked(book, name: str = "B9", **where: str) -> None:
-    """A refusal that names the platform's id, before any submission has it."""
-    hear(book.ledger, f"early {name} {where}", Standing.REJECTED, destination_id=name, **where)
-
-
-def named_late(book, day_id: int, name: str = "B9") -> None:
-    """The platform's id of a day's submission becomes known after it was accepted, as after a restore."""
-    book.connection.execute("UPDATE submission SET destination_id = ? WHERE day_id = ?", (name, day_id))
-
-
 def test_only_news_of_this_clinic_and_destination_is_adopted(book) -> None:
     for where in ({"clinic": OTHER}, {"destination": ELSEWHERE}):
-        unlinked(book, **where)
+        unlinked(book.ledger, **where)
     day = sent(book.ledger)
-    named_late(book, day)
+    named_late(book.ledger, day)
     assert book.ledger.answers.adopt(CLINIC, PLATFORM) == 0 and stands(book.ledger, day) == ("received", "accepted")
     assert book.ledger.standings.of_day(day) == []
 
@@ -198,9 +118,9 @@ def test_news_is_adopted_for_the_clinic_and_destination_that_are_asked_for(book)
     elsewhere = [{"clinic": OTHER}, {"destination": ELSEWHERE}]
     days = []
     for place, where in enumerate(elsewhere):
-        unlinked(book, **where)
+        unlinked(book.ledger, **where)
         days.append(sent(book.ledger, f"{REFERENCE[:-1]}{place}", **where))
-        named_late(book, days[-1])
+        named_late(book.ledger, days[-1])
     assert book.ledger.answers.adopt(CLINIC, PLATFORM) == 0
     assert [stands(book.ledger, day) for day in days] == [("received", "accepted")] * 2
     for where, day in zip(elsewhere, days, strict=True):
@@ -210,17 +130,17 @@ def test_news_is_adopted_for_the_clinic_and_destination_that_are_asked_for(book)
 
 def test_what_was_linked_is_not_adopted_again_and_another_id_not_at_all(book) -> None:
     day = sent(book.ledger)
-    unlinked(book, "B8")
+    unlinked(book.ledger, "B8")
     hear(book.ledger, "1", Standing.REJECTED, destination_id="B1")
     book.connection.execute("UPDATE treatment_day SET stage = 'received', standing = 'accepted' WHERE id = ?", (day,))
     assert book.ledger.answers.adopt(CLINIC, PLATFORM) == 0 and stands(book.ledger, day) == ("received", "accepted")
 
 
 def test_two_early_answers_change_a_day_once(book) -> None:
-    unlinked(book)
+    unlinked(book.ledger)
     hear(book.ledger, "another", Standing.REJECTED, destination_id="B9", said_at="2026-11-22T11:00:00Z")
     day = sent(book.ledger)
-    named_late(book, day)
+    named_late(book.ledger, day)
     assert book.ledger.answers.adopt(CLINIC, PLATFORM) == 1
 
 
@@ -236,14 +156,14 @@ def test_two_early_answers_change_a_day_once(book) -> None:
 def test_a_day_counts_as_changed_by_its_stage_its_standing_or_its_number(book, answer: dict[str, Any], changed: int) -> None:
     hear(book.ledger, "early", destination_id="B9", **answer)
     day = sent(book.ledger)
-    named_late(book, day)
+    named_late(book.ledger, day)
     assert book.ledger.answers.adopt(CLINIC, PLATFORM) == changed
 
 
 def test_early_news_of_what_is_not_accepted_yet_counts_when_it_is(book) -> None:
-    unlinked(book)
+    unlinked(book.ledger)
     day = queue(book.ledger)
-    named_late(book, day)
+    named_late(book.ledger, day)
     assert book.ledger.answers.adopt(CLINIC, PLATFORM) == 0 and stands(book.ledger, day) == (None, None)
     take(book.ledger, "B9")
     assert book.ledger.answers.adopt(CLINIC, PLATFORM) == 1 and stands(book.ledger, day) == ("payer", "rejected")
