@@ -36,7 +36,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from ptbridge.edits.plan_dates import RE_EVALUATIONS
-from ptbridge.edits.report import WEIGHT, on_day
+from ptbridge.edits.report import decided, on_day
 from ptbridge.edits.visits import billable_visits
 from ptbridge.model import (
     Finding,
@@ -56,7 +56,7 @@ def check(priced: PricedDay, facts: Facts) -> Iterator[Finding]:
     """Yield one finding on the day a report falls due and on each day after it."""
     on = priced.day.service_date
     terms = facts.terms(on)
-    weight = WEIGHT.get(terms.progress_report or "") if terms is not None else None
+    weight = decided(facts, on, lambda terms: terms.progress_report)
     if on is None or terms is None or weight is None or terms.progress_report_days is None:
         return
     if facts.history is None or not priced.charges:

@@ -7,6 +7,7 @@ A chain such as 97129 with 97130 is one service here, under its first code.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ptbridge.edits.visits import billable_visits, line_minutes
 from ptbridge.model import PricedDay
@@ -70,7 +71,22 @@ def _timed_services(priced: PricedDay, codes: CodeTable) -> list[TimedService]:
     return list(services.values())
 
 
-def pooled_minutes(services: list[TimedService], priced: PricedDay, codes: CodeTable) -> int | None:
+class Pool(NamedTuple):
+    """The day's 15-minute services together: units billed, minutes documented, and the units that those allow."""
+
+    units: int
+    minutes: int
+    allowed: int
+
+
+def pool(services: list[TimedService], priced: PricedDay, codes: CodeTable) -> Pool | None:
+    """What the 8-minute rule looks at; None where the minutes are not known."""
+    minutes = _pooled_minutes(services, priced, codes)
+    units = sum(service.units for service in services if service.first.pooled)
+    return None if minutes is None else Pool(units, minutes, eight_minute_units(minutes))
+
+
+def _pooled_minutes(services: list[TimedService], priced: PricedDay, codes: CodeTable) -> int | None:
     """Minutes of the 15-minute pool: of the lines, else of the notes' timed totals, which can only be more; else None."""
     minutes = 0
     for service in services:

@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ptbridge.edits.plan_dates import only_evaluates, plan_of
-from ptbridge.edits.report import WEIGHT, on_day
+from ptbridge.edits.report import decided, on_day
 from ptbridge.model import (
     Finding,
     PricedDay,
@@ -43,8 +43,7 @@ FIX = "Write the plan before treatment goes on. If the EMR has it, map its dates
 def check(priced: PricedDay, facts: Facts) -> Iterator[Finding]:
     """Yield one finding for a treatment day without a plan, as grave as the policy says."""
     on = priced.day.service_date
-    terms = facts.terms(on)
-    weight = WEIGHT.get(terms.plan_of_care or "") if terms is not None else None
+    weight = decided(facts, on, lambda terms: terms.plan_of_care)
     if weight is None or not priced.charges or plan_of(priced) is not None or only_evaluates(priced, facts):
         return
     yield on_day("PL01", f"no plan of care is on file for the visit of {on}", FIX, weight, where="plan_of_care")

@@ -46,8 +46,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
-from ptbridge.edits.plan_dates import CERTIFY_WITHIN, plan_began, plan_of
-from ptbridge.edits.report import WEIGHT, on_day
+from ptbridge.edits.plan_dates import CERTIFY_WITHIN, plan_began, weighed_plan
+from ptbridge.edits.report import on_day
 from ptbridge.model import (
     Finding,
     PlanOfCare,
@@ -65,12 +65,12 @@ EXCEPTION_SINCE = date(2025, 1, 1)
 @edit(severity=Severity.WARNING)
 def check(priced: PricedDay, facts: Facts) -> Iterator[Finding]:
     """Yield one finding for a plan whose 30 days are over without a certification, or that was certified after them."""
-    on = priced.day.service_date
-    terms = facts.terms(on)
-    weight = WEIGHT.get(terms.certification or "") if terms is not None else None
-    plan = plan_of(priced) if weight is not None else None
-    began = plan_began(plan, facts, on) if plan is not None and on is not None else None
-    if weight is None or plan is None or began is None:
+    weighed = weighed_plan(priced, facts, lambda terms: terms.certification)
+    if weighed is None:
+        return
+    on, plan, weight = weighed
+    began = plan_began(plan, facts, on)
+    if began is None:
         return
     limit = began + CERTIFY_WITHIN
     if plan.certified_on is not None:

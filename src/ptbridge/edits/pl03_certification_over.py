@@ -27,8 +27,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ptbridge.edits.plan_dates import certification_ends, plan_began, plan_of
-from ptbridge.edits.report import WEIGHT, on_day
+from ptbridge.edits.plan_dates import certification_ends, plan_began, weighed_plan
+from ptbridge.edits.report import on_day
 from ptbridge.model import (
     Finding,
     PricedDay,
@@ -43,12 +43,10 @@ FIX = "Have the plan recertified, and record the new dates."
 @edit(severity=Severity.WARNING)
 def check(priced: PricedDay, facts: Facts) -> Iterator[Finding]:
     """Yield one finding for a service date after the certified period."""
-    on = priced.day.service_date
-    terms = facts.terms(on)
-    weight = WEIGHT.get(terms.certification or "") if terms is not None else None
-    plan = plan_of(priced) if weight is not None else None
-    if on is None or weight is None or plan is None:
+    weighed = weighed_plan(priced, facts, lambda terms: terms.certification)
+    if weighed is None:
         return
+    on, plan, weight = weighed
     began = plan_began(plan, facts, on)
     if began is not None and on > (last := certification_ends(plan, began)):
         yield on_day("PL03", f"the certification of the plan that began on {began} ended on {last}", FIX, weight)

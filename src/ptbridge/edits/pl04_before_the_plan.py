@@ -22,8 +22,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ptbridge.edits.plan_dates import only_evaluates, plan_of
-from ptbridge.edits.report import WEIGHT, on_day
+from ptbridge.edits.plan_dates import only_evaluates, weighed_plan
+from ptbridge.edits.report import on_day
 from ptbridge.model import (
     Finding,
     PricedDay,
@@ -38,11 +38,11 @@ FIX = "Correct the dates of the plan, or of the visit."
 @edit(severity=Severity.WARNING)
 def check(priced: PricedDay, facts: Facts) -> Iterator[Finding]:
     """Yield a finding for treatment before the plan, and for a plan whose dates contradict each other."""
-    on = priced.day.service_date
-    terms = facts.terms(on)
-    weight = WEIGHT.get(terms.plan_of_care or "") if terms is not None else None
-    plan = plan_of(priced) if weight is not None else None
-    if on is None or weight is None or plan is None or plan.start is None:
+    weighed = weighed_plan(priced, facts, lambda terms: terms.plan_of_care)
+    if weighed is None:
+        return
+    on, plan, weight = weighed
+    if plan.start is None:
         return
     if plan.end is not None and plan.end < plan.start:
         yield on_day("PL04", f"the plan of care ends on {plan.end}, before it begins on {plan.start}", FIX, weight)

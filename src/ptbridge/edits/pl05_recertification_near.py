@@ -23,8 +23,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ptbridge.edits.plan_dates import certification_ends, plan_began, plan_of
-from ptbridge.edits.report import WEIGHT, on_day
+from ptbridge.edits.plan_dates import certification_ends, plan_began, weighed_plan
+from ptbridge.edits.report import on_day
 from ptbridge.model import (
     Finding,
     PricedDay,
@@ -40,13 +40,12 @@ NEAR_DAYS = 10
 @edit(severity=Severity.INFORMATION)
 def check(priced: PricedDay, facts: Facts) -> Iterator[Finding]:
     """Yield one remark in the last days of a certified period."""
-    on = priced.day.service_date
-    terms = facts.terms(on)
-    if on is None or terms is None or terms.certification not in WEIGHT:
+    weighed = weighed_plan(priced, facts, lambda terms: terms.certification)
+    if weighed is None:
         return
-    plan = plan_of(priced)
-    began = plan_began(plan, facts, on) if plan is not None else None
-    if plan is None or began is None:
+    on, plan, _ = weighed
+    began = plan_began(plan, facts, on)
+    if began is None:
         return
     last = certification_ends(plan, began)
     left = (last - on).days

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, timedelta
 
+from ptbridge.edits.report import decided
 from ptbridge.edits.visits import billable_visits
-from ptbridge.model import PlanOfCare, PricedDay
+from ptbridge.model import PlanOfCare, PricedDay, Severity
 from ptbridge.policy.facts import Facts
+from ptbridge.policy.payers import Terms
 
 CERTIFY_WITHIN = timedelta(days=30)
 CERTIFIED_FOR = timedelta(days=90)
@@ -19,6 +22,19 @@ def plan_of(priced: PricedDay) -> PlanOfCare | None:
         if plan is not None and plan != _EMPTY:
             return plan
     return None
+
+
+def weighed_plan(
+    priced: PricedDay, facts: Facts, setting: Callable[[Terms], str | None]
+) -> tuple[date, PlanOfCare, Severity] | None:
+    """The service date, the day's plan, and how grave the policy's setting makes what is wrong with it.
+
+    None where there is no plan to look at, and where the policy says nothing of it.
+    """
+    on = priced.day.service_date
+    weight = decided(facts, on, setting)
+    plan = plan_of(priced) if weight is not None else None
+    return None if on is None or weight is None or plan is None else (on, plan, weight)
 
 
 def plan_began(plan: PlanOfCare, facts: Facts, on: date) -> date | None:

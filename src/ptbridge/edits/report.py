@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import date
+
 from ptbridge.model import Finding, ServiceLine, Severity
+from ptbridge.policy.facts import Facts
+from ptbridge.policy.payers import Terms
 
 
 def billed(line: ServiceLine) -> str:
@@ -30,5 +35,13 @@ def on_day(
     return Finding(code=code, severity=severity, message=message, fix=fix, visit_id=visit_id, where=where)
 
 
-WEIGHT = {"hold": Severity.ERROR, "warn": Severity.WARNING}
-"""How grave a finding is where the payer policy decides: any other word, and an unset setting, means that nothing is said."""
+_WEIGHT = {"hold": Severity.ERROR, "warn": Severity.WARNING}
+
+
+def decided(facts: Facts, on: date | None, setting: Callable[[Terms], str | None]) -> Severity | None:
+    """How grave a finding is where the payer policy decides, by one of its settings on the service date.
+
+    None, and nothing is said: without a policy or a date, where it is unset, and for any other word than hold and warn.
+    """
+    terms = facts.terms(on)
+    return None if terms is None else _WEIGHT.get(setting(terms) or "")

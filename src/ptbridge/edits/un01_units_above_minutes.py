@@ -37,7 +37,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ptbridge.edits.minutes import EIGHT_MINUTE, MIDPOINT, TimedService, eight_minute_units, pooled_minutes, timed_services
+from ptbridge.edits.minutes import EIGHT_MINUTE, MIDPOINT, TimedService, pool, timed_services
 from ptbridge.edits.report import on_day
 from ptbridge.model import Finding, PricedDay, Severity
 from ptbridge.policy.codes import CodeTable
@@ -65,10 +65,10 @@ def check(priced: PricedDay, facts: Facts) -> Iterator[Finding]:
 
 
 def _pool(services: list[TimedService], priced: PricedDay, codes: CodeTable) -> Iterator[Finding]:
-    minutes = pooled_minutes(services, priced, codes)
-    units = sum(service.units for service in services if service.first.pooled)
-    if minutes is not None and units > (allowed := eight_minute_units(minutes)):
-        yield on_day("UN01", f"{units} timed units billed; {minutes} timed minutes allow {allowed}", FIX)
+    found = pool(services, priced, codes)
+    if found is not None and found.units > found.allowed:
+        text = f"{found.units} timed units billed; {found.minutes} timed minutes allow {found.allowed}"
+        yield on_day("UN01", text, FIX)
 
 
 def _share(service: TimedService) -> Iterator[Finding]:
