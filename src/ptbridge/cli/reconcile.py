@@ -156,7 +156,7 @@ def _show_biller(compared: Mapping[str, Any]) -> None:
         screen.say("  The biller cannot be asked for its list.")
     for difference in compared["differences"]:
         screen.say(screen.wrapped(f"{difference['reference']}: {difference['why']}", indent="  ", then="    "), fg="red")
-        screen.say(screen.wrapped(difference["do"], indent="      -> ", then="         "))
+        screen.say(screen.wrapped(f"{difference['owner']}: {difference['do']}", indent="      -> ", then="         "))
     if compared["orphan_news"]:
         screen.say(
             f"  {screen.count(len(compared['orphan_news']), 'answer')} about charges that this ledger never sent: see --json"

@@ -10,10 +10,12 @@ from typing import Any
 from ptbridge.errors import PeerError
 from ptbridge.jobs.bookings import Schedule
 from ptbridge.jobs.columns import EVERY_DAY, Walk
+from ptbridge.jobs.owners import owner_of
 from ptbridge.jobs.peers import open_destination
 from ptbridge.jobs.schedule import past_schedule
-from ptbridge.jobs.standing import clinic_names
+from ptbridge.jobs.standing import clinic_names, delivery_fix, delivery_reason
 from ptbridge.ledger import Ledger
+from ptbridge.ledger.restored import HELD_REASON
 from ptbridge.ports import Destination, HearingDestination
 from ptbridge.specs.clinic import ClinicSpec
 from ptbridge.specs.config import Config
@@ -110,7 +112,28 @@ async def agreement(ledger: Ledger, destination: Destination, clinic: str, dates
     if destination.capabilities.rejected_is_gone:
         waiting |= ledger.accounts.turned_away(clinic)  # a folder's receipts still list what the payer never got
     ours = ledger.accounts.live(clinic, dates)
-    return compare(ours, theirs and ledger.names.all_whole(clinic, theirs), waiting)
+    compared = compare(ours, theirs and ledger.names.all_whole(clinic, theirs), waiting)
+    for difference in compared["differences"]:
+        difference |= _as_this_ledger_knows_it(ledger, clinic, difference)
+    return compared
+
+
+def _as_this_ledger_knows_it(ledger: Ledger, clinic: str, difference: dict[str, Any]) -> dict[str, Any]:
+    """The reason, the owner and what to do, where the biller has a day that is known here and held, or not billed."""
+    reference, ours, theirs = difference["reference"], difference["ours"], difference["theirs"]
+    days = [day for day in ledger.days.named(reference) if day.clinic == clinic and day.reference == reference]
+    if theirs is None or not days:
+        return {}
+    state, reason = days[0].state, days[0].reason or ""
+    if (state, reason) == ("held", HELD_REASON):
+        return {"why": delivery_reason(reason), "owner": "biller", "do": delivery_fix(reason)}
+    if state == "held" and ledger.restored.remembers(clinic, reference):
+        why = f"the biller has it from before the restore, and here it is held: {reason}"
+        return {"why": why, "owner": owner_of(reason.split()), "do": _MEND}
+    if ours is None and state in ("excluded", "voided"):
+        why = f"the biller has it, and nothing of that day is billed here ({state})"
+        return {"why": why, "owner": "biller", "do": _TAKE_OUT}
+    return {}
 
 
 def compare(ours: Live, theirs: Live | None, waiting: set[str]) -> dict[str, Any]:
@@ -142,6 +165,8 @@ def _difference(mine: tuple[int, int] | None, theirs: tuple[int, int] | None, wa
 _MISSING = "missing at the biller: it was accepted and is not there now"
 _FOREIGN = "only at the biller: this ledger has no live charge of that reference"
 _CHANGED = "units or amount differ"
+_MEND = "Mend what holds it (`ptbridge explain`); the next sync then settles it with what the biller has."
+_TAKE_OUT = "Have the biller take it out; `ptbridge explain` shows why nothing is billed."
 _STEP = {
     _MISSING: {"owner": "biller", "do": "Ask the biller who took it out; ptbridge explain shows when it was accepted."},
     _FOREIGN: {

@@ -19,8 +19,10 @@ import msgspec
 
 from ptbridge.jobs.bookings import Unseen
 from ptbridge.jobs.owners import owner_of
+from ptbridge.jobs.standing import delivery_fix, delivery_reason
 from ptbridge.ledger import Ledger
 from ptbridge.ledger.columns import DayFacts, OnItsWay
+from ptbridge.ledger.restored import HELD_REASON
 from ptbridge.model import Stage, Standing
 
 COLUMNS = ("should bill", "signed", "charged", "sent", "accepted", "claim")
@@ -238,12 +240,9 @@ def _not_sent(day: DayFacts, newest: OnItsWay | None, findings: list[dict[str, A
     if findings:
         return _of_findings(findings)
     if day.state == "held":
-        word, _, code = day.reason.partition(":")
-        owner = "biller" if word in ("rejected", "attempts-exhausted", "in-doubt") else "clinic"
-        reason = f"the biller did not take it: {word}" + (f" ({code})" if code else "")
-        return Why(
-            codes=(word,), reason=reason, owner=owner, do="See ptbridge explain; correct the cause, then ptbridge retry."
-        )
+        word, _, _ = day.reason.partition(":")
+        owner = "biller" if word in ("rejected", "attempts-exhausted", "in-doubt", HELD_REASON) else "clinic"
+        return Why(codes=(word,), reason=delivery_reason(day.reason), owner=owner, do=delivery_fix(day.reason))
     return Why(
         codes=("changed",),
         reason="it is judged otherwise than what the biller has",

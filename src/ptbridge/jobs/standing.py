@@ -13,6 +13,7 @@ from ptbridge.inbox import INBOX_FILE, ClinicInbox
 from ptbridge.jobs.alarms import alarms, source_standing
 from ptbridge.jobs.owners import goes_by_itself
 from ptbridge.ledger import UNDONE, DayRow, Ledger
+from ptbridge.ledger.restored import HELD_REASON
 from ptbridge.specs.config import Config
 
 
@@ -103,8 +104,7 @@ def _held_row(clinic: str, reference: str, reason: str, since: str | None, page:
     reasons = [finding for finding in page["findings"] if finding["severity"] == "error"]
     if not set(reason.split()) & {finding["code"] for finding in reasons}:
         # the biller's doing: the judgement was clean when it was sent
-        fix = _UNDONE_FIX if reason == UNDONE else _DELIVERY_FIX
-        reasons = [{"code": "SB03", "severity": "error", "message": delivery_reason(reason), "fix": fix}]
+        reasons = [{"code": "SB03", "severity": "error", "message": delivery_reason(reason), "fix": delivery_fix(reason)}]
     return {
         "id": reference,
         "clinic": clinic,
@@ -125,9 +125,11 @@ def _held_row(clinic: str, reference: str, reason: str, since: str | None, page:
 
 _REASON = ("code", "severity", "message", "fix", "where", "visit_id", "line_key")
 _DELIVERY_FIX = "See the answer with `ptbridge explain`; correct the cause, then `ptbridge retry`."
-
-
-_UNDONE_FIX = "`ptbridge retry ID --reason` sends it after all, `ptbridge exclude` never bills it; an edit is judged anew."
+_FIXES = {
+    UNDONE: "`ptbridge retry ID --reason` sends it after all, `ptbridge exclude` never bills it; an edit is judged anew.",
+    HELD_REASON: "Ask the biller what it has of this day, and have it made right there; then `ptbridge release ID --reason`"
+    " sends the day as it is judged here, and `ptbridge exclude ID --reason` sends nothing.",
+}
 
 
 def delivery_reason(reason: str) -> str:
@@ -136,11 +138,15 @@ def delivery_reason(reason: str) -> str:
     return {
         "rejected": f"the biller rejected it ({code or 'no code'})",
         "in-doubt": "the answer was lost and the biller cannot be asked: it may or may not have the charge",
-        "restored": "the ledger was restored from a backup, and the biller, who cannot be asked, may have this already:"
-        " ask them, then `ptbridge release` sends it and `ptbridge exclude` never does",
+        HELD_REASON: "held since the ledger was restored from a backup: the biller has this already, or may have it",
         UNDONE: "a person took it back before it was sent",
         "attempts-exhausted": "the biller did not take it in as many attempts as are allowed",
     }.get(kind, f"delivery stopped: {reason}")
+
+
+def delivery_fix(reason: str) -> str:
+    """What a person does about a day that is held for such a reason."""
+    return _FIXES.get(reason, _DELIVERY_FIX)
 
 
 def explain(config: Config, name: str) -> dict[str, Any]:

@@ -182,6 +182,13 @@ class Restored:
             for row in rows
         ]
 
+    def remembers(self, clinic: str, reference: str) -> bool:
+        """Whether the biller had this when it was asked after a restore, and nothing here was made to agree with it yet."""
+        row = self._connection.execute(
+            "SELECT 1 FROM biller_had WHERE clinic = ? AND reference = ? AND settled = 0", (clinic, reference)
+        ).fetchone()
+        return row is not None
+
     def settle(self, clinic: str, suspect: Suspect) -> None:
         """The ledger knows of it now, by an answer that delivery recorded."""
         with transaction(self._connection):

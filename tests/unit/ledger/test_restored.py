@@ -230,3 +230,12 @@ def test_a_day_without_a_submission_that_the_biller_has_is_suspected_as_it_is(bo
         book.ledger.days.decide(book.row(day), "release", "", "compared", "someone")
     book.connection.execute("UPDATE treatment_day SET dirty = 0 WHERE id = ?", (day,))
     assert told.suspects(CLINIC) == []
+
+
+def test_what_the_biller_had_is_remembered_until_it_is_settled(restored):
+    told, whole = restored.ledger.restored, reference(restored, "e2")
+    compare(restored, {whole: (3, 13500), reference(restored, "e1"): (2, 9000)})
+    assert told.remembers(CLINIC, whole) and not told.remembers("other", whole) and not told.remembers(CLINIC, "pt-nobodys")
+    assert not told.remembers(CLINIC, reference(restored, "e1")), "the ledger has exactly this"
+    told.settle(CLINIC, told.suspects(CLINIC)[0])
+    assert not told.remembers(CLINIC, whole)
