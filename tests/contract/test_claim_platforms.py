@@ -15,6 +15,7 @@ from ptbridge_sandbox.fhir_claim_server import TransactionFaults
 from ptbridge_sandbox.stedi_words import denied as denied_line
 
 from ptbridge import jobs
+from ptbridge.cli import peer_checks
 from ptbridge.jobs import backup
 from ptbridge.ledger import Ledger
 from tests.platforms import NUMBERED, PLATFORMS, TOTALS, VISIT, at, day
@@ -39,9 +40,25 @@ def test_a_day_is_sent_to_the_cent_and_sent_once(platform: str, tmp_path: Path) 
         assert report.units_sent == summary["units"] > 100 and report.amount_cents_sent == summary["amount_cents"]
         held = [reason["message"] for row in jobs.held(world.config) for reason in row["reasons"] if reason["code"] == "SB03"]
         assert not any("subscriber" in message for message in held), "spouses of the pretend clinic's patients are known"
+        assert "not-a-code" not in str(day(world)["submissions"]), "what the platform says of a good day is a code"
         asked = len(server.seen)
         world.sync()
         assert len(server.seen) == asked, "nothing is sent twice"
+
+
+@pytest.mark.parametrize(
+    ("platform", "said"),
+    [
+        ("candid", "bundles in error: 0"),
+        ("stedi", "claims are marked as test claims (usage T)"),
+        ("fhir_claim-both", "takes transactions"),
+    ],
+)
+def test_doctor_tells_what_only_that_platform_can_say(platform: str, said: str, tmp_path: Path) -> None:
+    with at(platform, tmp_path / "config") as (world, server):
+        (spec,) = world.config.clinics.values()
+        found = list(peer_checks.biller(world.config, spec))
+        assert any(said in what for _, what, _ in found) and not server.summary()["charges"]
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)

@@ -102,8 +102,7 @@ async def _biller(config: Config, spec: ClinicSpec) -> list[Found]:
 
     today = datetime.now(config.time_zone(spec)).date().isoformat()
     async with open_destination(config, spec, run_id="doctor") as destination:
-        # list_references reaches no folder, SFTP server or MLLP listener, so that these are asked by themselves
-        told = await destination.check() if not spec.destination.base_url.startswith("http") else []
+        told = await destination.check()
         theirs = await destination.list_references((today, today))
         can = destination.capabilities
     abilities = [word for word, able in (("look-up", can.find), ("replace", can.replace), ("void", can.void)) if able]

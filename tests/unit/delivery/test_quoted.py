@@ -45,3 +45,17 @@ def test_a_word_of_the_charge_a_date_or_a_text_goes_to_the_text_beside_it(code: 
 @pytest.mark.parametrize(("code", "stays"), [("DANA", False), ("1eg4te5mk73", False), ("1EG4", True), ("3939-05-15", True)])
 def test_a_word_is_whole_between_any_delimiters(code: str, stays: bool) -> None:
     assert (answered(code, body=X12).native_code == code) is stays
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"status":"billable"}', b'{"Status" : "Billable"}', b'{"x": 1, "billable_status": "BILLABLE"}']
+)
+def test_the_status_that_was_asked_for_is_a_code_when_it_comes_back(body: bytes) -> None:
+    assert answered("billable", body=body).native_code == "billable"
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"status":"billable","family":"Billable"}', b'{"marital_status":"billable"}', b'{"status":["billable"]}']
+)
+def test_the_same_word_anywhere_else_is_a_word_of_the_charge(body: bytes) -> None:
+    assert answered("billable", body=body).native_code == NOT_A_CODE
