@@ -222,13 +222,14 @@ def test_news_without_change_leaves_a_day_that_is_to_be_judged_to_be_judged(book
 @pytest.mark.parametrize("standing", [Standing.REJECTED, Standing.DENIED])
 def test_a_refusal_is_bad_news_once_for_each_answer_and_not_for_what_others_were_told(book, standing: Standing) -> None:
     """The history of other days, of submissions with the same number, and good news between are none of it."""
-    other, day = sent(book.ledger, LOOKALIKE, "B2"), sent(book.ledger)
+    other, day, third = sent(book.ledger, LOOKALIKE, "B2"), sent(book.ledger), sent(book.ledger, "pt-third", "B3")
     assert hear(book.ledger, "1", standing, reference=REFERENCE).refused_days == 1
     assert hear(book.ledger, "2", standing, reference=LOOKALIKE).refused_days == 1
     with book.ledger.transaction():
         book.ledger.history.add(CLINIC, "submission", day, "rejected", "#99")
         book.ledger.history.add(CLINIC, "day", day, "note", "#99")
-        book.ledger.history.add(CLINIC, "day", other, "denied", "#99")
+        for bystander in (other, third):
+            book.ledger.history.add(CLINIC, "day", bystander, "denied", "#99")
     assert hear(book.ledger, "3", standing, reference=REFERENCE, said_at="2026-11-22T11:00:00Z").refused_days == 1
     assert hear(book.ledger, "4", standing, reference=REFERENCE, said_at="2026-11-22T09:00:00Z").refused_days == 0
     told = [row["detail"] for row in book.ledger.history.of("day", day) if row["event"] == standing]
