@@ -44,7 +44,7 @@ class News:
     procedure: str | None
     codes: tuple[NativeCode, ...]
     said: datetime
-    payer_claim_number: str | None
+    payer_claim_number: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from ptbridge.ledger.news import last_taken, news_of
 from ptbridge.model import Acknowledgement, Disposition, Frequency, NativeCode, Stage, Standing
 from ptbridge.ports import Outcome
 
@@ -65,6 +66,15 @@ def test_only_a_rejected_correction_falls_back_to_the_number_of_what_it_was_to_c
     assert book.row(day).payer_claim_number is None, "the payer will give it one of its own"
     book.hear("a3", Stage.PAYER, Standing.REJECTED, reference=reference, submission_key=key(book, day, 2))
     assert book.row(day).payer_claim_number == "ICN1", "the payer has the first one"
+
+
+def test_the_number_that_the_payer_gave_a_claim_is_in_no_repr(book):
+    day = book.sent("e1")
+    book.hear("a1", Stage.PAYER, Standing.ACCEPTED, reference=book.row(day).reference, payer_claim_number="ICN-7")
+    last = last_taken(book.connection, day)
+    assert last is not None and last.payer_claim_number == "ICN-7" and "ICN-7" not in repr(last)
+    (one,) = news_of(book.connection, last.submission_id)
+    assert one.payer_claim_number == "ICN-7" and "ICN-7" not in repr(one)
 
 
 def test_a_rejected_second_original_has_no_number_of_the_first(book):
