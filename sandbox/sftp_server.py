@@ -4,10 +4,12 @@ async with SftpSandbox(folder) as server:
     server.port, server.fingerprint, server.host_key
     server.faults.cut_upload_after = 1000       # bytes of an upload, then the connection is gone
     server.faults.cut_rename = "before"         # or "after": the rename happened and nobody was told
+    server.faults.spoil = "cut"                 # an upload is half of what was sent, and nothing says so
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,12 +21,17 @@ USER, PASSWORD = "ptbridge", "only-for-the-sandbox"
 
 @dataclass(slots=True, kw_only=True)
 class SftpFaults:
-    """What goes wrong, once each. `forbidden`: operations that are refused for as long as they stand here."""
+    """What goes wrong, once each. `forbidden`: operations that are refused for as long as they stand here.
+
+    `spoil`, silently: `cut` an upload in half, `alter` a byte of it, or cut the file in half when it gets its name (`rename`).
+    """
 
     cut_upload_after: int | None = None  # bytes
     cut_rename: str = ""  # before | after
     cut_rename_of: str = ""  # of names with this ending only
-    forbidden: set[str] = field(default_factory=set)  # rename, mkdir, write
+    spoil: str = ""  # cut | alter | rename
+    tells_size: bool = True  # as long as it stands here
+    forbidden: set[str] = field(default_factory=set)  # rename, mkdir, write, read
 
 
 @dataclass(slots=True)
@@ -117,7 +124,25 @@ class _Files(asyncssh.SFTPServer):
         if faults.cut_upload_after is not None and self._uploaded > faults.cut_upload_after:
             faults.cut_upload_after = None
             self._cut()
-        return int(super().write(file_obj, offset, data))  # type: ignore[arg-type]
+        written = data
+        if faults.spoil == "alter":
+            faults.spoil, written = "", bytes([data[0] ^ 1]) + data[1:]
+        elif faults.spoil == "cut":
+            faults.spoil, written = "", data[: len(data) // 2]
+        super().write(file_obj, offset, written)
+        return len(data)
+
+    def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> Any:
+        if pflags & asyncssh.FXF_READ and "read" in self._sandbox.faults.forbidden:
+            raise asyncssh.SFTPPermissionDenied("no")
+        return super().open(path, pflags, attrs)
+
+    def lstat(self, path: bytes) -> Any:
+        found = os.lstat(self.map_path(path))
+        attrs = asyncssh.SFTPAttrs.from_local(found)
+        if not self._sandbox.faults.tells_size:
+            attrs.size = None
+        return attrs
 
     def mkdir(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> Any:
         if "mkdir" in self._sandbox.faults.forbidden:
@@ -134,6 +159,9 @@ class _Files(asyncssh.SFTPServer):
         if cut == "before":
             self._cut()
         answer = super().rename(oldpath, newpath)
+        if faults.spoil == "rename":
+            faults.spoil, path = "", Path(self.map_path(newpath).decode())
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         if cut == "after":
             self._cut()
         return answer

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +211,30 @@ def test_a_cut_line_sends_nothing_twice_and_loses_nothing(clinic: Hl7World, serv
     again = names(arrived)
     assert len([name for name in again if name.endswith(".csv")]) == 1
     assert not [name for name in again if name.endswith(".ptbridge-part")]
+
+
+@pytest.mark.parametrize("platform", ["csv_drop", "hl7v2_dft"])
+@pytest.mark.parametrize("spoil", ["cut", "alter"])
+def test_an_upload_that_reads_back_otherwise_is_brought_again(
+    clinic: Hl7World, server: SftpSandbox, platform: str, spoil: str
+) -> None:
+    arrived = to_server(clinic, server, platform, **({"profile": "full_day"} if platform == "hl7v2_dft" else {}))
+    clinic.receive(*a_visit())
+    server.faults.spoil = spoil
+    assert clinic.sync().visits["sent"] == 0 and not [name for name in names(arrived) if not name.startswith(".")]
+    assert retried(clinic) == "sent"
+    file, totals = names(arrived)
+    assert sha256((arrived / file).read_bytes()).hexdigest() in (arrived / totals).read_text("utf-8")
+
+
+def test_a_file_that_is_spoiled_under_its_name_stays_in_doubt(clinic: Hl7World, server: SftpSandbox) -> None:
+    to_server(clinic, server, "csv_drop")
+    clinic.receive(*a_visit())
+    server.faults.spoil = "rename"  # of the totals, which come first
+    assert clinic.sync().visits["sent"] == 0
+    clinic.sync()
+    (sent,) = clinic.day()["submissions"]
+    assert sent["state"] == "in-doubt" and "file-altered" in sent["last_answer"], "never accepted"
 
 
 def test_a_file_that_was_fetched_while_the_line_was_cut_is_not_brought_again(clinic: Hl7World, server: SftpSandbox) -> None:

@@ -274,7 +274,10 @@ class RemoteFolders:
         return await self._asked(read_all(), "a file", timed=False)
 
     async def holds(self, path: str, content: bytes) -> bool | None:
-        """Whether just these bytes stand there; None when nothing does. Where we may not read, the size decides, if it is told."""
+        """Whether just these bytes stand there; None when nothing does. Where we may not read, the size decides.
+
+        A server that neither lets us read nor tells a size is believed.
+        """
         try:
             standing = await self.read(path, len(content))
         except RecordError:

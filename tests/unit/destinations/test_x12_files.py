@@ -27,6 +27,7 @@ from ptbridge.wire.sftp import SftpServer
 from tests.rigs import build, submission
 from tests.rigs.x12_837p import OPTIONS
 from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
+from tests.unit.wire.test_x12 import ISA
 
 NOW = datetime(2026, 11, 3, 17, 0, tzinfo=UTC)
 
@@ -250,6 +251,46 @@ def test_a_bad_month_at_the_clearinghouse_loses_and_doubles_nothing(tmp_path):
     )
 
 
+# ---------------------------------------------------------------- read back
+
+
+def test_a_file_that_reads_back_otherwise_gets_no_name(tmp_path, monkeypatch):
+    made, fsync = destination(tmp_path / "drop"), os.fsync
+
+    def half(descriptor: int) -> None:
+        fsync(descriptor)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode) and (size := os.fstat(descriptor).st_size) > 200:
+            os.ftruncate(descriptor, size // 2)
+
+    monkeypatch.setattr(os, "fsync", half)
+    with pytest.raises(PeerUnavailable, match=r"reads back otherwise.*Nothing was dropped"):
+        asyncio.run(made.submit(sent_to(made)))
+    assert list((tmp_path / "drop").glob("*.837")) == [] and asyncio.run(made.find(sent_to(made))) is None
+    monkeypatch.undo()
+    assert asyncio.run(made.submit(sent_to(made))).disposition is Disposition.ACCEPTED
+
+
+def test_a_file_that_is_altered_as_it_gets_its_name_is_in_doubt_and_never_accepted(tmp_path, monkeypatch):
+    made, rename = destination(tmp_path / "drop"), Path.rename
+
+    def half(path: Path, target: Path) -> Path:
+        rename(path, target)
+        os.truncate(target, target.stat().st_size // 2)
+        return target
+
+    monkeypatch.setattr(Path, "rename", half)
+    with pytest.raises(OutcomeUnknown):
+        asyncio.run(made.submit(sent_to(made)))
+    monkeypatch.undo()
+    again = destination(tmp_path / "drop")
+    found = asyncio.run(again.find(sent_to(again)))
+    assert found.disposition is Disposition.IN_DOUBT and found.native_code == "file-altered"
+    (file,) = (tmp_path / "drop").glob("*.837")
+    assert file.name in found.native_text
+    file.unlink()
+    assert asyncio.run(again.find(sent_to(again))).disposition is Disposition.ACCEPTED, "the biller took it"
+
+
 # ---------------------------------------------------------------- over SFTP
 
 
@@ -296,6 +337,77 @@ def test_over_sftp_a_line_cut_at_any_point_charges_once(cut, tmp_path):
     found, told = asyncio.run(scene())
     assert found.disposition is Disposition.ACCEPTED, "its answers show that it arrived"
     assert [answer.standing for answer in told if answer.line is None][-1] is Standing.PAID
+
+
+async def dropped(made, sent: Submission) -> Disposition:
+    """What became of the upload, as delivery would count it."""
+    try:
+        return (await made.submit_batch([sent]))[0].disposition
+    except OutcomeUnknown:
+        return Disposition.IN_DOUBT
+
+
+@pytest.mark.parametrize(("spoil", "closed"), [("cut", ()), ("alter", ()), ("cut", ("read",))])
+def test_over_sftp_an_upload_that_the_server_spoils_gets_no_name_and_goes_again(spoil, closed, tmp_path):
+    async def scene():
+        async with SftpSandbox(tmp_path / "server") as sandbox:
+            house = Clearinghouse(tmp_path / "server" / "claims", tmp_path / "server" / "answers")
+            sandbox.faults.spoil = spoil
+            sandbox.faults.forbidden |= set(closed)
+            made = remote(sandbox, tmp_path)
+            sent = sent_to(made, 1 << 60)
+            assert await dropped(made, sent) is Disposition.IN_DOUBT
+            assert house.work() == 0, "half of it has no name"
+            found = await remote(sandbox, tmp_path).find(sent)
+            assert house.work() == 1 and house.books.violations == [] and house.books.totals()["claims"] == 1
+            return found
+
+    assert asyncio.run(scene()).disposition is Disposition.ACCEPTED
+
+
+@pytest.mark.parametrize("closed", [(), ("read",)])
+def test_over_sftp_a_file_that_is_spoiled_under_its_name_is_in_doubt_until_an_answer_speaks_of_it(closed, tmp_path):
+    async def scene():
+        async with SftpSandbox(tmp_path / "server") as sandbox:
+            house = Clearinghouse(tmp_path / "server" / "claims", tmp_path / "server" / "answers")
+            sandbox.faults.spoil = "rename"
+            sandbox.faults.forbidden |= set(closed)
+            made = remote(sandbox, tmp_path)
+            sent = sent_to(made, 1 << 60)
+            assert await dropped(made, sent) is Disposition.IN_DOUBT
+            found = await remote(sandbox, tmp_path).find(sent)
+            assert found.disposition is Disposition.IN_DOUBT and found.native_code == "file-altered"
+            other = sent_to(made, 2 << 60)
+            assert await dropped(remote(sandbox, tmp_path), other) is Disposition.ACCEPTED, "it stands in nobody's way"
+            sandbox.faults.forbidden.clear()
+            house.work()
+            assert house.books.violations == ["half a file: no ISA, or nothing ends it"]
+            assert (await remote(sandbox, tmp_path).find(sent)).disposition is Disposition.IN_DOUBT
+            (control,) = [one.split("-")[2] for one in sent_files(tmp_path) if one in found.native_text]
+            (tmp_path / "server" / "answers" / "one.x12").write_bytes(
+                (ISA + f"TA1*{control[:9]}*261102*1405*R*022~IEA*0*000000007~").encode()
+            )
+            return await remote(sandbox, tmp_path).find(sent)
+
+    assert asyncio.run(scene()).disposition is Disposition.ACCEPTED, "they have received it; what they say of it follows"
+
+
+def sent_files(tmp_path: Path) -> list[str]:
+    """The files that were made here, by their receipts."""
+    receipts = sorted((tmp_path / "outbound" / "oak" / ".ptbridge" / "oak").glob("*.json"))
+    return [path.name.partition("-")[2].removesuffix(".json") for path in receipts]
+
+
+def test_over_sftp_a_server_that_lets_us_see_nothing_is_believed(tmp_path):
+    async def scene():
+        async with SftpSandbox(tmp_path / "server") as sandbox:
+            (tmp_path / "server" / "claims").mkdir(parents=True)
+            sandbox.faults.tells_size = False
+            sandbox.faults.forbidden.add("read")
+            made = remote(sandbox, tmp_path)
+            return (await made.submit_batch([sent_to(made, 1 << 60)]))[0].disposition
+
+    assert asyncio.run(scene()) is Disposition.ACCEPTED
 
 
 def test_over_sftp_news_of_what_was_just_sent_is_linked(tmp_path):
