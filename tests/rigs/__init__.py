@@ -172,14 +172,23 @@ def build(
     folder: Path | None = None,
     clinic: str = "oak",
     run_id: str = "run-1",
-    billing: BillingProviderSpec = BILLING,
-    claims: ClaimsSpec = CLAIMS,
+    billing: BillingProviderSpec | None = None,
+    claims: ClaimsSpec | None = None,
     **spec: Any,
 ) -> Any:
-    """A destination as a run builds it; `spec` is what more its part of the clinic file says (`base_url`, `in_flight`)."""
+    """A destination as a run builds it; `spec` is what more its part of the clinic file says (`base_url`, `in_flight`).
+
+    `BILLING` and `CLAIMS` are looked up when it is called: a test may set others.
+    """
     chosen = DestinationSpec(platform=name, options=dict(options or {}), folder=str(folder or ""), **spec)
     parts = DestinationParts(
-        spec=chosen, clinic=clinic, billing=billing, run_id=run_id, claims=claims, http=http, folder=folder
+        spec=chosen,
+        clinic=clinic,
+        billing=billing or BILLING,
+        run_id=run_id,
+        claims=claims or CLAIMS,
+        http=http,
+        folder=folder,
     )
     return plugins.destination(name).build(parts)
 
