@@ -191,7 +191,8 @@ class DestinationInfo:
     sftp:// address may stand for). `options` are the settings, each with its help; `required` are those without which it is
     not built. `requests_per_second`: the platform's own limit, kept when the clinic file gives none.
 
-    The rest is what `ptbridge init` and `doctor` go by. `auth`: how it is proved who we are over HTTP, the usual way first.
+    The rest is what `ptbridge init` and `doctor` go by. `offered`: options that can be left out and should not be forgotten.
+    `auth`: how it is proved who we are over HTTP, the usual way first.
     `address`, `token_url`: the platform's published ones; empty where each biller has its own. `states`: keys of the clinic
     file (`billing_provider.…`, `claims.…`) that each claim states: without one every day is held, SB03.
     """
@@ -202,6 +203,7 @@ class DestinationInfo:
     options: Mapping[str, str] = field(default_factory=dict)
     requests_per_second: float = 0
     required: tuple[str, ...] = ()
+    offered: tuple[str, ...] = ()
     auth: tuple[str, ...] = ("bearer",)
     address: str = ""
     token_url: str = ""

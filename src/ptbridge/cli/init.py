@@ -157,12 +157,14 @@ def _answers(given: dict[str, Any], scopes: tuple[str, ...]) -> Answers:
     options = given.pop("emr_options") | ({"address": address} if address else {}) | ({"resources": reads} if reads else {})
     kept = {name: given.pop(name) for name in ("biller_options", "claim_payers")}
     texts: dict[str, Any] = {key: value or "" for key, value in given.items()}
+    info = init_questions.biller(given)
     return Answers(
         **texts,
         **kept,
         address=Street.read(street) if street else None,
         stated=stated,
-        needed=init_questions.biller(given).states,
+        needed=info.states,
+        offered={name: info.options[name] for name in info.offered if name not in kept["biller_options"]},
         payers=routes,
         scopes=scopes,
         options=options,

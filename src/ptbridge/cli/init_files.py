@@ -54,6 +54,7 @@ class Answers:
     biller_client_id: str = ""
     biller_token_url: str = ""
     biller_options: dict[str, str] = field(default_factory=dict)
+    offered: dict[str, str] = field(default_factory=dict)  # options of the biller that were left out, with their help
     needed: tuple[str, ...] = ()  # keys of the clinic file that each claim of this platform states
     stated: dict[str, str] = field(default_factory=dict)  # those of `claims` that were given
     claim_payers: tuple[ClaimPayer, ...] = ()
@@ -190,6 +191,7 @@ def _place(answers: Answers) -> str:
     given = ({"profile": answers.profile} if answers.profile else {}) | answers.biller_options
     options = "".join(f"    {quoted(key)}: {quoted(value)}\n" for key, value in given.items())
     options = f"  options:\n{options}" if options else ""
+    options += "".join(f"    # {key}:  # {text}\n" for key, text in answers.offered.items())
     if answers.biller_folder:
         return f"  folder: {quoted(answers.biller_folder)}\n{options}"
     lines = [f"  base_url: {quoted(answers.biller_url)}"]

@@ -189,6 +189,10 @@ def ask(given: Given) -> Given:
     _ask_place(answers)
     for name in _open_options(answers):
         answers["biller_options"][name] = click.prompt(f"{name} ({biller(answers).options[name]})", err=True)
+    for name in _offered_options(answers):
+        text = f"{name} ({biller(answers).options[name]}; empty: none)"
+        if told := str(click.prompt(text, default="", show_default=False, err=True)).strip():
+            answers["biller_options"][name] = told
     if any(question.wanted(answers) for question in _CLAIMS.values()):
         click.echo("What claims state. An empty answer leaves it for later; until then no claim goes.", err=True)
     for key, question in _CLAIMS.items():
@@ -292,6 +296,11 @@ def _open_options(answers: Given) -> list[str]:
     """What the platform cannot be built without, and no flag gave."""
     required = (name for name in biller(answers).required if name != "profile")
     return [name for name in required if name not in answers["biller_options"]]
+
+
+def _offered_options(answers: Given) -> list[str]:
+    """Options of the platform that can be left out and should not be forgotten, and no flag gave."""
+    return [name for name in biller(answers).offered if name not in answers["biller_options"]]
 
 
 def _open_source_options(answers: Given) -> dict[str, str]:

@@ -47,11 +47,12 @@ INFO = DestinationInfo(
         "group_sender": "GS02, where it is not submitter_id",
         "group_receiver": "GS03, where it is not receiver_id",
         "ask_for_ta1": "yes: ISA14 asks for a TA1 (default no)",
-        "answers": "the folder where TA1, 999, 277CA and 835 arrive, from `folder` on; on an SFTP server, its folder there",
+        "answers": "the folder where TA1, 999, 277CA and 835 arrive, from `folder` on (../answers), or an SFTP server's folder",
         "original_only": "filing indicators whose payers take no frequency 7 or 8, such as `MB VA`, or none (default MB)",
         "time_zone": "the zone of the dates in the envelope, such as America/New_York (default: this machine's)",
     },
     required=("submitter_id", "receiver_id", "receiver_name", "usage"),
+    offered=("answers",),
     states=(*CLAIM_STATES, "billing_provider.contact", "billing_provider.phone", "claims.signature_on_file"),
 )
 

@@ -264,7 +264,7 @@ def typed(folder: Path, answers: list[str]) -> tuple[int, str]:
 def test_a_person_is_led_to_a_folder_that_doctor_accepts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     answers = ["Oak", "oak", "Oak Street Physical Therapy", "Ohio", "America/New_York", "1234567890", "1234567893"]
     answers += ["", "https://emr.example/fhir", "none", "x12", "x12_837p", "outbox"]
-    answers += ["OAKPT", "CLEARHOUSE", "Example Clearinghouse", "T"]
+    answers += ["OAKPT", "CLEARHOUSE", "Example Clearinghouse", "T", "../answers"]
     answers += ["12-3456789", "somewhere", "100 Oak Street, Columbus, OH 43215-1234", "Billing Office", "614-555-0100"]
     answers += ["A", "Y", "Y", "Y"]
     answers += ["MCR-B", "medicare", "medicare_part_b", "15202", "MEDICARE PART B OHIO", "mb", ""]
@@ -276,8 +276,18 @@ def test_a_person_is_led_to_a_folder_that_doctor_accepts(tmp_path: Path, capsys:
     assert [check for check in checks if check["status"] == "fail" or "SB03" in check["what"]] == []
     clinic = parse((tmp_path / "c/clinics/oak.yaml").read_text()).data
     assert clinic["claims"]["payers"] == {"MCR-B": {"id": "15202", "name": "MEDICARE PART B OHIO", "filing": "MB"}}
-    assert clinic["destination"]["options"] == dict(option.split("=") for option in X12)
+    assert clinic["destination"]["options"] == {**dict(option.split("=") for option in X12), "answers": "../answers"}
     assert clinic["payers"] == [{"policy": "medicare_part_b", "ids": ["MCR-B"]}]
+
+
+def test_an_option_that_should_not_be_forgotten_stands_in_the_file_as_a_comment(tmp_path: Path) -> None:
+    words = ["--biller-folder", "outbox", *(word for option in X12 for word in ("--biller-option", option))]
+    assert init(tmp_path / "c", "x12_837p", *words) == 0
+    text = (tmp_path / "c/clinics/oak.yaml").read_text()
+    assert "    # answers:  # the folder where TA1, 999, 277CA and 835 arrive" in text
+    assert "answers" not in parse(text).data["destination"]["options"]
+    assert init(tmp_path / "d", "x12_837p", *words, "--biller-option", "answers=../answers") == 0
+    assert parse((tmp_path / "d/clinics/oak.yaml").read_text()).data["destination"]["options"]["answers"] == "../answers"
 
 
 def test_the_list_and_the_options_of_destinations(capsys: pytest.CaptureFixture[str]) -> None:
