@@ -258,7 +258,10 @@ class Destination(Protocol):
         """Look up by our reference and key: an accepted Acknowledgement, or None when the platform surely has none."""
 
     async def list_references(self, service_dates: tuple[str, str]) -> dict[str, tuple[int, int]] | None:
-        """For reconcile: reference -> (units, cents) of live charges in that range of service dates; None if it cannot tell."""
+        """For reconcile: reference -> (units, cents) of live charges in that range of service dates; None if it cannot tell.
+
+        Two charges of one reference are added up, so that a second one is seen.
+        """
 
     async def check(self) -> list[str]:
         """Plain sentences: is it reachable, does it take our credential. Raises PeerError when not."""

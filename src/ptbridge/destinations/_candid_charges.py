@@ -16,6 +16,7 @@ from ptbridge.destinations._candid_agrees import disagreement
 from ptbridge.destinations._candid_api import CandidApi, Params, rejected
 from ptbridge.destinations._candid_document import ORIGIN, with_nulls
 from ptbridge.destinations._document import Document
+from ptbridge.destinations._listed import summed
 from ptbridge.errors import PeerUnavailable
 from ptbridge.model import Acknowledgement, Disposition, Frequency, Submission
 
@@ -92,11 +93,13 @@ class Charges:
             ("status", _LIVE),
             ("billing_provider_npis", self._billing_npi),
         ]
-        found: dict[str, tuple[int, int]] = {}
-        async for charge in self._listed(wanted):
-            if charge.get("originating_system") == ORIGIN and charge.get("status") == _LIVE:
-                found[str(charge["charge_external_id"])] = totals(charge.get("charge_capture_data"))
-        return found
+        return summed(
+            [
+                (str(charge.get("id")), str(charge["charge_external_id"]), totals(charge.get("charge_capture_data")))
+                async for charge in self._listed(wanted)
+                if charge.get("originating_system") == ORIGIN and charge.get("status") == _LIVE
+            ]
+        )
 
     async def check(self) -> list[str]:
         """What waits at Candid between charges and claims, over all clinics of the organization. Raises PeerError."""

@@ -17,6 +17,7 @@ from ptbridge.destinations._candid_api import CandidApi, rejected
 from ptbridge.destinations._candid_charges import totals
 from ptbridge.destinations._candid_document import read_line_id, with_nulls
 from ptbridge.destinations._document import Document
+from ptbridge.destinations._listed import summed
 from ptbridge.errors import PeerRefused, PeerUnavailable
 from ptbridge.model import Acknowledgement, Disposition, Frequency, Submission
 
@@ -117,13 +118,14 @@ class Encounters:
             ("billable_status", _LIVE),
             ("billing_provider_npis", self._billing_npi),
         ]
-        found: dict[str, tuple[int, int]] = {}
+        listed = []
         async for page in self._api.pages(_PATH, wanted):
             for encounter in page:
                 reference = str(encounter.get("external_id"))
                 if encounter.get("billable_status") == _LIVE and _is_ours(encounter, reference):
-                    found[reference] = totals({"service_lines": _lines(encounter)})
-        return found
+                    amounts = totals({"service_lines": _lines(encounter)})
+                    listed.append((str(encounter.get("encounter_id")), reference, amounts))
+        return summed(listed)
 
     async def check(self) -> list[str]:
         """Ask for a list that is surely empty. Raises PeerError."""

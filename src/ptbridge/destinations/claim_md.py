@@ -25,6 +25,7 @@ from ptbridge.destinations._claim_md_document import (
     void_document,
 )
 from ptbridge.destinations._document import Document
+from ptbridge.destinations._listed import still_standing, summed
 from ptbridge.errors import OutcomeUnknown, PeerUnavailable
 from ptbridge.model import Acknowledgement, Answer, Disposition, Finding, PricedDay, Submission
 from ptbridge.model.money import cents
@@ -79,7 +80,8 @@ class ClaimMd:
     def __init__(self, http: HttpClient, billing: BillingProviderSpec, claims: ClaimsSpec, options: Mapping[str, str]) -> None:
         self._api = ClaimMdApi(http)
         self._billing, self._claims, self._options = billing, claims, options
-        self._known: dict[str, _Standing] = {}  # remote_claimid -> what this run has read of the feed, in its order
+        # remote_claimid -> Claim.MD's id -> what this run has read of the feed, in its order
+        self._known: dict[str, dict[str | None, _Standing]] = {}
         self._read_to = options.get("feed_from", "0")
 
     @property
@@ -121,23 +123,24 @@ class ClaimMd:
     async def find(self, submission: Submission) -> Acknowledgement | None:
         """What the feed says of this very revision; None when it has said nothing. Raises PeerError."""
         await self._read_feed()
-        known = self._known.get(_remote_id(submission))
-        return None if known is None else _of_row(known.row)
+        known = self._known.get(_remote_id(submission), {}).values()
+        newest = max(known, key=lambda one: one.accepted, default=None)
+        return None if newest is None else _of_row(newest.row)
 
     async def list_references(self, service_dates: tuple[str, str]) -> dict[str, tuple[int, int]] | None:
-        """The claim of each reference that stands, of those service dates: reference -> (units, cents)."""
+        """The claims of each reference that stand, of those service dates: reference -> (units, cents), the sums of several."""
         await self._read_feed()
-        newest: dict[str, tuple[str, Document]] = {}
+        days: dict[str, list[tuple[str, Document]]] = {}
         for remote_id, known in self._known.items():
-            named = read_remote_id(remote_id)
-            if known.accepted and named is not None:
-                newest[named[0]] = (named[1], known.row)
+            if (named := read_remote_id(remote_id)) is not None:
+                days.setdefault(named[0], []).extend((named[1], one.row) for one in known.values() if one.accepted)
         first, last = service_dates
-        return {
-            reference: _totals(row)
-            for reference, (frequency, row) in newest.items()
-            if frequency != "8" and first <= str(row.get("fdos")) <= last
-        }
+        standing = [(reference, row) for reference, claims in days.items() for row in still_standing(claims)]
+        return summed(
+            ((row.get("remote_claimid"), news.claimmd_id(row)), reference, _totals(row))
+            for reference, row in standing
+            if first <= str(row.get("fdos")) <= last
+        )
 
     async def answers(self, cursor: Mapping[str, str]) -> AsyncIterator[AnswerPage]:
         """The feed since the cursor, then the remittances."""
@@ -169,9 +172,10 @@ class ClaimMd:
             for row in page.claims:
                 remote_id = row.get("remote_claimid")
                 if read_remote_id(remote_id) is not None:
-                    before = self._known.get(str(remote_id))
+                    claims = self._known.setdefault(str(remote_id), {})
+                    before = claims.get(news.claimmd_id(row))
                     whole = {**(before.row if before else {}), **{name: value for name, value in row.items() if value}}
-                    self._known[str(remote_id)] = _Standing(whole, news.status_of(row) != news.REJECTED)
+                    claims[news.claimmd_id(row)] = _Standing(whole, news.status_of(row) != news.REJECTED)
             self._read_to = page.last_id
 
     async def _remittances(self, after: str) -> AsyncIterator[tuple[str, tuple[Answer, ...]]]:

@@ -27,6 +27,7 @@ from ptbridge.destinations._fhir_claim_document import (
     void_document,
 )
 from ptbridge.destinations._fhir_claim_parts import identified, invalid_places, line_system, written
+from ptbridge.destinations._listed import summed
 from ptbridge.errors import ConfigError, OutcomeUnknown, PeerUnavailable
 from ptbridge.model import Acknowledgement, Disposition, Finding, Frequency, PricedDay, Stage, Submission
 from ptbridge.ports import CLAIM_STATES, AnswerPage, Capabilities, DestinationInfo
@@ -167,23 +168,23 @@ class FhirClaim:
     async def _live_claims(self, service_dates: tuple[str, str]) -> dict[str, tuple[int, int]]:
         first, last = service_dates
         wanted = [("identifier", f"{self._naming.system}|"), ("created", f"ge{first}"), ("created", f"le{last}")]
-        live: dict[str, tuple[int, int]] = {}
+        live = []
         for claim in await self._api.search(CLAIM, wanted):
             reference, _ = identified(claim, self._naming.system)
             day = str((claim.get("billablePeriod") or {}).get("start") or "")[:10]
             if not reference or claim.get("status") != "active" or not first <= day <= last:
                 continue
             counted = totals(claim)
-            if counted is None or reference in live:
-                raise PeerUnavailable("the server has a Claim of ours without totals, or two of one day.")
-            live[reference] = counted[1:]
-        return live
+            if counted is None:
+                raise PeerUnavailable("the server has a Claim of ours without totals.")
+            live.append((claim.get("id"), reference, counted[1:]))
+        return summed(live)
 
     async def _live_items(self, service_dates: tuple[str, str]) -> dict[str, tuple[int, int]]:
         first, last = service_dates
         system = line_system(self._naming.system)
         wanted = [("identifier", f"{system}|"), ("occurrence", f"ge{first}"), ("occurrence", f"le{last}")]
-        live: dict[str, tuple[int, int]] = {}
+        live = []
         for item in await self._api.search(CHARGE_ITEM, wanted):
             reference = identified(item, system)[0].rpartition("-")[0]
             if not reference or item.get("status") not in items.LIVE or not first <= items.day_of(item) <= last:
@@ -191,9 +192,8 @@ class FhirClaim:
             amounts = items.amounts(item)
             if amounts is None:
                 raise PeerUnavailable("the server has a ChargeItem of ours without a quantity or a price.")
-            before = live.get(reference, (0, 0))
-            live[reference] = before[0] + amounts[0], before[1] + amounts[1]
-        return live
+            live.append((item.get("id"), reference, amounts))
+        return summed(live)
 
     async def answers(self, cursor: Mapping[str, str]) -> AsyncIterator[AnswerPage]:
         """What changed since the cursor, less an overlap: servers are not exact about the order of changes."""

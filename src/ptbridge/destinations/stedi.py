@@ -16,6 +16,7 @@ from ptbridge.destinations import DestinationParts
 from ptbridge.destinations import _stedi_answers as news
 from ptbridge.destinations._claim_facts import gather, lacks
 from ptbridge.destinations._document import Document
+from ptbridge.destinations._listed import still_standing, summed
 from ptbridge.destinations._stedi_api import StediApi, TokenRefused, Transaction, TransactionPage
 from ptbridge.destinations._stedi_document import (
     ControlNumber,
@@ -25,7 +26,7 @@ from ptbridge.destinations._stedi_document import (
     void_document,
 )
 from ptbridge.errors import ConfigError, OutcomeUnknown, PeerUnavailable
-from ptbridge.model import Acknowledgement, Answer, Disposition, Finding, Frequency, PricedDay, Standing, Submission
+from ptbridge.model import Acknowledgement, Answer, Disposition, Finding, PricedDay, Standing, Submission
 from ptbridge.ports import CLAIM_STATES, AnswerPage, Capabilities, DestinationInfo
 from ptbridge.specs.clinic import BillingProviderSpec, ClaimsSpec
 from ptbridge.wire.http import Response
@@ -148,9 +149,10 @@ class Stedi:
         return Acknowledgement(disposition=Disposition.ACCEPTED, destination_id=control, native_code="found")
 
     async def list_references(self, service_dates: tuple[str, str]) -> dict[str, tuple[int, int]] | None:
-        """The claim of each day that stands, by Stedi's own 277CA reports: reference -> (units, cents).
+        """The claims of each day that stand, by Stedi's own 277CA reports: reference -> (units, cents), the sums of several.
 
-        A reference is whole where this run knows it, else as long as the control number tells it.
+        A reference is whole where this run knows it, else as long as the control number tells it. What was sent twice under one
+        control number is one claim here: Stedi may report on a claim more than once.
         """
         since = date.fromisoformat(service_dates[0]) - _OVERLAP  # a clinic's day may begin before UTC's
         wanted = {"direction": "INBOUND", "transactionSetIdentifier": "277", "from": f"{since}T00:00:00Z"}
@@ -161,16 +163,13 @@ class Stedi:
             if service_dates[0] <= word.service_date <= service_dates[1]
         ]
         gone = {word.control for word in words if word.standing is Standing.REJECTED}
-        newest: dict[str, tuple[ControlNumber, news.ClaimWord]] = {}
-        for word in words:  # newest first
+        days: dict[str, dict[str, tuple[ControlNumber, news.ClaimWord]]] = {}
+        for word in reversed(words):  # oldest first
             named = ControlNumber.read(word.control)
             if named is not None and not word.by_payer and word.control not in gone:
-                newest.setdefault(named.day, (named, word))
-        return {
-            self._whole.get(day, day): (named.units, _amount(word))
-            for day, (named, word) in newest.items()
-            if named.frequency is not Frequency.VOID
-        }
+                days.setdefault(named.day, {})[word.control] = (named, word)
+        standing = (claim for day in days.values() for claim in still_standing((c[0].frequency, c) for c in day.values()))
+        return summed((word.control, self._whole.get(one.day, one.day), (one.units, _amount(word))) for one, word in standing)
 
     async def answers(self, cursor: Mapping[str, str]) -> AsyncIterator[AnswerPage]:
         """The 277CA and 835 reports since the cursor, oldest first. For a token that Stedi forgot, a day is read again."""
