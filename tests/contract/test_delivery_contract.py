@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -35,16 +35,10 @@ from ptbridge.ports import Destination
 from ptbridge.wire.http import HttpClient
 from ptbridge.wire.pacing import RateLimiter
 from tests.rigs import BILLING, a_day, build
-from tests.world import World, running
+from tests.world import World
 
 VISIT = "enc-0002"
 DAY_SECONDS = 86_400.0
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with running(tmp_path / "config") as one:
-        yield one
 
 
 def sent(world: World, visit: str = VISIT) -> list[tuple[str, str]]:
@@ -71,7 +65,7 @@ def test_D01_every_documented_line_has_one_fate_and_open_ones_show_their_age(wor
     with Ledger.open(world.config.state, write=False) as ledger:
         visits, lines = ledger.accounts.fates("riverside-pt", 0, everything=True)
         documented = ledger._connection.execute("SELECT count(*), sum(lines) FROM visit").fetchone()
-        live = ledger.accounts.live("riverside-pt")
+        live = dict(ledger.accounts.live("riverside-pt"))
     assert documented is not None and (sum(visits.values()), sum(lines.values())) == documented == (len(FATES), documented[1])
     books = world.books()
     assert (sum(units for units, _ in live.values()), sum(cents for _, cents in live.values())) == (
@@ -644,7 +638,7 @@ def test_an_outage_of_45_days_loses_nothing_and_drains_in_order_under_the_rate_l
             "in order, but for what was in flight together"
         )
         assert one.biller.peak_per_second() <= rate + 8, "its limit, and what was in flight together"
-        ours = one.ledger.accounts.live("oak")
+        ours = dict(one.ledger.accounts.live("oak"))
         assert one.made is not None
         assert await one.made.list_references(("2026-11-01", "2026-11-30")) == ours, "and the corrected content of each"
         assert sorted(units for units, _ in ours.values())[-4:] == [3, 4, 4, 4]

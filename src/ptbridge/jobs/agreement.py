@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from ptbridge.errors import PeerError
@@ -111,8 +113,7 @@ async def agreement(ledger: Ledger, destination: Destination, clinic: str, dates
     waiting = {str(row["reference"]) for row in ledger.accounts.waiting(clinic)}
     if destination.capabilities.rejected_is_gone:
         waiting |= ledger.accounts.turned_away(clinic)  # a folder's receipts still list what the payer never got
-    ours = ledger.accounts.live(clinic, dates)
-    compared = compare(ours, theirs and ledger.names.all_whole(clinic, theirs), waiting)
+    compared = compare(ledger.accounts.live(clinic, dates), theirs and ledger.names.all_whole(clinic, theirs), waiting)
     for difference in compared["differences"]:
         difference |= _as_this_ledger_knows_it(ledger, clinic, difference)
     return compared
@@ -136,24 +137,41 @@ def _as_this_ledger_knows_it(ledger: Ledger, clinic: str, difference: dict[str, 
     return {}
 
 
-def compare(ours: Live, theirs: Live | None, waiting: set[str]) -> dict[str, Any]:
-    """The two counts and every difference. `theirs` None: this destination cannot be asked."""
-    if theirs is None:
-        return {"agrees": None, "ours": _totals(ours), "theirs": None, "differences": []}
-    differences = [
-        {"reference": reference, "ours": ours.get(reference), "theirs": theirs.get(reference), "why": why, **_STEP[why]}
-        for reference in sorted(ours.keys() | theirs.keys())
-        if (why := _difference(ours.get(reference), theirs.get(reference), reference in waiting))
-    ]
-    return {"agrees": not differences, "ours": _totals(ours), "theirs": _totals(theirs), "differences": differences}
+def compare(ours: Iterable[tuple[str, tuple[int, int]]], theirs: Live | None, waiting: set[str]) -> dict[str, Any]:
+    """The two counts and every difference. `theirs` None: this destination cannot be asked.
+
+    `theirs` is used up, and of what agrees nothing is kept: a first run of 100,000 days has the biller's list in memory once.
+    """
+    here, there = dict.fromkeys(_COUNTED, 0), None if theirs is None else _totals(theirs)
+    differences: list[dict[str, Any]] = []
+    for reference, mine in ours:
+        for name, counted in zip(_COUNTED, (1, *mine), strict=True):
+            here[name] += counted
+        if theirs is not None:
+            differences += _differing(reference, mine, theirs.pop(reference, None), waiting)
+    for reference, left in (theirs or {}).items():
+        differences += _differing(reference, None, left, waiting)
+    differences.sort(key=itemgetter("reference"))
+    return {
+        "agrees": None if theirs is None else not differences,
+        "ours": here,
+        "theirs": there,
+        "differences": differences,
+    }
 
 
 def _totals(live: Live) -> dict[str, int]:
-    return {
-        "charges": len(live),
-        "units": sum(units for units, _ in live.values()),
-        "amount_cents": sum(amount for _, amount in live.values()),
-    }
+    units, cents = sum(units for units, _ in live.values()), sum(cents for _, cents in live.values())
+    return dict(zip(_COUNTED, (len(live), units, cents), strict=True))
+
+
+def _differing(
+    reference: str, mine: tuple[int, int] | None, counted: tuple[int, int] | None, waiting: set[str]
+) -> Iterator[dict[str, Any]]:
+    """The difference, unless there is none or an answer about it is waited for."""
+    why = _difference(mine, counted, reference in waiting)
+    if why:
+        yield {"reference": reference, "ours": mine, "theirs": counted, "why": why, **_STEP[why]}
 
 
 def _difference(mine: tuple[int, int] | None, theirs: tuple[int, int] | None, waits: bool) -> str:
@@ -162,6 +180,7 @@ def _difference(mine: tuple[int, int] | None, theirs: tuple[int, int] | None, wa
     return _MISSING if theirs is None else _FOREIGN if mine is None else _CHANGED
 
 
+_COUNTED = ("charges", "units", "amount_cents")
 _MISSING = "missing at the biller: it was accepted and is not there now"
 _FOREIGN = "only at the biller: this ledger has no live charge of that reference"
 _CHANGED = "units or amount differ"

@@ -75,14 +75,14 @@ class Accounts:
         assert row is not None
         return {"submissions": int(row[0]), "units": int(row[1]), "amount_cents": int(row[2])}
 
-    def live(self, clinic: str, dates: tuple[str, str] = ("", "9999")) -> dict[str, tuple[int, int]]:
-        """What should be live at the biller for these service dates (both included): reference -> (units, cents)."""
+    def live(self, clinic: str, dates: tuple[str, str] = ("", "9999")) -> Iterator[tuple[str, tuple[int, int]]]:
+        """What should be live at the biller for these service dates (both included): reference, (units, cents); read as asked."""
         rows = self._connection.execute(
             "SELECT coalesce(live_reference, reference), live_units, live_cents FROM treatment_day"
             " WHERE clinic = ? AND service_date BETWEEN ? AND ? AND live_sha256 IS NOT NULL",
             (clinic, *dates),
         )
-        return {str(reference): (units, amount) for reference, units, amount in rows}
+        return ((str(reference), (units, amount)) for reference, units, amount in rows)
 
     def live_dates(self, clinic: str, accepted_run: int | None = None) -> tuple[str, str] | None:
         """First and last service date that has anything live (or that this run's answers were about); None when nothing has."""

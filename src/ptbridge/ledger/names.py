@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import apsw
 
+WHOLE_REFERENCE = 27  # characters of `pt-` and what ours keep of the digest
 SHORTEST_REFERENCE = 10  # characters of `pt-` and the digest: a platform that allows fewer cannot name a day
 
 # What follows the beginning is hexadecimal: below "g". `+clinic`: by the reference, not through all that the clinic has.
@@ -28,21 +27,25 @@ class Names:
         known = self._connection.execute(_BEGIN_SO, (clinic, name)).fetchall()
         return str(known[0][0]) if len(known) == 1 else name
 
-    def all_whole(self, clinic: str, theirs: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
-        """What a biller has, name -> (units, cents), by whole references: the sums, where two of its names are one of ours."""
-        found: dict[str, tuple[int, int]] = {}
-        for name, (units, cents) in theirs.items():
+    def all_whole(self, clinic: str, theirs: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+        """What a biller has, name -> (units, cents), by whole references: the sums, where two of its names are one of ours.
+
+        In place: the list of a large run is in memory once, and only what is short is looked up.
+        """
+        for name in [name for name in theirs if len(name) < WHOLE_REFERENCE]:
             whole = self.whole(clinic, name)
-            before = found.get(whole, (0, 0))
-            found[whole] = before[0] + units, before[1] + cents
-        return found
+            if whole != name:
+                units, cents = theirs.pop(name)
+                before = theirs.get(whole, (0, 0))
+                theirs[whole] = before[0] + units, before[1] + cents
+        return theirs
 
 
 def range_of(reference: str | None) -> tuple[str, str]:
     """The references that a given one can stand for, as a range: itself, or those that start with it where it was cut."""
     if not reference:
         return "", ""
-    if len(reference) >= 27:
+    if len(reference) >= WHOLE_REFERENCE:
         return reference, reference + "\x00"
     whole = reference.lower()
     if not whole.startswith("pt-"):

@@ -30,4 +30,4 @@ def test_D23_a_note_that_the_disk_does_not_take_fails_nothing(tmp_path: Path, no
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert (tmp_path / "lock").stat().st_size == 0, "nothing that the next start could trust"
     with Ledger.open(tmp_path) as ledger:
-        assert ledger.accounts.live("anyone") == {}
+        assert dict(ledger.accounts.live("anyone")) == {}

@@ -258,7 +258,7 @@ def test_an_answer_makes_the_charge_live_to_the_cent(tmp_path: Path) -> None:
         judged(ledger, day_id, "queued", send=submission(day_of(ledger, day_id)))
         assert [row["state"] for row in ledger.accounts.waiting(CLINIC)] == ["queued"]
         answered(ledger, Disposition.ACCEPTED)
-        assert ledger.accounts.live(CLINIC) == {"ref-day-1": (2, 9000)}
+        assert dict(ledger.accounts.live(CLINIC)) == {"ref-day-1": (2, 9000)}
         assert ledger.accounts.sent_in(run_id) == {"submissions": 1, "units": 2, "amount_cents": 9000}
         assert day_of(ledger, day_id).live_id == "biller-7"
 

@@ -35,8 +35,8 @@ def test_what_is_live_and_its_dates(book):
     book.visit("e3", on=15)
     assert accounts.live_dates(CLINIC) == accounts.live_dates(CLINIC, book.run) == ("2026-11-03", "2026-11-09")
     assert accounts.live_dates(CLINIC, book.run + 1) is None and accounts.live_dates("other") is None
-    assert sorted(accounts.live(CLINIC).values()) == [(2, 9000), (3, 13500)]
-    assert list(accounts.live(CLINIC, ("2026-11-03", "2026-11-08"))) == [book.row(day).reference]
+    assert sorted(dict(accounts.live(CLINIC)).values()) == [(2, 9000), (3, 13500)]
+    assert list(dict(accounts.live(CLINIC, ("2026-11-03", "2026-11-08")))) == [book.row(day).reference]
     assert accounts.sent_in(book.run) == {"submissions": 2, "units": 5, "amount_cents": 22500}
     book.send(day, b"void", Frequency.VOID)
     book.answer()
