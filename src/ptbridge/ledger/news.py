@@ -29,7 +29,7 @@ WHERE s.id = ?
 """
 _NEWS = """
 SELECT id, stage, standing, line, procedure, codes, said_at, received_at, payer_claim_number FROM answer
-WHERE submission_id = ?1 OR (submission_id IS NULL AND id IN (SELECT value FROM json_each(?2))) ORDER BY id
+WHERE submission_id = ?1 OR id IN (SELECT value FROM json_each(?2)) ORDER BY id
 """
 
 

@@ -174,6 +174,9 @@ def test_a_day_is_told_its_own_answers_each_once(book) -> None:
     hear(book.ledger, "1", Standing.PENDING, submission_key=keys(book.ledger, day)[0], destination_id="B2")
     assert [row["standing"] for row in book.ledger.standings.of_day(day)] == ["rejected", "pending"]
     assert book.ledger.standings.of_day(other) == [], "it names this one's id, and that one's key"
+    hear(book.ledger, "2", Standing.ACCEPTED, destination_id="B2")
+    assert [row["standing"] for row in book.ledger.standings.of_day(day)] == ["rejected", "pending"]
+    assert [row["standing"] for row in book.ledger.standings.of_day(other)] == ["accepted"]
 
 
 def orphans(book: Any, clinic: str = CLINIC) -> list[str]:
