@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ptbridge import jobs
 from ptbridge.ledger import Ledger
-from tests.world import World, running
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with running(tmp_path / "config") as one:
-        yield one
+from tests.world import World
 
 
 def day(world: World, visit: str) -> dict[str, Any]:

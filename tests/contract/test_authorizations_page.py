@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ptbridge import jobs
 from ptbridge.cli import main
-from tests.world import World, running
+from tests.world import World
 
 PAGE = Path(__file__).parents[2] / "docs" / "authorizations.md"
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with running(tmp_path / "config") as one:
-        yield one
 
 
 def test_the_table_of_the_page_is_imported_and_counted(world: World, capsys: pytest.CaptureFixture[str]) -> None:

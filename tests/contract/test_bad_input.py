@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +10,11 @@ import pytest
 from ptbridge_sandbox.faults import Fault
 
 from ptbridge import jobs
-from tests.world import World, running
+from tests.world import World
 
 Change = Callable[[dict[str, Any]], object]
 MINUTES = "https://sandbox.ptbridge.dev/fhir/minutes"
 UNITS = "https://sandbox.ptbridge.dev/fhir/units"
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with running(tmp_path / "config") as one:
-        yield one
 
 
 def extension(resource: dict[str, Any], url: str) -> dict[str, Any]:

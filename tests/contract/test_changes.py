@@ -17,16 +17,10 @@ from ptbridge.ledger import Ledger
 from ptbridge.model import Answer, Stage, Standing
 from ptbridge.ports import AnswerPage
 from tests import limited_biller
-from tests.world import World, running
+from tests.world import World
 
 VISIT = "enc-0002"
 HELD_BY_THE_OTHER_RULE = "enc-0003"
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with running(tmp_path / "config") as one:
-        yield one
 
 
 @pytest.fixture

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from ptbridge import cli
 from tests.contract.test_changes import VISIT, edit_minutes, policy, sent
-from tests.world import World, running
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with running(tmp_path / "config") as one:
-        yield one
+from tests.world import World
 
 
 def test_a_change_is_shown_confirmed_and_sent(world: World, capsys: pytest.CaptureFixture[str]) -> None:

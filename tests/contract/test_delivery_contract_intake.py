@@ -30,23 +30,11 @@ from ptbridge.errors import ConfigError
 from ptbridge.inbox import ClinicInbox
 from ptbridge.ledger import Ledger
 from tests.contract.test_listen import Service, listening, msa, received
-from tests.hl7_clinic import CLINIC, Hl7World, a_visit, adt, charge, dft, lakeside
+from tests.hl7_clinic import CLINIC, Hl7World, a_visit, adt, charge, dft
 from tests.world import DAY, World, running
 
 VISIT = "enc-0002"
 TOTALS = ("charges", "units", "amount_cents", "events")
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with running(tmp_path / "config") as one:
-        yield one
-
-
-@pytest.fixture
-def clinic(tmp_path: Path) -> Iterator[Hl7World]:
-    with lakeside(tmp_path / "config") as one:
-        yield one
 
 
 def cursor(world: World) -> dict[str, str]:

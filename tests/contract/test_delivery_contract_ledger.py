@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,6 @@ from tests.world import DAY, World, running
 
 CLINIC = "riverside-pt"
 MASTER = "ptbridge.key"
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with running(tmp_path / "config") as one:
-        yield one
 
 
 def sound(world: World) -> dict[str, Any]:

@@ -12,21 +12,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ptbridge import jobs
 from ptbridge.errors import ConfigError
-from tests.world import World, running
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with running(tmp_path / "config") as one:
-        yield one
+from tests.world import World
 
 
 def command(world: World, *words: str) -> list[str]:

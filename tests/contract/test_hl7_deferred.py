@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,15 +23,9 @@ from ptbridge.ledger import Ledger
 from tests.contract.test_hl7_main_job import point_to, receiving
 from tests.hl7_clinic import a_visit
 from tests.unit.destinations.profiles import profile
-from tests.world import World, running
+from tests.world import World
 
 CLINIC = "riverside-pt"
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with running(tmp_path / "config") as one:
-        yield one
 
 
 @contextmanager

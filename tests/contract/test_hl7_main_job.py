@@ -6,10 +6,8 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from ptbridge_sandbox.hl7_biller import Hl7Biller
 from ptbridge_sandbox.hl7_books import Hl7Books
@@ -17,7 +15,7 @@ from ptbridge_sandbox.hl7_books import Hl7Books
 from ptbridge import jobs
 from ptbridge.cli import checks
 from tests.unit.destinations.profiles import SHIPPED
-from tests.world import World, running
+from tests.world import World
 
 
 @contextmanager
@@ -55,12 +53,6 @@ def point_to(world: World, **destination: Any) -> None:
     clinic = yaml.safe_load(world.clinic_file.read_text("utf-8"))
     clinic["destination"] = {"platform": "hl7v2_dft", **destination}
     world.clinic_file.write_text(yaml.safe_dump(clinic), "utf-8")
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with running(tmp_path / "config") as one:
-        yield one
 
 
 def test_every_day_that_is_sent_is_in_the_receivers_books(world: World) -> None:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from ptbridge_sandbox.hl7_day import hl7_day
 
 from ptbridge import cli, jobs
-from tests.hl7_clinic import CLINIC, Hl7World, a_visit, adt, charge, dft, header, lakeside, merge, patient, segments, visit
+from tests.hl7_clinic import CLINIC, Hl7World, a_visit, adt, charge, dft, header, merge, patient, segments, visit
 from tests.world import DAY as THE_DAY
 
 DAY, EARLIER = "2026-11-18", "2026-11-16"
 EXCLUDED = "nobody came, and the EMR cannot be corrected"
-
-
-@pytest.fixture
-def clinic(tmp_path: Path) -> Iterator[Hl7World]:
-    with lakeside(tmp_path / "config") as one:
-        yield one
 
 
 def siu(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from pathlib import Path
@@ -24,7 +23,6 @@ from tests.hl7_clinic import (
     charge,
     dft,
     header,
-    lakeside,
     merge,
     note,
     patient,
@@ -34,12 +32,6 @@ from tests.hl7_clinic import (
 
 CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus" / "hl7v2" / "microsoft-samples"
 BILLED = ["97110-GP x2 @24", "97140-GP x1 @23"]
-
-
-@pytest.fixture
-def clinic(tmp_path: Path) -> Iterator[Hl7World]:
-    with lakeside(tmp_path / "config") as one:
-        yield one
 
 
 def lines(clinic: Hl7World, visit_id: str = "V1") -> list[str]:

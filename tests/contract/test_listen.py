@@ -10,18 +10,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from ptbridge.inbox import ClinicInbox, Inbox
-from tests.hl7_clinic import CLINIC, Hl7World, a_visit, adt, charge, dft, lakeside
-
-
-@pytest.fixture
-def clinic(tmp_path: Path) -> Iterator[Hl7World]:
-    with lakeside(tmp_path / "config") as one:
-        yield one
+from tests.hl7_clinic import CLINIC, Hl7World, a_visit, adt, charge, dft
 
 
 class Service:

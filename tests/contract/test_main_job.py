@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,6 @@ from ptbridge.ledger import Ledger
 from tests.world import World, running
 
 CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus" / "fhir"
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with running(tmp_path / "config") as one:
-        yield one
 
 
 def held_by_visit(world: World) -> dict[str, set[str]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,15 +12,9 @@ from ptbridge_sandbox.day import FATES, PLANTED
 from ptbridge import jobs
 from ptbridge.jobs.columns import bucket
 from ptbridge.ledger import Ledger
-from tests.world import DAY, World, running
+from tests.world import DAY, World
 
 PARTS = ("days", "visits", "units", "amount_cents")
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with running(tmp_path / "config") as one:
-        yield one
 
 
 def reconciled(world: World, **options: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ptbridge.jobs import Scope
 from ptbridge.jobs.purge import purge
 from ptbridge.ledger import Ledger
 from tests.contract.test_changes import change, day, edit_clinic, pass_window, policy, sent
-from tests.hl7_clinic import Hl7World, a_visit, lakeside
+from tests.hl7_clinic import Hl7World, a_visit
 from tests.world import DAY, World, running
 
 VISIT, OTHER = "enc-0002", "enc-0003"
@@ -332,12 +332,6 @@ def test_a_scope_must_be_named_and_an_unknown_name_and_a_missing_reason_are_refu
 
 
 # ---------------------------------------------------------------- HL7 v2
-
-
-@pytest.fixture
-def clinic(tmp_path: Path) -> Iterator[Hl7World]:
-    with lakeside(tmp_path / "config") as one:
-        yield one
 
 
 def test_D27_hl7_messages_that_were_kept_are_read_by_the_new_mapping(clinic: Hl7World) -> None:

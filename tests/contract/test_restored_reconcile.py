@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,7 @@ from ptbridge import jobs
 from ptbridge.ledger import Ledger
 from tests.contract.test_hl7_main_job import point_to
 from tests.contract.test_restored_state import VISIT, backup, edited, restore
-from tests.world import World, running
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with running(tmp_path / "config") as one:
-        yield one
+from tests.world import World
 
 
 def empty_backup(world: World) -> Path:

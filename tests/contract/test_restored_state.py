@@ -18,15 +18,9 @@ from ptbridge import jobs
 from ptbridge.jobs import backup as backups
 from ptbridge.ledger import Ledger
 from tests import hl7_clinic as hl7
-from tests.world import World, running
+from tests.world import World
 
 VISIT = "enc-0002"
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with running(tmp_path / "config") as one:
-        yield one
 
 
 def backup(world: World) -> Path:

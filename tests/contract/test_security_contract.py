@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -50,16 +50,10 @@ from ptbridge.wire.x12_remittance import read_835
 from ptbridge.wire.xlsx import csv_of_sheet
 from tests.fuzz.mutations import x12_files
 from tests.rigs import MARKERS
-from tests.world import World, running
+from tests.world import World
 
 SECRET = "s3cret-7f1c9a2e"
 SENT = web.RequestKey("sent", bytes)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with running(tmp_path / "config") as one:
-        yield one
 
 
 def ptbridge(world: World, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:

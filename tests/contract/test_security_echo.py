@@ -38,13 +38,6 @@ from tests.rigs.x12_837p import OPTIONS
 from tests.unit.destinations.profiles import profile
 from tests.world import World, running
 
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with running(tmp_path / "config") as one:
-        yield one
-
-
 # ---------------------------------------------------------------- S1: signed assertions and client secrets
 
 METHODS = {

@@ -21,14 +21,8 @@ from ptbridge.wire.mllp import client_tls, server_tls
 from tests.certificates import Signer, certificate
 from tests.contract.test_hl7_main_job import point_to
 from tests.contract.test_listen import msa
-from tests.hl7_clinic import CLINIC, Hl7World, a_visit, lakeside
+from tests.hl7_clinic import CLINIC, Hl7World, a_visit
 from tests.world import running
-
-
-@pytest.fixture
-def clinic(tmp_path: Path) -> Iterator[Hl7World]:
-    with lakeside(tmp_path / "config") as one:
-        yield one
 
 
 @contextmanager
