@@ -94,6 +94,16 @@ def open_file(path: Path, key: bytes | None, *, write: bool) -> apsw.Connection:
     return connection
 
 
+def look_through(connection: apsw.Connection, path: Path) -> None:
+    """Read every page of the file. Raises LedgerError when it is damaged."""
+    try:
+        found = connection.execute("PRAGMA quick_check(1)").fetchall()
+    except apsw.Error as error:
+        raise trouble(error, path) from None
+    if found != [("ok",)]:
+        raise LedgerError(f"{path}: damaged. {_ADVICE['CorruptError']}")
+
+
 def trouble(error: apsw.Error, path: Path | None = None) -> LedgerError:
     """An apsw error as a LedgerError; the text names the kind of trouble, never a value."""
     name = type(error).__name__

@@ -69,13 +69,18 @@ class Inbox:
     def open(cls, folder: Path, *, listener: bool = False) -> Self:
         """Open the inbox of a state folder, made if it is missing.
 
-        `listener` takes the listener's lock: LedgerBusy when another process listens here. Raises LedgerError.
+        `listener` takes the listener's lock, LedgerBusy when another process listens here, and looks through the whole file: on
+        a damaged one nothing is acknowledged (contract D22). Raises LedgerError.
         """
-        connection = database.connect(folder, write=True)
+        connection, lock = database.connect(folder, write=True), None
         try:
-            lock = database.Lock(folder / database.LISTENER_LOCK, "listens") if listener else None
+            if listener:
+                lock = database.Lock(folder / database.LISTENER_LOCK, "listens")
+                database.look_through(connection, folder / database.FILE_NAME)
         except BaseException:
             connection.close()
+            if lock:
+                lock.release()
             raise
         return cls(connection, lock)
 
