@@ -18,7 +18,7 @@ from ptbridge.model import Disposition, Submission
 from ptbridge.ports import DemandingDestination
 from ptbridge.wire.http import HttpClient
 from tests.rigs import MARKERS, Rig, a_day, build, forms, rig, submission
-from tests.rigs.servers import bad_day, built
+from tests.rigs.servers import TENTH, bad_day, built
 
 NAMES = plugins.destination_names()
 FORMS = [form for name in NAMES for form in forms(name)]  # a destination that sends in several forms keeps its word in each
@@ -208,15 +208,7 @@ def test_no_connection_is_said_without_patient_data():
 def test_a_bad_day_at_the_biller_loses_and_doubles_nothing(strict):
     """Delivery, the real client and the real biller, with a tenth of everything going wrong. A biller without its own
     duplicate check (`strict=False`) keeps the Idempotency-Key promise, and that is enough."""
-    faults = Faults(
-        busy=0.1,
-        lose_answer=0.1,
-        error_after_commit=0.1,
-        wrong_reference=0.05,
-        html_answer=0.05,
-        answer_twice=0.1,
-        answer_delay_seconds=0.002,
-    )
+    faults = Faults(**TENTH, answer_delay_seconds=0.002)
 
     async def scene():
         async with SandboxBiller(faults=faults, strict=strict) as biller:

@@ -22,6 +22,15 @@ from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
 REFERENCE = "pt-0123456789abcdef01234567"
 DATES = ("2026-11-02", "2026-11-02")
 NOBODY = "http://127.0.0.1:9"
+# A tenth of everything going wrong: shares of `Faults`, for a `bad_day`.
+TENTH = {
+    "busy": 0.1,
+    "lose_answer": 0.1,
+    "error_after_commit": 0.1,
+    "wrong_reference": 0.05,
+    "html_answer": 0.05,
+    "answer_twice": 0.1,
+}
 
 
 def built(

@@ -2,76 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ptbridge_sandbox.biller_faults import Faults
 from ptbridge_sandbox.candid import SandboxCandid
 
-from ptbridge.destinations.candid import Candid
-from ptbridge.model import Frequency, PricedDay, Submission
-from ptbridge.wire.http import HttpClient
-from tests.rigs import build
+from tests.rigs import servers
+from tests.rigs.servers import Scene
 from tests.unit.destinations.candid_judge import judge_request
 
 WAYS = ("charge_captures", "encounters")
-REFERENCE = "pt-0123456789abcdef01234567"
-DATES = ("2026-11-02", "2026-11-02")
 
 
-@dataclass
-class Scene:
-    """The destination, and what it speaks to."""
-
-    candid: Candid
-    server: SandboxCandid
-
-    def send(self, day: PricedDay, revision: int = 1, frequency: str = "1", reference: str = REFERENCE) -> Submission:
-        """The submission of a day, as plan.py makes it."""
-        if frequency == "8":
-            body, media_type = self.candid.encode_void(b"{}", reference=reference, original_id=None)
-        else:
-            body, media_type = self.candid.encode(day, reference=reference, frequency=frequency, original_id=None)
-        return Submission(
-            clinic="oak",
-            destination="candid",
-            key=f"{reference}-r{revision}",
-            reference=reference,
-            order_key=reference,
-            revision=revision,
-            frequency=Frequency(frequency),
-            body=body,
-            media_type=media_type,
-            units=day.units,
-            amount_cents=day.amount_cents,
-            lines=len(day.charges),
-            service_date="2026-11-02",
+def live(server: SandboxCandid) -> dict[str, tuple[int, int]]:
+    """What the pretend Candid counts as for billing: reference -> (units, cents)."""
+    return {
+        reference: (
+            sum(int(line["quantity"]) for data in charges for line in data["service_lines"]),
+            sum(line["charge_amount_cents"] for data in charges for line in data["service_lines"]),
         )
-
-    def live(self) -> dict[str, tuple[int, int]]:
-        """What the pretend Candid counts as for billing: reference -> (units, cents)."""
-        return {
-            reference: (
-                sum(int(line["quantity"]) for data in charges for line in data["service_lines"]),
-                sum(line["charge_amount_cents"] for data in charges for line in data["service_lines"]),
-            )
-            for reference, charges in self.server.books.live().items()
-        }
-
-
-@asynccontextmanager
-async def open_scene(way: str, **server: Any) -> AsyncIterator[Scene]:
-    """One scene, judged at its end."""
-    async with SandboxCandid(**server) as candid:
-        destination = build("candid", {"way": way}, http=HttpClient(candid.base_url))
-        try:
-            yield Scene(destination, candid)
-        finally:
-            await destination.close()
-    judged(candid)
+        for reference, charges in server.books.live().items()
+    }
 
 
 def judged(candid: SandboxCandid) -> None:
@@ -80,14 +32,11 @@ def judged(candid: SandboxCandid) -> None:
     assert candid.books.violations == []
 
 
-def play(way: str, scene: Callable[[Scene], Awaitable[None]], **server: Any) -> None:
-    """Run an async scene."""
-
-    async def run() -> None:
-        async with open_scene(way, **server) as made:
-            await scene(made)
-
-    asyncio.run(run())
+def play(way: str, work: Callable[[Scene], Awaitable[None]], **server: Any) -> None:
+    """Run an async scene, judged at its end."""
+    candid = SandboxCandid(**server)
+    servers.play(candid, lambda: servers.built("candid", candid.base_url, {"way": way}), work)
+    judged(candid)
 
 
 class LoseOne(Faults):

@@ -18,8 +18,9 @@ from ptbridge.wire.http import HttpClient
 from ptbridge.wire.smart_auth import authorizer_from
 from tests import rigs
 from tests.rigs import CLAIMS, a_day, submission
+from tests.rigs.servers import TENTH, Scene
 from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
-from tests.unit.destinations.candid_rig import WAYS, Scene, judged, play
+from tests.unit.destinations.candid_rig import WAYS, judged, live, play
 from tests.unit.destinations.claim_days import full_day, of_patient, of_visit
 
 CLIENT = ("an-id", "a-secret/with+signs")
@@ -46,11 +47,14 @@ def test_options_that_mean_nothing_are_refused(options, words):
 
 def test_how_far_each_way_lets_itself_be_corrected():
     async def charges(it: Scene):
-        assert (it.candid.capabilities.open_until, it.candid.capabilities.task_after) == (Stage.PAYER, Stage.PAYER)
+        assert (it.destination.capabilities.open_until, it.destination.capabilities.task_after) == (Stage.PAYER, Stage.PAYER)
 
     async def encounters(it: Scene):
-        assert (it.candid.capabilities.open_until, it.candid.capabilities.task_after) == (Stage.CLAIM_MADE, Stage.CLAIM_MADE)
-        assert not it.candid.capabilities.payer_number and not it.candid.capabilities.rejected_is_gone
+        assert (it.destination.capabilities.open_until, it.destination.capabilities.task_after) == (
+            Stage.CLAIM_MADE,
+            Stage.CLAIM_MADE,
+        )
+        assert not it.destination.capabilities.payer_number and not it.destination.capabilities.rejected_is_gone
 
     play("charge_captures", charges)
     play("encounters", encounters)
@@ -133,10 +137,10 @@ def test_an_answer_that_does_not_name_the_charge_is_a_doubt(way, fault):
     async def scene(it: Scene):
         it.server.faults = Faults(**{fault: 1.0})
         sent = it.send(a_day())
-        answer = await it.candid.submit(sent)
+        answer = await it.destination.submit(sent)
         assert answer.disposition in (Disposition.IN_DOUBT, Disposition.REJECTED)
         it.server.faults = Faults()
-        settled = await it.candid.find(sent) or await it.candid.submit(sent)
+        settled = await it.destination.find(sent) or await it.destination.submit(sent)
         assert settled.disposition is Disposition.ACCEPTED
 
     play(way, scene)
@@ -146,9 +150,9 @@ def test_an_answer_that_does_not_name_the_charge_is_a_doubt(way, fault):
 def test_busy_is_not_taken_and_says_when_to_come_back(way):
     async def scene(it: Scene):
         it.server.faults = Faults(busy=1.0, retry_after="3")
-        answer = await it.candid.submit(it.send(a_day()))
+        answer = await it.destination.submit(it.send(a_day()))
         assert (answer.disposition, answer.retry_after_seconds) == (Disposition.RETRY, 3.0)
-        assert it.live() == {}
+        assert live(it.server) == {}
 
     play(way, scene)
 
@@ -160,12 +164,12 @@ def test_a_look_up_that_lags_never_makes_a_second_one(way):
     async def scene(it: Scene):
         sent = it.send(a_day())
         it.server.faults = Faults(lose_answer=1.0)
-        await it.candid.submit(sent)
+        await it.destination.submit(sent)
         it.server.faults = Faults(find_lag_seconds=3600)
-        assert await it.candid.find(sent) is None
-        assert (await it.candid.submit(sent)).disposition is Disposition.IN_DOUBT
+        assert await it.destination.find(sent) is None
+        assert (await it.destination.submit(sent)).disposition is Disposition.IN_DOUBT
         it.server.faults = Faults()
-        assert (await it.candid.submit(sent)).disposition is Disposition.ACCEPTED
+        assert (await it.destination.submit(sent)).disposition is Disposition.ACCEPTED
         assert len(it.server.books.charges) + len(it.server.books.encounters) == 1
 
     play(way, scene)
@@ -174,15 +178,7 @@ def test_a_look_up_that_lags_never_makes_a_second_one(way):
 @pytest.mark.parametrize("way", WAYS)
 def test_a_bad_day_at_candid_loses_and_doubles_nothing(way):
     """Originals, then corrections of half of them, then the withdrawal of a quarter, with a tenth of everything going wrong."""
-    faults = Faults(
-        busy=0.1,
-        lose_answer=0.1,
-        error_after_commit=0.1,
-        wrong_reference=0.05,
-        html_answer=0.05,
-        answer_twice=0.1,
-        answer_delay_seconds=0.002,
-    )
+    faults = Faults(**TENTH, answer_delay_seconds=0.002)
     outbox = MemoryOutbox(VirtualClock())
 
     async def scene():
@@ -216,13 +212,13 @@ def test_a_bad_day_at_candid_loses_and_doubles_nothing(way):
 @pytest.mark.parametrize("fault", ["repeat", "empty", "error"])
 def test_a_list_that_is_none_is_an_outage_and_no_answer(way, fault):
     async def scene(it: Scene):
-        await it.candid.submit(it.send(a_day()))
+        await it.destination.submit(it.send(a_day()))
         it.server.list_fault = fault
         with pytest.raises(PeerUnavailable):
-            await it.candid.list_references(("2026-11-01", "2026-11-30"))
+            await it.destination.list_references(("2026-11-01", "2026-11-30"))
         if fault != "repeat":
             with pytest.raises(PeerUnavailable):
-                await it.candid.find(it.send(a_day()))
+                await it.destination.find(it.send(a_day()))
 
     play(way, scene)
 
@@ -248,7 +244,7 @@ def test_the_auditor_of_the_pretend_candid_sees_a_double(way):
 def test_an_answer_about_another_charge_makes_nothing_billable():
     async def scene(it: Scene):
         it.server.faults = Faults(wrong_reference=1.0)
-        answer = await it.candid.submit(it.send(a_day()))
+        answer = await it.destination.submit(it.send(a_day()))
         assert (answer.disposition, answer.native_code) == (Disposition.IN_DOUBT, "mismatched-answer")
         assert [method for method, _, _ in it.server.seen] == ["POST"]
 
@@ -259,7 +255,7 @@ def test_a_refusal_names_the_fields_and_candids_words():
     async def scene(it: Scene):
         sent = it.send(a_day())
         spoiled = replace(sent, body=sent.body.replace(b'"quantity":"2"', b'"quantity":"2.55"'))
-        answer = await it.candid.submit(spoiled)
+        answer = await it.destination.submit(spoiled)
         assert (answer.disposition, answer.native_code) == (Disposition.REJECTED, "HttpRequestValidationsError")
         assert answer.native_text == "quantity: is text with one decimal at most"
 

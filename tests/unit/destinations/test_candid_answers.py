@@ -6,8 +6,9 @@ import pytest
 
 from ptbridge.model import Answer, NativeCode, Stage, Standing
 from tests.rigs import a_day
+from tests.rigs.servers import REFERENCE, Scene
 from tests.unit.destinations.candid_judge import ChargeCaptureClaimCreation, Encounter, EventScanPage, problems
-from tests.unit.destinations.candid_rig import REFERENCE, WAYS, Scene, play
+from tests.unit.destinations.candid_rig import WAYS, play
 from tests.unit.destinations.claim_days import with_lines
 
 NOW = 1_795_000_000.0
@@ -29,14 +30,14 @@ ADJUSTED = {
 async def news(it: Scene, cursor: dict[str, str]) -> tuple[list[Answer], dict[str, str]]:
     """All pages, and the cursor after the last."""
     found: list[Answer] = []
-    async for page in it.candid.answers(cursor):
+    async for page in it.destination.answers(cursor):
         found.extend(page.answers)
         cursor = dict(page.cursor) if page.cursor is not None else cursor
     return found, cursor
 
 
 async def claimed(it: Scene, way: str, day=None) -> None:
-    await it.candid.submit(it.send(day or a_day()))
+    await it.destination.submit(it.send(day or a_day()))
     if way == "charge_captures":
         it.server.books.make_claim(REFERENCE)
 
@@ -52,7 +53,7 @@ class Clock:
 
 
 def at(clock: Clock, it: Scene) -> None:
-    it.candid._api._http.clock = type(it.candid._api._http.clock)(wall=clock)
+    it.destination._api._http.clock = type(it.destination._api._http.clock)(wall=clock)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -121,7 +122,7 @@ def test_a_remittance_is_told_for_the_claim_and_for_each_line(way):
 
 def test_a_charge_that_became_no_claim_is_told_with_the_field_and_the_words():
     async def scene(it: Scene):
-        await it.candid.submit(it.send(a_day()))
+        await it.destination.submit(it.send(a_day()))
         it.server.books.fail_bundle(REFERENCE, "subscriber_primary", "the payer is not enrolled")
         bundle = next(iter(it.server.books.bundles.values()))
         assert problems(ChargeCaptureClaimCreation, bundle) == []

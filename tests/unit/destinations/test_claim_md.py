@@ -24,7 +24,7 @@ from ptbridge.destinations.claim_md import ClaimMd
 from ptbridge.errors import ConfigError, PeerRefused, PeerUnavailable
 from ptbridge.model import Disposition, Provider, Stage, Standing
 from tests.rigs import BILLING, CLAIMS, MARKERS, a_day, servers, submission
-from tests.rigs.servers import DATES, NOBODY, REFERENCE, Scene, bad_day, told
+from tests.rigs.servers import DATES, NOBODY, REFERENCE, TENTH, Scene, bad_day, told
 from tests.unit.destinations.claim_days import full_day, of_visit, two_visits, with_lines
 
 KEY = "12345_a*key@with+odd&signs"
@@ -231,16 +231,7 @@ def test_a_feed_that_does_not_answer_is_an_outage():
 @pytest.mark.parametrize("lag_seconds", [0, 0.2])
 def test_a_bad_day_at_claim_md_loses_and_doubles_nothing(lag_seconds):
     """No key, no duplicate check: the feed alone, waited for as long as it lags, keeps each claim single."""
-    faults = Faults(
-        busy=0.1,
-        lose_answer=0.1,
-        error_after_commit=0.1,
-        wrong_reference=0.05,
-        html_answer=0.05,
-        answer_twice=0.1,
-        answer_delay_seconds=0.002,
-        find_lag_seconds=lag_seconds,
-    )
+    faults = Faults(**TENTH, answer_delay_seconds=0.002, find_lag_seconds=lag_seconds)
 
     async def scene(it: Scene):
         await bad_day(it.destination, it.server, [f"oak-{number}" for number in range(80)])

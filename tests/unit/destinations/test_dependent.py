@@ -19,8 +19,9 @@ from ptbridge.destinations import csv_drop
 from ptbridge.model import Accident, Address, Disposition, PricedDay, Subscriber
 from ptbridge.wire.http import HttpClient
 from tests.rigs import a_day, build, submission
+from tests.rigs.servers import Scene
 from tests.rigs.x12_837p import OPTIONS
-from tests.unit.destinations.candid_rig import WAYS, Scene, play
+from tests.unit.destinations.candid_rig import WAYS, play
 from tests.unit.destinations.claim_days import of_coverage, of_visit
 from tests.x12_judges import complaints
 
@@ -113,7 +114,7 @@ def standing(it: Scene) -> dict[str, Any]:
 @pytest.mark.parametrize("way", WAYS)
 def test_candid_has_the_subscriber_and_the_patient_apart(way):
     async def scene(it):
-        answer = await it.candid.submit(it.send(dependent("child")))
+        answer = await it.destination.submit(it.send(dependent("child")))
         assert answer.disposition is Disposition.ACCEPTED
         held = standing(it)
         primary, patient = held["subscriber_primary"], held["patient"]
@@ -128,9 +129,9 @@ def test_candid_has_the_subscriber_and_the_patient_apart(way):
 @pytest.mark.parametrize("way", WAYS)
 def test_a_correction_at_candid_leaves_nothing_of_the_subscriber_before(way):
     async def scene(it):
-        assert (await it.candid.submit(it.send(dependent()))).disposition is Disposition.ACCEPTED
+        assert (await it.destination.submit(it.send(dependent()))).disposition is Disposition.ACCEPTED
         known = Subscriber(family="Otherqxz", given="Subqxz", sex="male", address=Address(city="Elseqxz"))
-        answer = await it.candid.submit(it.send(dependent(subscriber=known), 2, "7"))
+        answer = await it.destination.submit(it.send(dependent(subscriber=known), 2, "7"))
         assert answer.disposition is Disposition.ACCEPTED
         held = standing(it)
         assert held["subscriber_primary"].get("date_of_birth") is None

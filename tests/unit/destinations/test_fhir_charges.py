@@ -22,7 +22,7 @@ from ptbridge.errors import ConfigError, PeerUnavailable
 from ptbridge.model import Disposition, Frequency, PricedDay, Stage, Standing, Submission
 from ptbridge.ports import CorrectingDestination
 from tests.rigs import a_day, servers
-from tests.rigs.servers import DATES, NOBODY, REFERENCE, Scene, bad_day, told
+from tests.rigs.servers import DATES, NOBODY, REFERENCE, TENTH, Scene, bad_day, told
 from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
 from tests.unit.destinations.claim_days import full_day, of_patient, of_visit, two_visits, with_lines
 
@@ -502,12 +502,7 @@ def test_doctor_says_whether_the_server_takes_transactions(monkeypatch: pytest.M
 @pytest.mark.parametrize("resources", [BOTH, ITEMS])
 def test_a_bad_day_at_the_server_loses_and_doubles_nothing(resources: str) -> None:
     faults = TransactionFaults(
-        busy=0.1,
-        lose_answer=0.1,
-        error_after_commit=0.1,
-        html_answer=0.05,
-        wrong_reference=0.05,
-        answer_twice=0.1,
+        **TENTH,
         half_answer=0.1,
         half_done=0.1,
         half_lost=0.1,

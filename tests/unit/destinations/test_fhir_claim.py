@@ -17,7 +17,7 @@ from ptbridge.destinations.fhir_claim import FhirClaim
 from ptbridge.errors import ConfigError, PeerRefused
 from ptbridge.model import Accident, Disposition, PricedDay, Stage, Standing, Subscriber
 from tests.rigs import a_day, servers
-from tests.rigs.servers import DATES, NOBODY, REFERENCE, Scene, bad_day, told
+from tests.rigs.servers import DATES, NOBODY, REFERENCE, TENTH, Scene, bad_day, told
 from tests.unit.destinations.claim_days import full_day, of_coverage, of_patient, of_visit, two_visits, with_lines
 
 TOKEN = "a-token"
@@ -218,7 +218,7 @@ def test_an_error_is_a_rejection_with_its_codes() -> None:
 
 
 def test_a_bad_day_at_the_server_loses_and_doubles_nothing() -> None:
-    faults = Faults(busy=0.1, lose_answer=0.1, error_after_commit=0.1, html_answer=0.05, answer_twice=0.1, wrong_reference=0.05)
+    faults = Faults(**TENTH)
 
     async def work(made: Scene) -> None:
         made.server.faults = faults

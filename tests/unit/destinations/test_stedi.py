@@ -30,7 +30,7 @@ from ptbridge.model import (
     Subscriber,
 )
 from tests.rigs import BILLING, CLAIMS, a_day, servers
-from tests.rigs.servers import DATES, NOBODY, REFERENCE, Scene, bad_day, told
+from tests.rigs.servers import DATES, NOBODY, REFERENCE, TENTH, Scene, bad_day, told
 from tests.unit.delivery.conftest import MemoryOutbox, VirtualClock
 from tests.unit.destinations.claim_days import full_day, of_coverage, of_visit, two_visits, with_lines
 
@@ -412,7 +412,7 @@ def test_test_claims_say_nothing_to_a_clinic_that_bills() -> None:
 @pytest.mark.parametrize("forget", [False, True])
 def test_a_bad_day_at_stedi_loses_and_doubles_nothing(forget: bool) -> None:
     """A tenth of everything goes wrong; with `forget` the doubts are old, so each is looked up instead of replayed."""
-    faults = Faults(busy=0.1, lose_answer=0.1, error_after_commit=0.1, html_answer=0.05, answer_twice=0.1, wrong_reference=0.05)
+    faults = Faults(**TENTH)
 
     async def work(made: Scene) -> None:
         made.server.faults = faults
