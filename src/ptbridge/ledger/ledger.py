@@ -72,8 +72,6 @@ class Ledger:
         """
         if write:
             database.prepare_folder(folder)
-        elif not folder.is_dir():
-            raise LedgerError(f"{folder}: no ledger yet. Run `ptbridge sync` first.")
         lock = database.WriterLock(folder) if write else None
         connection, checked_at = None, 0.0
         path = folder / database.FILE_NAME

@@ -183,8 +183,7 @@ class Visits:
         """Visits that are in a day or left it: id, state, whether it is there now, when its newest word came (ISO 8601)."""
         rows = self._connection.execute(
             "SELECT v.visit_id, v.state, v.day_id = ?1, coalesce((SELECT h.at FROM history h WHERE h.entity = 'visit'"
-            " AND h.entity_id = v.id AND (h.event = v.state OR v.state = 'read' AND h.event = 'changed')"
-            " ORDER BY h.seq DESC LIMIT 1), r.received_at)"
+            " AND h.entity_id = v.id AND h.event IN (v.state, 'changed') ORDER BY h.seq DESC LIMIT 1), r.received_at)"
             " FROM visit v JOIN source_record r ON r.id = v.record_id WHERE v.day_id = ?1 OR v.left_day_id = ?1 ORDER BY v.id",
             (day_id,),
         )

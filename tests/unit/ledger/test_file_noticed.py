@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from pathlib import Path
 
+import apsw
 import pytest
 
 from ptbridge.errors import LedgerBusy, LedgerError
 from ptbridge.ledger import Ledger
-from ptbridge.ledger.database import WriterLock, prepare_folder
+from ptbridge.ledger.database import FILE_NAME, WriterLock, damaged, open_file, prepare_folder
 
 CLINIC = "riverside"
 
@@ -54,3 +57,78 @@ def test_a_file_that_may_need_a_key_is_told_apart_from_a_damaged_one(tmp_path: P
     (tmp_path / "ledger.sqlite").write_bytes(b"encrypted, or something else " * 200)
     with pytest.raises(LedgerError, match="not a ptbridge ledger, or its first page is damaged, or it is encrypted"):
         Ledger.open(tmp_path)
+
+
+@pytest.mark.parametrize("write", [True, False])
+def test_a_file_that_cannot_be_opened_is_let_go_at_once(tmp_path, write):
+    """Also while somebody looks at the error."""
+    Ledger.open(tmp_path).close()
+    (tmp_path / FILE_NAME).write_bytes(b"SQLite format 3\x00" + b"\xff" * 4080)
+    before = open_files()
+    with pytest.raises(LedgerError) as of_the_ledger:
+        Ledger.open(tmp_path, write=write)
+    with pytest.raises(LedgerError) as of_the_file:
+        open_file(tmp_path / FILE_NAME, None, write=write)
+    assert of_the_ledger.value and of_the_file.value and open_files() == before
+
+
+def test_a_file_that_is_found_damaged_only_by_the_look_through_it_is_let_go(tmp_path):
+    with Ledger.open(tmp_path) as ledger, ledger.transaction():
+        for number in range(400):
+            ledger.history.add(CLINIC, "day", number, "held", "x" * 60)
+    body = bytearray((tmp_path / FILE_NAME).read_bytes())
+    for page in range(8, len(body) // 4096):
+        body[page * 4096 : page * 4096 + 64] = b"\xff" * 64
+    (tmp_path / FILE_NAME).write_bytes(bytes(body))
+    before = open_files()
+    with pytest.raises(LedgerError, match="damaged") as caught:
+        Ledger.open(tmp_path)
+    assert caught.value and open_files() == before
+
+
+def test_a_connection_is_as_the_ledger_needs_it(tmp_path):
+    """Sorting in memory, nothing of what a purge took out in a page, a log that is brought in every 16 MB, plans made once."""
+    with Ledger.open(tmp_path) as ledger:
+        names = ("temp_store", "cache_size", "wal_autocheckpoint", "trusted_schema", "secure_delete", "foreign_keys")
+        assert [ledger._connection.pragma(name) for name in names] == [2, -16_000, 4000, 0, 1, 1]
+        assert ledger._connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, -1) == 1
+
+
+def test_a_writer_waits_for_somebody_who_has_the_file_for_a_moment(tmp_path):
+    with Ledger.open(tmp_path) as ledger:
+        other = apsw.Connection(str(tmp_path / FILE_NAME))
+        other.execute("BEGIN IMMEDIATE")
+
+        def soon() -> None:
+            time.sleep(0.2)
+            other.execute("COMMIT")
+
+        leaves = threading.Thread(target=soon)
+        leaves.start()
+        assert ledger.begin_run(CLINIC) == 1
+        leaves.join()
+        other.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (apsw.CorruptError, "The file is damaged. Restore the last backup"),
+        (apsw.NotADBError, "not a ptbridge ledger of this key"),
+        (apsw.FullError, "The disk is full. Make room"),
+        (apsw.BusyError, "Another program holds the database. Close it"),
+        (apsw.ReadOnlyError, "The state folder cannot be written"),
+        (apsw.IOError, "Check the disk, then run again"),
+    ],
+)
+def test_each_trouble_of_the_file_says_what_to_do(error, advice):
+    assert advice in str(damaged(error("Jane Roe"))) and "Jane" not in str(damaged(error("Jane Roe")))
+    assert str(damaged(error())).startswith("ledger: SQLite ") and str(damaged(error(), Path("x"))).startswith("x: SQLite ")
+
+
+def test_what_was_kept_back_is_written_when_the_ledger_is_closed(tmp_path):
+    ledger = Ledger.open(tmp_path)
+    ledger.history.add(CLINIC, "day", 1, "held")
+    ledger.close()
+    with Ledger.open(tmp_path, write=False) as ledger:
+        assert [row["event"] for row in ledger.history.of("day", 1)] == ["held"]

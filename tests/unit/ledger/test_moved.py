@@ -60,6 +60,18 @@ def test_a_day_waits_until_what_waits_unsent_with_its_visit_is_replaced(book):
     assert dirty(book) == [new]
 
 
+def test_days_that_took_visits_over_need_not_wait_for_what_is_sent_without_them(book):
+    old = book.visit("e1", day="old", on=9)
+    for name in ("e2", "e3"):
+        book.visit(name, day="old", on=9)
+    book.send(old)
+    new = [book.visit(name, day=f"new-{name}", on=3, payload=b"2") for name in ("e2", "e3")]
+    ask_again(book, old)
+    assert dirty(book) == [old]
+    book.send(old, b"without them")
+    assert dirty(book) == new, "both at once"
+
+
 def test_two_days_that_changed_visits_before_anything_left_go_one_at_a_time(book):
     first, second = book.visit("e1", day="a", on=3), book.visit("e2", day="b", on=9)
     for day in (first, second):
@@ -164,13 +176,13 @@ def test_what_the_biller_may_have_of_a_day(book):
     assert has("e2") and not has()
     book.connection.execute("UPDATE submission SET version_id = NULL")
     assert has(), "nobody knows what it was made from"
-    book.send(day, b"void", Frequency.VOID, page={"visits": []})
+    book.send(day, b"void", Frequency.VOID, page=WITH_E1)
     book.answer(Disposition.IN_DOUBT, hold="in-doubt")
-    assert has() and has("e2"), "a void in doubt bills nothing itself"
+    assert has(), "until it is known that the void was taken"
     with book.ledger.transaction():
         book.ledger.days.reopen_submissions(book.row(day))
     book.answer()
-    assert not has() and not has("e2")
+    assert not has() and not has("e2"), "the visit is in the day, and billed by nobody"
 
 
 def test_a_rejected_submission_is_with_nobody(book):

@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from ptbridge.ledger import BilledLine, Verdict
-from ptbridge.model import Disposition, Frequency, Stage, Standing, Submission
+from ptbridge.model import Acknowledgement, Disposition, Frequency, Stage, Standing, Submission
+from ptbridge.ports import Outcome
 
 CLINIC, SOURCE, PLATFORM = "riverside", "fhir_r4", "charge_api"
 OTHER = "lakeside"
@@ -486,6 +487,21 @@ def test_an_answer_without_an_id_keeps_the_billers_and_starts_the_news_anew(book
     assert named(book, day) == ("B-7", "received", "accepted", None)
     row = book.row(day)
     assert (row.state, row.reason, row.held_since) == ("sent", None, None)
+
+
+@pytest.mark.parametrize(("frequency", "state"), [(Frequency.ORIGINAL, "sent"), (Frequency.VOID, "voided")])
+def test_an_answer_that_comes_after_all_ends_the_hold(book, frequency, state):
+    """A doubt was a person's; then the biller answers by itself."""
+    day = book.sent("e1") if frequency is Frequency.VOID else book.visit("e1")
+    book.send(day, b"2", frequency)
+    book.answer(Disposition.IN_DOUBT, hold="in-doubt")
+    assert (book.row(day).reason, book.row(day).held_since) == ("in-doubt", book.ledger.history.now())
+    outbox = book.ledger.outbox(CLINIC, PLATFORM)
+    (item,) = outbox.doubted()
+    said = Acknowledgement(disposition=Disposition.ACCEPTED, destination_id="B-8", native_code="201")
+    outbox.finish((Outcome(item=item, acknowledgement=said),), now=2e9)
+    row = book.row(day)
+    assert (row.state, row.reason, row.held_since) == (state, None, None)
 
 
 def test_a_void_leaves_nothing_but_the_billers_id(book):
