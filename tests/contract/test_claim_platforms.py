@@ -123,6 +123,26 @@ def test_a_note_edited_after_sending_is_corrected_and_a_visit_in_error_taken_bac
 
 
 @pytest.mark.parametrize("platform", NUMBERED)
+def test_a_claim_that_the_payer_rejected_is_no_difference_while_it_waits_to_be_corrected(platform: str, tmp_path: Path) -> None:
+    """Nobody has it, and both sides know: to ask the biller who took it out would be a false alarm for every rejection."""
+    with at(platform, tmp_path / "config") as (world, server):
+        before = world.sync()
+        payer_accepts(platform, world, server)
+        name = str(day(world)["reference"])
+        world.in_servers(lambda: server.payer_rejects(name, "A7", "164"))
+        report = world.sync()
+        assert report.exit_code == 3 and [code["code"] for code in held_codes(world)] == ["RJ01"]
+        summary = agrees(world, server)
+        assert summary["charges"] == before.submissions_sent - 1
+
+
+def held_codes(world: World) -> list[dict[str, Any]]:
+    (row,) = (row for row in jobs.held(world.config) if VISIT in row["visits"])
+    found: list[dict[str, Any]] = row["reasons"]
+    return found
+
+
+@pytest.mark.parametrize("platform", NUMBERED)
 def test_a_correction_at_a_clearinghouse_waits_for_the_payers_number(platform: str, tmp_path: Path) -> None:
     with at(platform, tmp_path / "config") as (world, server):
         world.sync()

@@ -110,21 +110,29 @@ async def agreement_after(ledger: Ledger, destination: Destination, clinic: str,
 async def agreement(ledger: Ledger, destination: Destination, clinic: str, dates: tuple[str, str]) -> dict[str, Any]:
     """Ask the biller about a range of service dates and compare. What still waits for an answer is no difference."""
     theirs = await destination.list_references(dates)
-    waiting = {str(row["reference"]) for row in ledger.accounts.waiting(clinic)}
+    gone: set[str] = set()
     if destination.capabilities.rejected_is_gone:
-        waiting |= ledger.accounts.turned_away(clinic)  # a folder's receipts still list what the payer never got
-    compared = compare(ledger.accounts.live(clinic, dates), theirs and ledger.names.all_whole(clinic, theirs), waiting)
+        gone = ledger.accounts.turned_away(clinic) | ledger.accounts.rejected(clinic)
+    if theirs:
+        theirs = ledger.names.all_whole(clinic, theirs)
+        for reference in gone & theirs.keys():
+            del theirs[reference]  # a folder's receipts still list what the payer never got
+    waiting = {str(row["reference"]) for row in ledger.accounts.waiting(clinic)}
+    live = ((reference, counted) for reference, counted in ledger.accounts.live(clinic, dates) if reference not in gone)
+    compared = compare(live, theirs, waiting)
     for difference in compared["differences"]:
         difference |= _as_this_ledger_knows_it(ledger, clinic, difference)
     return compared
 
 
 def _as_this_ledger_knows_it(ledger: Ledger, clinic: str, difference: dict[str, Any]) -> dict[str, Any]:
-    """The reason, the owner and what to do, where the biller has a day that is known here and held, or not billed."""
+    """The reason, the owner and what to do, where this ledger knows the day and why it may differ."""
     reference, ours, theirs = difference["reference"], difference["ours"], difference["theirs"]
     days = [day for day in ledger.days.named(reference) if day.clinic == clinic and day.reference == reference]
-    if theirs is None or not days:
+    if not days:
         return {}
+    if theirs is None:
+        return {"owner": "clinic", "do": _TAKEN_BACK} if ledger.restored.is_older(days[0].id) else {}
     state, reason = days[0].state, days[0].reason or ""
     if (state, reason) == ("held", HELD_REASON):
         return {"why": delivery_reason(reason), "owner": "biller", "do": delivery_fix(reason)}
@@ -185,6 +193,10 @@ _MISSING = "missing at the biller: it was accepted and is not there now"
 _FOREIGN = "only at the biller: this ledger has no live charge of that reference"
 _CHANGED = "units or amount differ"
 _MEND = "Mend what holds it (`ptbridge explain`); the next sync then settles it with what the biller has."
+_TAKEN_BACK = (
+    "Ask who took it back: the biller, or ptbridge after the backup that this ledger was restored from. `ptbridge exclude ID"
+    " --reason` takes it out here too; what the EMR changes after that goes as an original again."
+)
 _TAKE_OUT = "Have the biller take it out; `ptbridge explain` shows why nothing is billed."
 _STEP = {
     _MISSING: {"owner": "biller", "do": "Ask the biller who took it out; ptbridge explain shows when it was accepted."},

@@ -23,7 +23,7 @@ SELECT CASE
          WHEN d.state = 'voided' THEN 'excluded'
          ELSE 'queued'
        END AS fate,
-       count(*), sum(v.lines), sum(iif(v.excluded_rule IS NOT NULL, v.lines, v.excluded_lines))
+       count(*), sum(v.lines), sum(v.excluded_lines)
 FROM visit v LEFT JOIN treatment_day d ON d.id = v.day_id
 WHERE v.clinic = ?2 AND {scope}
 GROUP BY fate
@@ -76,7 +76,7 @@ class Accounts:
         return {"submissions": int(row[0]), "units": int(row[1]), "amount_cents": int(row[2])}
 
     def live(self, clinic: str, dates: tuple[str, str] = ("", "9999")) -> Iterator[tuple[str, tuple[int, int]]]:
-        """What should be live at the biller for these service dates (both included): reference, (units, cents); read as asked."""
+        """What should be live at the biller for these service dates (both included): reference, (units, cents); lazily."""
         rows = self._connection.execute(
             "SELECT coalesce(live_reference, reference), live_units, live_cents FROM treatment_day"
             " WHERE clinic = ? AND service_date BETWEEN ? AND ? AND live_sha256 IS NOT NULL",
@@ -182,6 +182,15 @@ class Accounts:
         )
         return {str(reference) for (reference,) in rows}
 
+    def rejected(self, clinic: str) -> set[str]:
+        """Live references of days whose original was rejected, not yet corrected: some platforms have nothing left of them."""
+        rows = self._connection.execute(
+            "SELECT live_reference FROM treatment_day WHERE clinic = ? AND standing = 'rejected'"
+            " AND live_sha256 IS NOT NULL AND live_frequency = '1'",
+            (clinic,),
+        )
+        return {str(reference) for (reference,) in rows}
+
     def submissions_of(self, day_id: int) -> list[dict[str, str | int | None]]:
         """Every submission made for a day, oldest first, each with its last answer."""
         rows = self._connection.execute(
@@ -217,8 +226,8 @@ class Accounts:
     def last_success(self, clinic: str) -> str | None:
         """When the newest run ended in which neither the source nor the biller was in trouble; None when none did."""
         row = self._connection.execute(
-            "SELECT finished_at FROM run WHERE clinic = ? AND summary IS NOT NULL"
-            " AND json_array_length(summary, '$.errors') = 0 ORDER BY id DESC LIMIT 1",
+            "SELECT finished_at FROM run WHERE clinic = ? AND json_array_length(summary, '$.errors') = 0"
+            " ORDER BY id DESC LIMIT 1",
             (clinic,),
         ).fetchone()
         return str(row[0]) if row else None

@@ -218,6 +218,22 @@ def test_a_day_is_turned_away_when_its_own_last_accepted_original_was_and_nothin
     assert accounts.turned_away(CLINIC) == set(), "the last one that was taken was not turned away"
 
 
+def test_an_original_that_was_rejected_and_is_not_corrected_yet_is_told_by_its_live_reference(book) -> None:
+    """A rejected correction leaves the payer what it was to correct; a denied claim exists."""
+    day = {name: book.sent(name) for name in ("gone", "denied", "fine", "corrected", "void", "theirs")}
+    book.send(day["corrected"], b"2", Frequency.REPLACEMENT)
+    book.answer(destination_id="the-correction")
+    for name in ("gone", "denied", "corrected", "void", "theirs"):
+        said = Standing.DENIED if name == "denied" else Standing.REJECTED
+        of = book.row(day[name]).live_reference
+        book.connection.execute("UPDATE treatment_day SET standing = ? WHERE id = ?", (said.value, day[name]))
+        assert of
+    book.connection.execute("UPDATE treatment_day SET live_sha256 = NULL WHERE id = ?", (day["void"],))
+    book.connection.execute("UPDATE treatment_day SET live_reference = 'pt-again' WHERE id = ?", (day["gone"],))
+    theirs(book, "theirs")
+    assert book.ledger.accounts.rejected(CLINIC) == {"pt-again"}
+
+
 def test_a_void_that_was_turned_away_is_no_original(book) -> None:
     day = book.sent("e1")
     book.send(day, b"2", Frequency.VOID)
