@@ -11,6 +11,7 @@ from ptbridge import jobs
 from ptbridge.ledger import Ledger
 from tests.contract.test_hl7_main_job import point_to
 from tests.contract.test_restored_state import VISIT, backup, edited, restore
+from tests.platforms import NUMBERED, PLATFORMS, TOTALS, at
 from tests.world import World
 
 
@@ -120,3 +121,80 @@ def test_D25_what_was_corrected_at_the_biller_since_the_backup_says_so_where_a_p
     for difference in differences:
         assert difference["reference"] == held(world)["id"] and difference["ours"] < difference["theirs"]
         assert "restored from a backup" in difference["why"] and difference["do"] == held(world)["reasons"][0]["fix"]
+
+
+def taken_back_since_the_backup(world: World) -> str:
+    """A day is sent, a backup made, a person excludes the day, and the backup comes back: the day's reference."""
+    world.sync()
+    file = backup(world)
+    with Ledger.open(world.config.state, write=False) as ledger:
+        (day,) = ledger.days.named(VISIT)
+    jobs.exclude(world.config, VISIT, "not to be billed", actor="owner")
+    world.sync()
+    restore(world, file)
+    world.sync()
+    return day.reference
+
+
+def test_D25_a_correction_of_what_was_taken_back_since_the_backup_is_no_second_original(world: World) -> None:
+    reference = taken_back_since_the_backup(world)
+    before = world.books()
+    (difference,) = reconciled(world)["differences"]
+    assert (difference["reference"], difference["theirs"], difference["owner"]) == (reference, None, "clinic")
+    assert "missing at the biller" in difference["why"] and "ptbridge exclude ID" in difference["do"]
+    world.store.edit_visit(VISIT, {"97112": 40}, bump_encounter=True)
+    for _ in range(2):
+        assert world.sync().exit_code == 3
+        assert world.books()["events"] == before["events"], "refused: nothing of it is live there"
+        (reason,) = held(world)["reasons"]
+        assert "no longer has what this corrects (not-live)" in reason["message"] and "ptbridge exclude ID" in reason["fix"]
+        (gap,) = (one for one in reconciled(world)["gaps"] if one["reference"] == reference)
+        assert (gap["reason"], gap["do"]) == (reason["message"], reason["fix"])
+        jobs.retry(world.config, name=reference, reason="once more")
+    jobs.exclude(world.config, reference, "as before the restore", actor="owner")
+    world.sync()
+    assert world.books()["events"] == before["events"], "its void is answered by the one of then"
+    world.agrees()
+    world.store.edit_visit(VISIT, {"97112": 25}, bump_encounter=True)
+    world.sync()
+    assert world.books()["charges"] == before["charges"] + 1, "one original of what the note says now"
+    world.agrees()
+
+
+@pytest.mark.parametrize("platform", sorted(PLATFORMS.keys() - set(NUMBERED)))
+def test_D25_where_the_platform_takes_such_a_correction_one_charge_stands_again(platform: str, tmp_path: Path) -> None:
+    """An exclusion is of exactly what was documented then: what the note says now is judged anew, as without a restore."""
+    with at(platform, tmp_path / "config") as (world, server):
+        reference = taken_back_since_the_backup(world)
+        charges = server.summary()["charges"]
+        world.store.edit_visit(VISIT, {"97112": 40}, bump_encounter=True)
+        world.sync()
+        answer, summary = reconciled(world), server.summary()
+        assert summary["charges"] == charges + 1 and summary["violations"] == []
+        assert answer["agrees"] and answer["ours"] == {name: summary[name] for name in TOTALS}
+        assert not [row for row in jobs.held(world.config) if row["id"] == reference]
+
+
+@pytest.mark.parametrize("platform", NUMBERED)
+def test_D25_where_a_correction_names_the_payers_claim_the_refused_one_waits_for_a_person(
+    platform: str, tmp_path: Path
+) -> None:
+    with at(platform, tmp_path / "config") as (world, server):
+        world.sync()
+        with Ledger.open(world.config.state, write=False) as ledger:
+            (day,) = ledger.days.named(VISIT)
+        world.in_servers(lambda: server.payer_accepts(day.reference))
+        jobs.ask(world.config)
+        file = backup(world)
+        jobs.exclude(world.config, VISIT, "not to be billed", actor="owner")
+        world.sync()
+        charges = server.summary()["charges"]
+        restore(world, file)
+        world.store.edit_visit(VISIT, {"97112": 40}, bump_encounter=True)
+        world.sync()
+        summary = server.summary()
+        assert (summary["charges"], summary["violations"]) == (charges, [])
+        (reason,) = held(world)["reasons"]
+        assert "the biller rejected it" in reason["message"]
+        (difference,) = reconciled(world)["differences"]
+        assert (difference["reference"], difference["theirs"], difference["owner"]) == (day.reference, None, "clinic")

@@ -125,6 +125,11 @@ def _held_row(clinic: str, reference: str, reason: str, since: str | None, page:
 
 _REASON = ("code", "severity", "message", "fix", "where", "visit_id", "line_key")
 _DELIVERY_FIX = "See the answer with `ptbridge explain`; correct the cause, then `ptbridge retry`."
+_NOT_THERE = ("not-live", "unknown-reference")  # of a correction: the words of charge_api's contract, and ours for Candid
+_NOT_THERE_FIX = (
+    "Find out who took it back: the biller, or ptbridge after the backup that a ledger was restored from. `ptbridge exclude ID"
+    " --reason` takes it out here too; what the EMR changes after that goes as an original again."
+)
 _FIXES = {
     UNDONE: "`ptbridge retry ID --reason` sends it after all, `ptbridge exclude` never bills it; an edit is judged anew.",
     HELD_REASON: "Ask the biller what it has of this day, and have it made right there; then `ptbridge release ID --reason`"
@@ -135,6 +140,8 @@ _FIXES = {
 def delivery_reason(reason: str) -> str:
     """A machine-readable reason of delivery, or of the person who took it back, in words."""
     kind, _, code = reason.partition(":")
+    if kind == "rejected" and code in _NOT_THERE:
+        return f"the biller no longer has what this corrects ({code})"
     return {
         "rejected": f"the biller rejected it ({code or 'no code'})",
         "in-doubt": "the answer was lost and the biller cannot be asked: it may or may not have the charge",
@@ -146,6 +153,8 @@ def delivery_reason(reason: str) -> str:
 
 def delivery_fix(reason: str) -> str:
     """What a person does about a day that is held for such a reason."""
+    if reason.removeprefix("rejected:") in _NOT_THERE:
+        return _NOT_THERE_FIX
     return _FIXES.get(reason, _DELIVERY_FIX)
 
 

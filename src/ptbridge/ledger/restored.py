@@ -57,6 +57,13 @@ AND s.service_date <= ?2 AND NOT {_DECIDED.format(day="s.day_id")}
 """  # noqa: S608
 
 
+_IS_OLDER = """
+SELECT (SELECT max(h.seq) FROM submission s CROSS JOIN history h ON h.entity = 'submission' AND h.entity_id = s.id
+        WHERE s.day_id = ? AND h.event = 'accepted')
+ < (SELECT max(seq) FROM history WHERE entity = 'ledger' AND event = 'restored')
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """A restore that a clinic's biller was not asked about yet."""
@@ -188,6 +195,11 @@ class Restored:
             "SELECT 1 FROM biller_had WHERE clinic = ? AND reference = ? AND settled = 0", (clinic, reference)
         ).fetchone()
         return row is not None
+
+    def is_older(self, day_id: int) -> bool:
+        """Whether what a day has live was accepted before the newest restore: the biller may have lost it since the backup."""
+        (row,) = self._connection.execute(_IS_OLDER, (day_id,))
+        return bool(row[0])
 
     def settle(self, clinic: str, suspect: Suspect) -> None:
         """The ledger knows of it now, by an answer that delivery recorded."""

@@ -239,3 +239,20 @@ def test_what_the_biller_had_is_remembered_until_it_is_settled(restored):
     assert not told.remembers(CLINIC, reference(restored, "e1")), "the ledger has exactly this"
     told.settle(CLINIC, told.suspects(CLINIC)[0])
     assert not told.remembers(CLINIC, whole)
+
+
+def test_what_was_accepted_before_the_newest_restore_may_have_been_taken_back_since_the_backup(book):
+    told, before = book.ledger.restored, book.sent("e1", on=3)
+    assert not told.is_older(before), "never restored"
+    told.mark(MADE, "someone")
+    after = book.sent("e2", on=9)
+    waits = book.visit("e3", on=20)
+    book.send(waits)
+    assert [told.is_older(day_id) for day_id in (before, after, waits)] == [True, False, False]
+    book.answer()
+    book.send(before, b"2", Frequency.REPLACEMENT)
+    assert told.is_older(before)
+    book.answer()
+    assert not told.is_older(before), "it was asked since"
+    told.mark(MADE, "someone")
+    assert [told.is_older(day_id) for day_id in (before, after, waits)] == [True, True, True]
