@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from ptbridge.errors import LedgerBusy, LedgerError
 from ptbridge.ledger import Ledger
 from ptbridge.ledger.database import FILE_NAME, WriterLock, damaged, open_file, prepare_folder
+from ptbridge.ledger.reserve import BYTES, Reserve
 
 CLINIC = "riverside"
 
@@ -132,3 +134,37 @@ def test_what_was_kept_back_is_written_when_the_ledger_is_closed(tmp_path):
     ledger.close()
     with Ledger.open(tmp_path, write=False) as ledger:
         assert [row["event"] for row in ledger.history.of("day", 1)] == ["held"]
+
+
+def test_after_a_rehearsal_the_history_goes_on_where_it_was(tmp_path):
+    """What was rehearsed has no number, and the next row follows what is stored."""
+    with Ledger.open(tmp_path) as ledger:
+        with ledger.transaction():
+            ledger.history.add(CLINIC, "day", 1, "held")
+        with ledger.rehearsal():
+            with ledger.transaction():
+                ledger.history.add(CLINIC, "day", 2, "rehearsed")
+            ledger.history.add(CLINIC, "day", 3, "kept back")
+        with ledger.transaction():
+            ledger.history.add(CLINIC, "day", 4, "sent")
+        rows = ledger._connection.execute("SELECT seq, entity_id FROM history").fetchall()
+        assert rows == [(1, 1), (2, 4)] and ledger.history.head()[0] == 2
+
+
+def test_room_that_cannot_be_had_whole_is_not_kept_in_part(tmp_path):
+    """The file is there before its room is: where that ends early, it goes again."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (BYTES // 2, hard))
+    try:
+        Reserve(tmp_path).keep()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_sound_names_the_table(tmp_path):
+    with Ledger.open(tmp_path) as ledger:
+        assert ledger.integrity() == []
+        ledger._connection.execute("PRAGMA foreign_keys = OFF")
+        ledger._connection.execute("INSERT INTO decision VALUES (7, 99, 'retry', NULL, '', '', '', '')")
+        assert ledger.integrity() == ["dangling reference in decision"]
