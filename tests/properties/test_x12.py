@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
+from ptbridge_sandbox.clearinghouse import Clearinghouse
 
 from ptbridge.destinations._x12_answers import answers_in
 from ptbridge.destinations._x12_file import file_bytes
 from ptbridge.destinations._x12_sent import Sent
 from ptbridge.destinations._x12_text import Problem, spelled
+from ptbridge.destinations.x12_837p import X12Claims
 from ptbridge.errors import RecordError
-from ptbridge.model import Address, PricedDay, Provider, ServiceLine
+from ptbridge.model import Address, Answer, Frequency, PricedDay, Provider, ServiceLine, Stage, Standing
 from ptbridge.wire.x12 import interchanges
-from tests.rigs import a_day
+from tests.rigs import a_day, build, submission
+from tests.rigs.x12_837p import OPTIONS
 from tests.unit.destinations.test_x12_writer import NOON, day_of, destination, line
 from tests.unit.wire.test_x12 import GOOD, PAID, STATUS, file_of
 from tests.x12_judges import by_pyx12, by_us, by_x12sdk
@@ -78,6 +84,92 @@ def test_a_day_that_lacks_nothing_is_right_x12_with_each_line_once(day):
     for one in day.charges:
         pointed = {CODES[at - 1].replace(".", "") for at in one.line.diagnosis_pointers}
         assert pointed <= {code.partition(":")[2] for hi in segments if hi[0] == "HI" for code in hi[1:]}
+
+
+REFERENCE = "pt-0123456789abcdef01234567"
+
+
+@dataclass
+class AtThePayer:
+    """A day on its way to a clearinghouse and back, corrected as the plan corrects: by what the answers say of each claim."""
+
+    made: X12Claims
+    house: Clearinghouse
+    live: bytes = b""
+    told: str | None = None
+    gone: bool = True
+    revision: int = 0
+    cursor: dict[str, str] = field(default_factory=dict)
+
+    def sends(self, day: PricedDay | None, refuse: Sequence[bool] = ()) -> None:
+        """One submission, of which the clearinghouse refuses these claims; then its answers."""
+        frequency = "8" if day is None else "1" if self.gone else "7"
+        if day is None:
+            body, media_type = self.made.encode_void(self.live, reference=REFERENCE, original_id=self.told)
+        elif self.gone:
+            body, media_type = self.made.encode(day, reference=REFERENCE, frequency="1", original_id=None)
+        else:
+            body, media_type = self.made.encode_replacement(day, self.live, reference=REFERENCE, original_id=self.told)
+        assert "withheld" not in media_type
+        self.revision += 1
+        sent = replace(submission(self.made, reference=REFERENCE, revision=self.revision), frequency=Frequency(frequency))
+        verdicts = iter(refuse)
+        self.house.faults.refuse_claim = lambda _: next(verdicts, False)
+        (answer,) = asyncio.run(self.made.submit_batch([replace(sent, body=body, media_type=media_type)]))
+        (file,) = self.house.inbound.glob("*.837")
+        assert answer.native_code == "dropped" and [*by_us(file.read_bytes())] == []
+        self.house.work()
+        self.live = body
+        self.hears(sent.key, frequency)
+
+    def hears(self, key: str, frequency: str) -> None:
+        """What is live stands by the answers about it; what the ledger does with them is in `ledger/answers.py`."""
+
+        async def read() -> list[Answer]:
+            answers: list[Answer] = []
+            async for page in self.made.answers(self.cursor):
+                answers += page.answers
+                self.cursor = dict(page.cursor or self.cursor)
+            return answers
+
+        news = [
+            one for one in asyncio.run(read()) if one.submission_key == key and one.line is None and one.stage is Stage.PAYER
+        ]
+        numbers = [one.payer_claim_number for one in news if one.payer_claim_number]
+        rejected = news[-1].standing is Standing.REJECTED
+        self.gone = rejected and frequency == "1"
+        self.told = numbers[-1] if numbers else self.told if rejected else None
+
+
+@st.composite
+def small_days(draw) -> PricedDay:
+    """A day under up to three authorizations, with up to twenty diagnoses: one claim or several."""
+    (visit,) = a_day().day.visits
+    visits = tuple(replace(visit, visit_id=f"e{at}", authorization_number=f"A{at}") for at in (1, 2, 3))
+    diagnoses = draw(st.sampled_from([1, 12, 20]))
+    pointers = st.lists(st.integers(1, diagnoses), min_size=1, max_size=4, unique=True).map(tuple)
+    lines = [
+        line(at, visit=f"e{draw(st.integers(1, 3))}", pointers=draw(pointers)) for at in range(1, draw(st.integers(1, 9)) + 1)
+    ]
+    assume(destination().lacks(day_of(lines, diagnoses=CODES[:diagnoses], visits=visits)) == [])
+    return day_of(lines, diagnoses=CODES[:diagnoses], visits=visits)
+
+
+@settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(st.lists(st.tuples(small_days(), st.lists(st.booleans(), max_size=5)), min_size=1, max_size=4), small_days())
+def test_whatever_is_refused_the_payer_ends_with_the_last_day_and_then_with_nothing(steps, last):
+    with TemporaryDirectory() as folder:
+        house = Clearinghouse(Path(folder) / "drop", Path(folder) / "answers", strict=False)
+        way = AtThePayer(build("x12_837p", OPTIONS, folder=house.inbound), house)
+        for day, refuse in steps:
+            way.sends(day, refuse)
+        way.sends(last)
+        live = [line.control.rpartition("-")[2] for claim in house.books.live() for line in claim.lines]
+        assert sorted(map(int, live)) == list(range(1, len(last.charges) + 1)), "each line once"
+        totals = house.books.totals()
+        assert (totals["units"], totals["amount_cents"]) == (last.units, last.amount_cents)
+        way.sends(None)
+        assert house.books.totals()["claims"] == 0
 
 
 @given(st.text(max_size=40))

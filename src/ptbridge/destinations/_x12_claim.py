@@ -204,13 +204,16 @@ class DayClaims:
     def written(self, *, reference: str, frequency: str, payer_numbers: Sequence[str]) -> bytes:
         """The segments; `payer_numbers` one for each claim, or none. `lacks` must have found nothing."""
         numbers = payer_numbers or [""] * self.count
-        return self.corrected(reference=reference, each=[(frequency, number) for number in numbers])
+        return self.corrected(reference=reference, each=[(at, frequency, number) for at, number in enumerate(numbers)])
 
-    def corrected(self, *, reference: str, each: Sequence[tuple[str, str]], before: Sequence[str] = ()) -> bytes:
-        """The segments, with the frequency and the payer's number of each claim; `before` are claims that go ahead of them."""
+    def corrected(self, *, reference: str, each: Sequence[tuple[int, str, str]], before: Sequence[str] = ()) -> bytes:
+        """The segments: of each claim in turn, its place (from 0), its frequency and the payer's number of what it corrects;
+        `before` are claims that go ahead of them."""
         assert not self._facts.problems, "a day that lacks facts is not written"
+        assert len(each) == self.count, "each claim of the day goes"
         parts, most = [segments(self._of_day, self._facts.values), *before], len(before) + self.count
-        for number, (claim, (frequency, payer_number)) in enumerate(zip(self._claims, each, strict=True), len(before) + 1):
+        for number, (at, frequency, payer_number) in enumerate(each, len(before) + 1):
+            claim = self._claims[at]
             own = {
                 **self._facts.values,
                 **self._claim_facts(claim),

@@ -112,14 +112,17 @@ def replaced(day: DayClaims, live: bytes, told: str | None, *, reference: str) -
     if numbers is None:
         return None
     left = [(claim, number) for claim, number in zip(claims, numbers, strict=True) if number]
-    each = [_taken(left, authorization) for authorization in day.authorizations]
-    each = [number or _taken(left) for number in each]
+    taken = [_taken(left, authorization) for authorization in day.authorizations]
+    taken = [number or _taken(left) for number in taken]
     most = len(left) + day.count
     if most > MOST_CLAIMS:
         return None
     return day.corrected(
         reference=reference,
-        each=[(Frequency.REPLACEMENT if number else Frequency.ORIGINAL, number) for number in each],
+        each=[
+            *((at, Frequency.REPLACEMENT, number) for at, number in enumerate(taken) if number),
+            *((at, Frequency.ORIGINAL, "") for at, number in enumerate(taken) if not number),
+        ],
         before=[_voiding(claim, number, at, most) for at, (claim, number) in enumerate(left, start=1)],
     )
 

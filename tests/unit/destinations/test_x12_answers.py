@@ -425,7 +425,8 @@ def test_of_a_claim_that_the_payer_does_not_have_nothing_is_replaced_or_taken_ba
     made = destination(tmp_path / "drop")
     live = in_two(made)
     body, media_type = made.encode_replacement(TWO_CLAIMS, live, reference=ONE, original_id="- ICN2")
-    assert [one.split("*")[5] for one in body.decode().split("~") if one.startswith("CLM*")] == ["11:B:1", "11:B:7"]
+    assert [one.split("*")[5] for one in body.decode().split("~") if one.startswith("CLM*")] == ["11:B:7", "11:B:1"]
+    assert body.index(f"REF*6R*{ONE.upper()}-2".encode()) < body.index(f"REF*6R*{ONE.upper()}-1".encode()), "new ones go last"
     assert body.count(b"REF*F8*ICN2") == 1 == body.count(b"REF*F8*") and "withheld" not in media_type
     void, media_type = made.encode_void(live, reference=ONE, original_id="- ICN2")
     assert void.count(b"CLM*") == 1 and b"REF*F8*ICN2" in void and "withheld" not in media_type
