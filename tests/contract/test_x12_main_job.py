@@ -11,18 +11,18 @@ from typing import Any
 
 import orjson
 import pytest
-import yaml
 from ptbridge_sandbox.clearinghouse import Clearinghouse
 
 from ptbridge import jobs
+from ptbridge.cli import main
 from ptbridge.destinations._x12_file import _EPOCH, _TICK_SECONDS
 from ptbridge.jobs import backup
+from tests.platforms import send_files
 from tests.rigs.x12_837p import OPTIONS
 from tests.world import World, running
 from tests.x12_judges import complaints
 
 SPOUSES, CHILDREN = 8, 2  # days on a spouse's or a parent's insurance; an eleventh has no member id
-ADDRESS = {"lines": ["100 Oak Street"], "city": "Columbus", "state": "OH", "postal_code": "43215-1234"}
 
 
 @dataclass
@@ -57,28 +57,7 @@ class Billed:
 @pytest.fixture
 def billed(tmp_path: Path) -> Iterator[Billed]:
     with running(tmp_path / "config") as world:
-        file = yaml.safe_load(world.clinic_file.read_text("utf-8"))
-        file["destination"] = {
-            "platform": "x12_837p",
-            "environment": "sandbox",
-            "folder": str(tmp_path / "claims"),
-            "options": OPTIONS,
-        }
-        file["billing_provider"] |= {
-            "tax_id": "12-3456789",
-            "contact": "Billing Office",
-            "phone": "614-555-0100",
-            "address": ADDRESS,
-        }
-        payers = [name for route in file["payers"] for name in route["ids"]]
-        file["claims"] = {
-            "accepts_assignment": "A",
-            "benefits_assigned": "Y",
-            "release_of_information": "Y",
-            "signature_on_file": "Y",
-            "payers": {name: {"id": f"9{name}", "name": name, "filing": "CI"} for name in payers},
-        }
-        world.clinic_file.write_text(yaml.safe_dump(file), "utf-8")
+        send_files(world, "x12_837p", tmp_path / "claims", OPTIONS)
         yield Billed(world, Clearinghouse(tmp_path / "claims", tmp_path / "answers"))
 
 
@@ -213,3 +192,15 @@ def test_a_visit_that_was_turned_away_and_then_withdrawn_is_nobodys_and_the_book
     (answer,) = jobs.reconcile(billed.world.config).values()
     reference = billed.day("enc-0002")["reference"]
     assert [one for one in answer["differences"] if one.get("reference") == reference] == []
+
+
+def test_an_answer_file_that_cannot_be_read_is_named(billed, capsys):
+    """It may be a denial: a number of answers about nothing of ours would tell nobody which file to ask for again."""
+    billed.night()
+    (billed.house.outbound / "half.277").write_text("ISA*00", "ascii")
+    for _ in range(2):  # what is the same at the second look is not on its way any more
+        jobs.ask(billed.world.config)
+    assert main(["answers", "--config", str(billed.world.folder)]) == 0
+    assert main(["reconcile", "--no-schedule", "--config", str(billed.world.folder)]) == 0
+    said = capsys.readouterr().out
+    assert "an answer could not be read: half.277: " in said

@@ -87,7 +87,9 @@ def _show(found: Mapping[str, Any]) -> None:
             continue
         screen.say(screen.wrapped(f"new answers: {news(told['new'])}", indent="  ", then="    "))
         if told["about_nothing_of_ours"]:
-            screen.say(f"  {screen.count(told['about_nothing_of_ours'], 'answer')} about charges that this ledger never sent")
+            many = screen.count(told["about_nothing_of_ours"], "answer")
+            words = f"{many} about charges that this ledger never sent, or not to be read: ptbridge reconcile"
+            screen.say(screen.wrapped(words, indent="  ", then="    "), fg="yellow")
         if told["refused_days"]:
             screen.say(f"  {screen.count(told['refused_days'], 'treatment day')} rejected or denied: the next sync holds them")
         show_standing(told["standing"])

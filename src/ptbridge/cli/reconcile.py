@@ -157,10 +157,17 @@ def _show_biller(compared: Mapping[str, Any]) -> None:
     for difference in compared["differences"]:
         screen.say(screen.wrapped(f"{difference['reference']}: {difference['why']}", indent="  ", then="    "), fg="red")
         screen.say(screen.wrapped(f"{difference['owner']}: {difference['do']}", indent="      -> ", then="         "))
-    if compared["orphan_news"]:
-        screen.say(
-            f"  {screen.count(len(compared['orphan_news']), 'answer')} about charges that this ledger never sent: see --json"
-        )
+    _show_orphans(compared["orphan_news"])
+
+
+def _show_orphans(news: Sequence[Mapping[str, Any]]) -> None:
+    """Answers that belong to nothing that was sent: those that could not be read by name, the others as a number."""
+    unreadable = [one["unreadable"] for one in news if one.get("unreadable")]
+    for text in unreadable:
+        screen.say(screen.wrapped(f"an answer could not be read: {text}", indent="  ", then="    "), fg="red")
+    if len(news) > len(unreadable):
+        many = screen.count(len(news) - len(unreadable), "answer")
+        screen.say(f"  {many} about charges that this ledger never sent: see --json")
 
 
 def _total(total: Mapping[str, int]) -> tuple[str, str, str]:

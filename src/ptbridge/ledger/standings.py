@@ -36,7 +36,7 @@ FROM answer a JOIN submission s ON s.id = a.submission_id OR (a.submission_id IS
 WHERE s.day_id = ? GROUP BY a.id
 """
 _ORPHANS = """
-SELECT a.reference, a.destination_id, a.stage, a.standing, a.received_at FROM answer a
+SELECT a.reference, a.destination_id, a.stage, a.standing, a.received_at, a.codes, a.text FROM answer a
 WHERE a.clinic = ? AND a.submission_id IS NULL
   AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.destination = a.destination
                   AND (s.destination_id = a.destination_id OR s.reference = a.reference))
@@ -141,10 +141,18 @@ class Standings:
         return found
 
     def orphans(self, clinic: str) -> list[dict[str, Any]]:
-        """News about charges that no submission here made: our ledger of that clinic does not know them."""
-        rows = self._connection.execute(_ORPHANS, (clinic,))
+        """News about charges that no submission here made: our ledger of that clinic does not know them.
+
+        `unreadable`: where an answer could not be read, the sentence that names it and what to do; else None. Other texts
+        of the other side may name a patient and are not given.
+        """
         names = ("reference", "destination_id", "stage", "standing", "received_at")
-        return [dict(zip(names, row, strict=True)) for row in rows]
+        found = []
+        for *row, codes, text in self._connection.execute(_ORPHANS, (clinic,)):
+            said = [code for _, code in json.loads(str(codes))]
+            unreadable = json.loads(unpack(text))[0] if any(code.startswith("unreadable") for code in said) else None
+            found.append({**dict(zip(names, row, strict=True)), "codes": said, "unreadable": unreadable})
+        return found
 
     def refused_days(self, clinic: str) -> list[int]:
         """Row ids of the days whose newest charge is rejected or denied, oldest service date first."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ptbridge.ledger import RefusedDay
-from ptbridge.model import Frequency, Stage, Standing
+from ptbridge.model import Frequency, NativeCode, Stage, Standing
 from tests.unit.ledger.charges import (
     CLINIC,
     ELSEWHERE,
@@ -188,6 +188,16 @@ def test_news_of_nobody_is_the_clinics_in_the_order_in_which_it_came(book) -> No
     unlinked(book.ledger, "B9")
     unlinked(book.ledger, "B3")
     assert (orphans(book), orphans(book, OTHER)) == (["B9", "B3"], ["B8"])
+
+
+def test_an_answer_that_cannot_be_read_is_named_and_no_other_text_of_the_other_side(book) -> None:
+    file = NativeCode(system="x12", code="unreadable")
+    book.hear("1", Stage.RECEIVED, Standing.PENDING, codes=(file,), text="half.277: ends before its IEA segment")
+    other = NativeCode(system="CARC", code="197", text="Testerly")
+    book.hear("2", Stage.PAYER, Standing.DENIED, codes=(other,), text="for Testerly", destination_id="B9")
+    first, second = book.ledger.standings.orphans(CLINIC)
+    assert (first["codes"], first["unreadable"]) == (["unreadable"], "half.277: ends before its IEA segment")
+    assert (second["codes"], second["unreadable"]) == (["197"], None) and "Testerly" not in str(second)
 
 
 def test_what_is_somebodys_by_its_key_alone_is_not_news_of_nobody(book) -> None:
