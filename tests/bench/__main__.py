@@ -10,7 +10,21 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
-from tests.bench import edits, hl7_acks, hl7_hot_path, hot_path, ledger, push, start_up, sync_scale, units
+from tests.bench import (
+    edits,
+    hl7_acks,
+    hl7_hot_path,
+    hot_path,
+    ledger,
+    note_to_charge,
+    push,
+    restore_drill,
+    soak,
+    start_up,
+    sync_scale,
+    trouble,
+    units,
+)
 from tests.bench.runner import Figure, Settings
 
 BENCHES: dict[str, Callable[[Settings], list[Figure]]] = {
@@ -20,8 +34,12 @@ BENCHES: dict[str, Callable[[Settings], list[Figure]]] = {
     "units": units.run,
     "edits": edits.run,
     "push": push.run,
+    "trouble": trouble.run,
+    "note_to_charge": note_to_charge.run,
     "ledger": ledger.run,
     "start_up": start_up.run,
+    "soak": soak.run,
+    "restore_drill": restore_drill.run,
     "sync_scale": sync_scale.run,
 }
 LONG = frozenset({"sync_scale"})  # only when asked for: minutes to half an hour

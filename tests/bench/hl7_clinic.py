@@ -51,12 +51,14 @@ def hl7_folder() -> Iterator[Config]:
 
 
 def charge_messages(count: int, seed: int = 1) -> list[bytes]:
+    """A DFT message of ten FT1 about a patient, a visit, minutes and diagnoses of its own."""
     """DFT messages of ten FT1 each, every one about a patient, a visit, minutes and diagnoses of its own."""
     random = Random(seed)
-    return [_message(number, random) for number in range(1, count + 1)]
+    return [charge_message(number, random) for number in range(1, count + 1)]
 
 
-def _message(number: int, random: Random) -> bytes:
+def charge_message(number: int, random: Random) -> bytes:
+    """A DFT message of ten FT1 about a patient, a visit, minutes and diagnoses of its own."""
     who, therapist, physician = person(random, over_65=False), random.choice(STAFF[:3]), random.choice(STAFF[8:])
     diagnoses = random.choice(DIAGNOSES["PT"])
     on = f"202603{random.randrange(1, 29):02d}"

@@ -91,7 +91,7 @@ def _memory(ended: Ended) -> str:
 
 def sync_thrice(encounters: int) -> Runs:
     """A first sync of everything, one with nothing new, and one after edits; the counts of each are checked."""
-    scale = Scale(encounters, last_day=_last_day())
+    scale = Scale(encounters, last_day=last_day())
     store = Store()
     store.add_visits(scale)
     gc.freeze()  # what the store holds stays: the servers in this process shall not walk it again and again
@@ -107,7 +107,7 @@ def sync_thrice(encounters: int) -> Runs:
     return Runs(encounters=encounters, edits=edits, first=first, quiet=quiet, edited=edited)
 
 
-def _last_day() -> date:
+def last_day() -> date:
     """Recent, so that no visit is too late to file; not so recent that the overlap of the next poll reads it again."""
     return datetime.now(UTC).date() - timedelta(days=2)
 

@@ -23,9 +23,10 @@ class Pace:
 class RetryBudget:
     """Extra calls stay within a share of first calls. A retry is booked when it is decided; the booking says how long it waits.
 
-    A token bucket: a first call adds `extra_calls_share` of a token, time adds `extra_calls_per_second`, a booking takes
-    one. It may go into debt; the wait is how long the income so far needs to pay the debt. Once no first calls are left,
-    what was booked goes on at that same rate: a tenth of what the platform saw before. Times are monotonic seconds.
+    A token bucket: a first call adds `extra_calls_share` of a token, a booking takes one. Where first calls are few, time
+    adds up to `extra_calls_per_second` instead, never both: many first calls have no more than their share beside them. It
+    may go into debt; the wait is how long the income so far needs to pay the debt. Once no first calls are left, what was
+    booked goes on at that same rate: a tenth of what the platform saw before. Times are monotonic seconds.
     """
 
     def __init__(self, policy: RetryPolicy, now: float) -> None:
@@ -33,19 +34,21 @@ class RetryBudget:
         self._tokens = policy.extra_calls_reserve
         self._started_at = self._at = now
         self._first_calls = 0
+        self._earned = 0.0  # by first calls since `_at`
 
     def first_call(self) -> None:
         """An item was tried for the first time."""
         self._first_calls += 1
+        self._earned += self._policy.extra_calls_share
         self._earn(self._policy.extra_calls_share)
 
     def book(self, now: float) -> float:
         """Take one extra call; how many seconds from now it may be made (0: at once)."""
-        self._earn((now - self._at) * self._policy.extra_calls_per_second)
-        self._at = now
+        self._earn(max((now - self._at) * self._policy.extra_calls_per_second - self._earned, 0.0))
+        self._at, self._earned = now, 0.0
         self._tokens -= 1.0
         seconds = max(now - self._started_at, 1.0)
-        income = self._policy.extra_calls_per_second + self._policy.extra_calls_share * self._first_calls / seconds
+        income = max(self._policy.extra_calls_per_second, self._policy.extra_calls_share * self._first_calls / seconds)
         return max(0.0, -self._tokens / income)
 
     def _earn(self, tokens: float) -> None:

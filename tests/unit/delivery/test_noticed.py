@@ -156,6 +156,35 @@ def test_the_budget_earns_with_time():
     assert budget.book(0.0) == pytest.approx(5.5) and budget.book(10.0) == 0.0
 
 
+def test_time_earns_what_first_calls_do_not():
+    def left(first_calls):
+        """How many retries are free after ten seconds with so many first calls, from an empty reserve."""
+        budget = RetryBudget(POLICY, now=0.0)
+        for _ in range(10):
+            budget.book(0.0)
+        for _ in range(first_calls):
+            budget.first_call()
+        return sum(budget.book(10.0) == 0.0 for _ in range(99))
+
+    assert [left(0), left(20), left(100)] == [10, 10, 10], "two a second, up to the reserve"
+    busy = RetryBudget(POLICY, now=0.0)
+    free = 0
+    for second in range(1, 101):
+        for _ in range(100):
+            busy.first_call()
+        free += sum(busy.book(float(second)) == 0.0 for _ in range(12))
+    assert free <= 100 * 10 + POLICY.extra_calls_reserve, "a tenth of the first calls, and nothing for the time"
+    assert sum(busy.book(240.0) == 0.0 for _ in range(12)) == 10, "once it is quiet, time earns again"
+
+
+def test_a_debt_is_paid_at_the_larger_of_both_rates():
+    budget = RetryBudget(POLICY, now=0.0)
+    for _ in range(1000):
+        budget.first_call()
+    waits = [budget.book(10.0) for _ in range(20)]
+    assert waits[10] == pytest.approx(1 / 10) and waits[19] == pytest.approx(1.0), "a hundred a second pay ten"
+
+
 def test_busy_items_are_counted_anew_after_an_answer_and_after_a_pause():
     gate = Gate(POLICY)
     for id_ in range(4):
