@@ -110,10 +110,16 @@ async def agreement_after(ledger: Ledger, destination: Destination, clinic: str,
 async def agreement(ledger: Ledger, destination: Destination, clinic: str, dates: tuple[str, str]) -> dict[str, Any]:
     """Ask the biller about a range of service dates and compare. What still waits for an answer is no difference."""
     theirs = await destination.list_references(dates)
-    waiting = {str(row["reference"]) for row in ledger.accounts.waiting(clinic)}
+    gone: set[str] = set()
     if destination.capabilities.rejected_is_gone:
-        waiting |= ledger.accounts.turned_away(clinic)  # a folder's receipts still list what the payer never got
-    compared = compare(ledger.accounts.live(clinic, dates), theirs and ledger.names.all_whole(clinic, theirs), waiting)
+        gone = ledger.accounts.turned_away(clinic) | ledger.accounts.rejected(clinic)
+    if theirs:
+        theirs = ledger.names.all_whole(clinic, theirs)
+        for reference in gone & theirs.keys():
+            del theirs[reference]  # a folder's receipts still list what the payer never got
+    waiting = {str(row["reference"]) for row in ledger.accounts.waiting(clinic)}
+    live = ((reference, counted) for reference, counted in ledger.accounts.live(clinic, dates) if reference not in gone)
+    compared = compare(live, theirs, waiting)
     for difference in compared["differences"]:
         difference |= _as_this_ledger_knows_it(ledger, clinic, difference)
     return compared
