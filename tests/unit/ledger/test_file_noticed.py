@@ -13,7 +13,7 @@ import pytest
 
 from ptbridge.errors import LedgerBusy, LedgerError
 from ptbridge.ledger import Ledger
-from ptbridge.ledger.database import FILE_NAME, WriterLock, damaged, open_file, prepare_folder
+from ptbridge.ledger.database import FILE_NAME, SAFE_SQLITE, WriterLock, damaged, open_file, prepare_folder
 from ptbridge.ledger.reserve import BYTES, Reserve
 
 CLINIC = "riverside"
@@ -168,3 +168,8 @@ def test_what_is_not_sound_names_the_table(tmp_path):
         ledger._connection.execute("PRAGMA foreign_keys = OFF")
         ledger._connection.execute("INSERT INTO decision VALUES (7, 99, 'retry', NULL, '', '', '', '')")
         assert ledger.integrity() == ["dangling reference in decision"]
+
+
+def test_the_first_sqlite_without_the_wal_reset_defect_is_the_oldest_that_is_taken():
+    """3.7.0 to 3.51.2 have it (sqlite.org/wal.html, docs/decisions/0003)."""
+    assert SAFE_SQLITE == (3, 51, 3)
