@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
 from ptbridge_sandbox.candid import SandboxCandid
 from ptbridge_sandbox.claim_md import SandboxClaimMd
 from ptbridge_sandbox.faulty_server import FaultyServer
@@ -107,3 +108,23 @@ def day(world: World, visit: str = VISIT) -> dict[str, Any]:
     (one,) = jobs.explain(world.config, visit)["days"]
     found: dict[str, Any] = one
     return found
+
+
+def send_files(world: World, platform: str, folder: Path, options: Mapping[str, str]) -> None:
+    """Let a clinic send to a platform that takes files; all that a claim states is in its file, for each of its payers."""
+    file = yaml.safe_load(world.clinic_file.read_text("utf-8"))
+    file["destination"] = {"platform": platform, "environment": "sandbox", "folder": str(folder), "options": dict(options)}
+    file["billing_provider"] |= {
+        "tax_id": "12-3456789",
+        "contact": "Billing Office",
+        "phone": "614-555-0100",
+        "address": {"lines": ["100 Oak Street"], "city": "Columbus", "state": "OH", "postal_code": "432151234"},
+    }
+    names = [name for route in file["payers"] for name in route["ids"]]
+    payers = {name: {"id": f"9{name}", "name": name, "filing": "CI"} for name in names}
+    file["claims"] = {
+        "accepts_assignment": "A",
+        **dict.fromkeys(("benefits_assigned", "release_of_information", "signature_on_file"), "Y"),
+        "payers": payers,
+    }
+    world.clinic_file.write_text(yaml.safe_dump(file), "utf-8")

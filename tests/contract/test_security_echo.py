@@ -18,7 +18,6 @@ from typing import Any
 
 import orjson
 import pytest
-import yaml
 from aiohttp import web
 from ptbridge_sandbox.clearinghouse import Clearinghouse
 
@@ -34,6 +33,7 @@ from tests.contract import test_claim_platforms as platforms
 from tests.contract.test_hl7_main_job import point_to
 from tests.contract.test_security_contract import SECRET, SENT, canaries_of, heard, serving
 from tests.hl7_clinic import Hl7World, a_visit, lakeside
+from tests.platforms import send_files
 from tests.rigs.x12_837p import OPTIONS
 from tests.unit.destinations.profiles import profile
 from tests.world import World, running
@@ -304,24 +304,8 @@ def test_S3_a_receiver_of_messages_that_repeats_them_is_repeated_nowhere(world: 
 def test_S3_files_and_their_answers_are_repeated_nowhere(platform: str, world: World, tmp_path: Path, looked_at: Any) -> None:
     """Answers of a clearinghouse name the patient; some are cut off, one has his name for its file's name; then a full disk."""
     words = canaries_of(world)
-    file = yaml.safe_load(world.clinic_file.read_text("utf-8"))
     folder, answers = tmp_path / "claims", tmp_path / "answers"
-    options = OPTIONS if platform == "x12_837p" else {}
-    file["destination"] = {"platform": platform, "environment": "sandbox", "folder": str(folder), "options": options}
-    address = {"lines": ["100 Oak Street"], "city": "Columbus", "state": "OH", "postal_code": "432151234"}
-    file["billing_provider"] |= {
-        "tax_id": "12-3456789",
-        "contact": "Billing Office",
-        "phone": "614-555-0100",
-        "address": address,
-    }
-    payers = [name for route in file["payers"] for name in route["ids"]]
-    file["claims"] = {
-        "accepts_assignment": "A",
-        **dict.fromkeys(("benefits_assigned", "release_of_information", "signature_on_file"), "Y"),
-        "payers": {name: {"id": f"9{name}", "name": name, "filing": "CI"} for name in payers},
-    }
-    world.clinic_file.write_text(yaml.safe_dump(file), "utf-8")
+    send_files(world, platform, folder, OPTIONS if platform == "x12_837p" else {})
     folder.mkdir()
     seen = looked_at(world, nights=1)
     if platform == "x12_837p":
