@@ -13,6 +13,7 @@ from ptbridge.inbox import INBOX_FILE, ClinicInbox
 from ptbridge.jobs.alarms import alarms, source_standing
 from ptbridge.jobs.owners import goes_by_itself
 from ptbridge.ledger import UNDONE, DayRow, Ledger
+from ptbridge.ledger.judging import IN_DOUBT
 from ptbridge.ledger.restored import HELD_REASON
 from ptbridge.specs.config import Config
 
@@ -132,6 +133,8 @@ _NOT_THERE_FIX = (
 )
 _FIXES = {
     UNDONE: "`ptbridge retry ID --reason` sends it after all, `ptbridge exclude` never bills it; an edit is judged anew.",
+    IN_DOUBT: "Ask the biller whether it has the charge; `ptbridge retry ID` looks it up once more where that can be done."
+    " `ptbridge release ID --reason` sends the day as it is judged here, and `ptbridge exclude ID --reason` sends nothing.",
     HELD_REASON: "Ask the biller what it has of this day, and have it made right there; then `ptbridge release ID --reason`"
     " sends the day as it is judged here, and `ptbridge exclude ID --reason` sends nothing.",
 }

@@ -11,6 +11,7 @@ import msgspec
 from ptbridge.coding.findings import PROPOSALS
 from ptbridge.errors import ConfigError
 from ptbridge.ledger import UNDONE, DayRow, Ledger
+from ptbridge.ledger.judging import IN_DOUBT
 from ptbridge.ledger.restored import HELD_REASON
 from ptbridge.pipeline import MUST_BE_MENDED
 from ptbridge.plan import SB01, SB02, SB05
@@ -32,7 +33,7 @@ def release(config: Config, name: str, reason: str, actor: str | None = None, ad
                 f"{name}: {', '.join(stuck)} cannot be released: there would be nothing right to send. "
                 "Mend the cause (`ptbridge explain`), or exclude the day with a reason."
             )
-        if not codes and day.reason == HELD_REASON:  # after a restore: the person has asked the biller
+        if not codes and day.reason in (HELD_REASON, IN_DOUBT):  # the person has asked the biller
             return _decide(ledger, day, "release", codes, reason, actor)
         if not codes:
             raise ConfigError(f"{name}: held by its delivery, not by a finding. Use `ptbridge retry`.")

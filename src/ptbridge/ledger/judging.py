@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import apsw
@@ -29,6 +30,13 @@ _WAITS = """
 SELECT s.id, s.frequency, s.reference, b.body FROM submission s JOIN submission_body b ON b.submission_id = s.id
 WHERE s.day_id = ? AND s.state = 'queued'
 """
+# The newest that was made of a day, where delivery gave it up and no person let the day go since, by the order of the history.
+_GIVEN_UP = """
+SELECT s.hold_reason, s.frequency, s.reference, b.body FROM submission s JOIN submission_body b ON b.submission_id = s.id
+WHERE s.id = (SELECT max(id) FROM submission WHERE day_id = ?1 AND state <> 'replaced') AND s.state = 'held'
+AND NOT EXISTS (SELECT 1 FROM history r WHERE r.entity = 'day' AND r.entity_id = ?1 AND r.event IN ('release', 'exclude')
+ AND r.seq > (SELECT max(h.seq) FROM history h WHERE h.entity = 'submission' AND h.entity_id = s.id AND h.event = 'held'))
+"""
 _BILLED = """
 SELECT procedure, modifiers, units, amount_cents, allowed_cents, started_at, ended_at FROM billed_line
 WHERE day_id = ? ORDER BY place
@@ -38,6 +46,7 @@ _QUEUED_AS = {
     Frequency.REPLACEMENT: "queued-replacement",
     Frequency.VOID: "queued-void",
 }
+IN_DOUBT = "in-doubt"  # delivery gave up, and the biller may have it
 T = TypeVar("T")
 Judged = tuple[DayRow, Verdict]
 _Queued = tuple[DayRow, Verdict, Submission, int]  # the last: row id of the judgement
@@ -64,6 +73,7 @@ class Judging:
             self._record(some)
 
     def _record(self, judged: Sequence[Judged]) -> None:
+        judged = [(day, self._unless_given_up(day, verdict)) for day, verdict in judged]
         at, now = self._history.moment()
         run = self._history.run_id
         self._connection.executemany(
@@ -159,6 +169,24 @@ class Judging:
                 return True
             set_aside(self._connection, self._history, day, int(str(submission_id)), "replaced")
         return False
+
+    def _unless_given_up(self, day: DayRow, verdict: Verdict) -> Verdict:
+        """The verdict; or the hold goes on, for what delivery gave up is nothing that the next day's judgement sends again.
+
+        In doubt: whatever the day bills now, until a person has found out what the biller has (contract D11). Rejected: as long
+        as the very same bytes would go (D13). `retry` opens the submission itself (`Days.reopen_submissions`).
+        """
+        if day.version_id is None:  # never judged before: nothing was made of it
+            return verdict
+        row = self._connection.execute(_GIVEN_UP, (day.id,)).fetchone()
+        if row is None:
+            return verdict
+        reason, frequency, reference, body = row
+        now = verdict.submission
+        same = now is not None and (frequency, reference) == (now.frequency.value, now.reference)
+        if reason == IN_DOUBT or (same and now is not None and unpack(_bytes(body)) == now.body and _rejected(reason)):
+            return replace(verdict, state="held", reason=str(reason), submission=None, by_hand=False, gone=False)
+        return verdict
 
     def _queue(self, queued: Sequence[_Queued], now: float) -> None:
         if not queued:
@@ -263,6 +291,10 @@ def _row(day: DayRow, verdict: Verdict, submission: Submission, version_id: int,
         window_until,
         verdict.by_hand,
     )
+
+
+def _rejected(reason: object) -> bool:
+    return str(reason).startswith("rejected:")
 
 
 def _bytes(value: apsw.SQLiteValue) -> bytes:

@@ -117,6 +117,8 @@ def test_a_doubt_of_which_something_newer_was_made_is_none_unless_that_was_set_a
     day = book.visit("e1")
     book.send(day)
     book.answer(Disposition.IN_DOUBT, hold="in-doubt")
+    with book.ledger.transaction():
+        book.ledger.days.decide(book.row(day), "release", "", "the biller has it not", "someone")
     book.send(day, b"2")
     book.connection.execute("UPDATE submission SET state = ?1, open = (?1 = 'queued') WHERE id = 2", (later,))
     assert ids(outbox(book).doubted()) == [1] * found
