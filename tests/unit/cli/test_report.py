@@ -134,6 +134,7 @@ def test_what_is_absent_is_left_out() -> None:
         ({"dry_run": True}, "Nothing was sent: this was a dry run."),
         ({"visits": {"sent": 1, "queued": 1}}, "1 visit waits for the biller."),
         ({"held_days": 0}, "Nothing waits for a person."),
+        ({"held_days": 0, "by_itself_days": 2}, "Nothing waits for a person. 2 treatment days are held and go by themselves."),
         ({"visits": {}, "held_days": 1}, "Nothing new was sent. 1 treatment day needs a person."),
         (
             {"answers": [{"stage": "payer", "standing": "denied", "days": 2}]},
