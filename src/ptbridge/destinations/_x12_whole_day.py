@@ -73,6 +73,8 @@ def of_whole_day(told: Sequence[Answer], named: Named, words: Words) -> Iterator
         yield replace(about, standing=_refusal(known, refused, parts), codes=_codes(known, refused))
         yield from lines
         return
+    if claim.standing in _NOT_TAKEN:  # its codes stand with its lines
+        about = replace(about, codes=(), text=f"{about.text}; it was refused: see its lines")
     yield replace(about, standing=_standing(known, refused, parts))
     yield from (line for line in lines if line.standing not in _NOT_TAKEN)
     yield from _refused_lines(about, known)

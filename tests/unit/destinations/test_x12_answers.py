@@ -314,7 +314,8 @@ def test_a_claim_that_was_turned_away_is_told_as_its_lines_while_the_payer_may_h
     one = read(tmp_path, refused(FIRST, "AY"), words)
     denied = [(at, Stage.CLEARINGHOUSE, Standing.DENIED, None) for at in (1, 3)]
     assert told(one) == [(None, Stage.CLEARINGHOUSE, Standing.PENDING, None), *denied], "not gone, and two lines of three"
-    assert [code.code for code in one[1].codes] == ["A7:562:85"] and one[0].text == "claim 1 of 2"
+    assert [code.code for code in one[1].codes] == ["A7:562:85"]
+    assert one[0].text == "claim 1 of 2; it was refused: see its lines" and one[0].codes == ()
     other = read(tmp_path, accepted(SECOND, "ICN2"), words)
     assert told(other)[0] == (None, Stage.PAYER, Standing.ACCEPTED, "- ICN2"), "what the payer has of each"
     assert told(other)[1:] == [(at, Stage.PAYER, Standing.DENIED, None) for at in (1, 3)], "said again beside the newest word"
