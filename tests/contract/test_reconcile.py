@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from ptbridge_sandbox import demo
 from ptbridge_sandbox.day import FATES, PLANTED
 
 from ptbridge import jobs
+from ptbridge.cli import main
 from ptbridge.jobs.columns import bucket
 from ptbridge.ledger import Ledger
 from tests.world import DAY, World
@@ -170,3 +172,23 @@ def _appointment(name: str, patient: str, start: str, status: str) -> dict[str, 
         "end": start.replace(":00:00", ":45:00"),
         "participant": participants,
     }
+
+
+def test_a_biller_that_is_away_hides_neither_the_columns_nor_the_other_clinics(world: World, capsys: Any) -> None:
+    """A second clinic, first by its name, whose biller is dead: the first clinic's answers and difference are still told."""
+    world.sync()
+    text = world.clinic_file.read_text("utf-8").replace(world.biller.base_url, "http://127.0.0.1:9")
+    other = text.replace("clinic: riverside-pt", "clinic: another-pt", 1)
+    (world.folder / "clinics" / "another-pt.yaml").write_text(other, "utf-8")
+    folder = ["--config", str(world.folder)]
+    assert main(["answers", *folder, "--json"]) == 5
+    told = json.loads(capsys.readouterr().out)
+    assert "no connection" in told["another-pt"]["error"] and told["riverside-pt"]["new"]
+    assert main(["reconcile", "--no-schedule", *folder, "--json"]) == 5
+    found = json.loads(capsys.readouterr().out)
+    assert found["riverside-pt"]["agrees"] and found["another-pt"]["agrees"] is None
+    assert found["another-pt"]["columns"] and "the biller could not be asked" in found["another-pt"]["errors"][0]
+    world.in_servers(lambda: world.biller.books.live.update({min(world.biller.books.live): []}))
+    assert main(["reconcile", "--no-schedule", *folder]) == 9, "a difference is told before an outage"
+    said = capsys.readouterr().out
+    assert "error: the biller could not be asked" in said and "missing at the biller" in said

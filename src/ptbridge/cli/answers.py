@@ -36,7 +36,7 @@ def answers(config_folder: Path, clinic: str | None, port: int | None, minutes: 
     if port is None:
         found = screen.plain(jobs.ask(config, clinic))
         _put(found) if json_wanted else _show(found)
-        return exit_codes.DONE
+        return exit_codes.PEER if any("error" in told for told in found.values()) else exit_codes.DONE
     heard = jobs.serve_answers(
         config,
         clinic,

@@ -35,8 +35,7 @@ def reconcile(
     `since` and `until` bound the service dates (both included). `schedule` asks the EMR for its appointments too. Reads only.
     Keys: `columns`, `gaps`, `aged`, `by_owner`, `should_not_bill` (jobs/columns.py); `agrees` (None: cannot be asked), `ours`,
     `theirs`, `differences`; `missed_but_charged` (jobs/bookings.py); `orphan_news`; `purged` (still in
-    every sum, its texts gone); `errors` about an EMR that is away.
-    Raises PeerError when the biller is away.
+    every sum, its texts gone); `errors` about an EMR or a biller that is away.
     """
     dates = (since.isoformat() if since else EVERY_DAY[0], until.isoformat() if until else EVERY_DAY[1])
     with Ledger.open(config.state, write=False) as ledger:
@@ -59,7 +58,7 @@ class _Clinic:
         errors: list[str] = []
         booked = await self._schedule(spec, today, errors) if schedule else None
         async with open_destination(self.config, spec, run_id="reconcile") as destination:
-            compared = await agreement(ledger, destination, self.name, self._asked(today))
+            compared = await self._compared(destination, self._asked(today), errors)
             hop_only = isinstance(destination, HearingDestination)  # it says that its application took a charge, never more
         walk = Walk(
             ledger=ledger,
@@ -77,6 +76,14 @@ class _Clinic:
             "purged": ledger.purge.standing(self.name, self.dates),
             "errors": errors,
         }
+
+    async def _compared(self, destination: Destination, dates: tuple[str, str], errors: list[str]) -> dict[str, Any]:
+        """A biller that is away hides neither the columns nor what another clinic's biller has."""
+        try:
+            return await agreement(self.ledger, destination, self.name, dates)
+        except PeerError as error:
+            errors.append(f"the biller could not be asked: {error}")
+            return compare(self.ledger.accounts.live(self.name, dates), None, set())
 
     async def _schedule(self, spec: ClinicSpec, today: date, errors: list[str]) -> Schedule | None:
         try:

@@ -7,6 +7,7 @@ import logging
 import time
 from typing import Any
 
+from ptbridge.errors import PeerError
 from ptbridge.jobs.log_file import log_to
 from ptbridge.jobs.peers import open_destination
 from ptbridge.jobs.standing import clinic_names
@@ -70,7 +71,8 @@ async def _catch_up(ledger: Ledger, destination: AnsweringDestination, clinic: s
 def ask(config: Config, clinic: str | None = None) -> dict[str, Any]:
     """Per clinic: ask now, judge nothing, send nothing. What came, and how far the live charges are.
 
-    Raises PeerError when a biller cannot be asked, LedgerBusy while another process runs on this state folder.
+    A biller that cannot be asked is the `error` of its clinic; the others are asked all the same. Raises LedgerBusy while
+    another process runs on this state folder.
     """
     told: dict[str, Any] = {}
     with Ledger.open(config.state) as ledger, log_to(config.logs):
@@ -81,8 +83,12 @@ def ask(config: Config, clinic: str | None = None) -> dict[str, Any]:
 
 async def _ask(config: Config, ledger: Ledger, name: str) -> dict[str, Any]:
     spec = config.clinics[name]
-    async with open_destination(config, spec, run_id="answers") as destination:
-        found = await take_answers(ledger, destination, name, spec.destination.platform)
+    try:
+        async with open_destination(config, spec, run_id="answers") as destination:
+            found = await take_answers(ledger, destination, name, spec.destination.platform)
+    except PeerError as error:
+        log.warning("peer trouble: %s", type(error).__name__)
+        return {"error": str(error)}
     return {"tells": found is not None, **_counts(found or Recorded()), "standing": ledger.standings.counts(name)}
 
 

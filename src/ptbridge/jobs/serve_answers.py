@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ptbridge.errors import ConfigError, LedgerBusy, PeerError
+from ptbridge.errors import ConfigError, LedgerBusy
 from ptbridge.jobs.answers import ask
 from ptbridge.jobs.standing import clinic_names
 from ptbridge.specs.config import Config
 from ptbridge.wire.webhooks import Signature, WebhookDoor
-
-log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 5.0  # between two tries while another ptbridge writes
 
@@ -85,9 +82,6 @@ class _Service:
             except LedgerBusy:
                 await self._pause(BUSY_SECONDS)
                 continue
-            except PeerError as error:
-                log.warning("peer trouble: %s", type(error).__name__)
-                found = {name: {"error": str(error)}}
             self.wanted.pop(name)
             self.told(found)
 
