@@ -144,12 +144,16 @@ class _Run:
             return
         if self._gate.width:  # who asks is the oldest: those that were fetched behind it wait for their turn
             self._ready.clear()
-        slots = min(self._in_flight, self._gate.width or self._in_flight) - len(self._active)
+        slots = self._slots()
         if len(self._ready) < slots:
             self._look_ahead()
         for _ in range(min(slots, len(self._ready))):
             item = self._ready.popleft()
             self._active[asyncio.create_task(self._deliver_one(item))] = item
+
+    def _slots(self) -> int:
+        """How many more calls may begin now."""
+        return min(self._in_flight, self._gate.width or self._in_flight) - len(self._active)
 
     def _look_ahead(self) -> None:
         """Fetch what is due. Items in flight are not yet durable as `sending` for a moment, so they are left out here too."""
@@ -196,7 +200,7 @@ class _Run:
         paused = self._gate.wait_seconds(now)
         if paused > 0:
             return min(nap, paused)
-        if len(self._active) < self._in_flight and not self._gate.width:
+        if self._slots() > 0:
             due_at = self._next_due_at()
             if due_at is not None:
                 nap = min(nap, max(due_at - self._clock.now(), _SHORTEST_NAP_SECONDS))

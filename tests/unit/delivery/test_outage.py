@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pytest
 
-from ptbridge.delivery import DeliveryReport, RetryPolicy, deliver
+from ptbridge.delivery import DeliveryReport, Pace, RetryPolicy, deliver
 from ptbridge.errors import OutcomeUnknown, PeerRefused, PeerUnavailable
 from ptbridge.ledger import Ledger, Verdict
 from ptbridge.model import Acknowledgement, Disposition, Submission
@@ -336,3 +336,13 @@ def test_what_grows_too_old_without_a_connection_is_a_persons_and_nobody_waits_f
     report = site.run(policy=RetryPolicy(max_age_seconds=10, idle_seconds=1e6))
     assert (report.ended, dict(report.held), site.states()) == ("done", {"attempts-exhausted": 1}, {"held": 1})
     assert len(site.biller.tries) == 5, "after 1, 2, 4 and 8 seconds"
+
+
+def test_who_is_to_ask_first_is_waited_for_no_longer_than_it_must(rig: Any) -> None:
+    """Everybody waits for one that asks, and that one may go in a hundred seconds."""
+    pace = Pace.new(RetryPolicy(), rig.clock.monotonic())
+    pace.gate.suspect()
+    rig.outbox.rows[rig.put("A")].next_at = rig.clock.now() + 100
+    begun = rig.clock.now()
+    assert rig.deliver(pace=pace, deadline=3600).accepted == 1
+    assert rig.biller.calls[0][-1] - begun == pytest.approx(100, abs=0.1)
