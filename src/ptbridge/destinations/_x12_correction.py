@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ptbridge.destinations._x12_claim import DAY_PART, DayClaims, claim_letters
-from ptbridge.destinations._x12_tables import MOST_CLAIMS
 from ptbridge.destinations._x12_text import COMPONENT, ELEMENT, SEGMENT, Problem, spelled
 from ptbridge.model import Frequency
 
@@ -115,8 +114,6 @@ def replaced(day: DayClaims, live: bytes, told: str | None, *, reference: str) -
     taken = [_taken(left, authorization) for authorization in day.authorizations]
     taken = [number or _taken(left) for number in taken]
     most = len(left) + day.count
-    if most > MOST_CLAIMS:
-        return None
     return day.corrected(
         reference=reference,
         each=[

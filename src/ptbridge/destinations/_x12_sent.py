@@ -87,7 +87,7 @@ class Sent:
         """What a patient control number names, or the line control numbers beside it; None when none is of our form.
 
         Of several submissions of a day it is the one of that BHT03, else the last that has such a claim of that frequency, else
-        the last of that frequency, else the last.
+        the last of that frequency, else the last of so many claims, else the last.
         """
         found = _names(control, lines)
         if found is None:
@@ -109,17 +109,18 @@ class Sent:
         return Named(reference=chosen.reference, key=chosen.key, claim=min(claim, claims), claims=claims, parts=parts)
 
 
-def _likeness(entry: Entry, claim: int, claims: int, frequency: str) -> tuple[bool, bool]:
+def _likeness(entry: Entry, claim: int, claims: int, frequency: str) -> tuple[bool, bool, bool]:
     """How well a submission fits an answer about such a claim."""
     parts = parts_in(entry.parts)
     same = len(parts) == claims if parts else claims == 1
     own = parts[claim - 1].frequency if parts and same else entry.frequency
-    return same and own == frequency, own == frequency
+    return same and own == frequency, own == frequency, same
 
 
 def _names(control: str, lines: Sequence[str]) -> tuple[str, int, int] | None:
     """The day's name, which claim, of how many. A line's number does not tell the claim: it stands for the whole day."""
-    if match := _PATIENT_CONTROL.fullmatch(control.upper()):
+    match = _PATIENT_CONTROL.fullmatch(control.upper())
+    if match and match[2] <= match[3]:
         return match[1], ord(match[2]) - 64, ord(match[3]) - 64
     for line in lines:
         if match := _REFERENCE.fullmatch(line.lower()):

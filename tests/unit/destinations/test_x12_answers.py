@@ -358,6 +358,23 @@ def test_a_denied_line_of_one_claim_is_not_forgotten_when_the_other_is_paid(tmp_
     assert told(read(tmp_path, again, words)) == [(None, Stage.REMITTANCE, Standing.PAID, "ICN1 ICN2")], "reprocessed"
 
 
+def test_letters_that_no_claim_of_ours_has_name_none(tmp_path):
+    in_two(destination(tmp_path / "drop"))
+    (answer,) = read(tmp_path, remittance(f"CLP*{FIRST[:15]}CB*1*30*30**MB*ICN2", paid="30"))
+    assert answer.reference is None, "the third of two"
+
+
+def test_news_without_a_batch_is_about_the_last_submission_of_so_many_claims(tmp_path):
+    made = destination(tmp_path / "drop")
+    live = in_two(made)
+    in_two(made, 2, live=live, number="ICN1 ICN2")
+    in_two(made, 3, day_of([line(1)]), live=live, number="ICN1 -")
+    assert read(tmp_path, accepted(SECOND))[0].submission_key == f"{ONE}-r2"
+    assert read(tmp_path, accepted(patient_control_number(ONE, 1, 1)))[0].submission_key == f"{ONE}-r3"
+    paid = remittance(f"CLP*{SECOND}*1*30*30**MB*ICN2*11*1", paid="30")
+    assert read(tmp_path, paid)[0].submission_key == f"{ONE}-r1", "CLP09 says the original"
+
+
 def test_a_claim_that_is_known_by_its_lines_is_the_right_one_of_several(tmp_path):
     in_two(destination(tmp_path / "drop"))
     words: dict[str, str] = {}
