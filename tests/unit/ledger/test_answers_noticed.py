@@ -206,6 +206,8 @@ def test_news_of_nobody_is_told_under_these_names(book):
             "stage": "payer",
             "standing": "paid",
             "received_at": book.ledger.history.now(),
+            "codes": ["197"],
+            "unreadable": None,
         }
     ]
 
@@ -232,6 +234,8 @@ def test_what_is_in_doubt_is_asked_for_while_it_is_the_newest_of_its_day(book):
     book.send(other)
     book.answer(Disposition.IN_DOUBT, hold="in-doubt")
     assert [one.in_doubt for one in outbox.doubted()] == [True, True]
+    with book.ledger.transaction():
+        book.ledger.days.decide(book.row(other), "release", "", "the biller has it not", "someone")
     book.send(other, b"2", units=3)
     assert [one.id for one in outbox.doubted()] == [waiting.id]
 
