@@ -130,3 +130,12 @@ def test_only_the_newest_that_was_made_counts(book):
     assert stands(book, day) == ("queued", None, ["held", "accepted", "queued"])
     book.send(day, b"4", Frequency.REPLACEMENT)
     assert stands(book, day)[2] == ["held", "accepted", "replaced", "queued"]
+
+
+def test_what_was_set_aside_since_changes_nothing(book):
+    day = given_up(book, "rejected:422", body=b"1")
+    book.send(day, b"edited")
+    with book.ledger.transaction():
+        assert book.ledger.days.take_back(book.row(day), "someone")
+    book.send(day, b"1")
+    assert stands(book, day) == ("held", "rejected:422", ["held", "replaced"])
