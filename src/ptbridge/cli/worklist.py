@@ -26,7 +26,10 @@ actor_option = click.option(
 @click.option("--dead", is_flag=True, help="Only what delivery gave up: reason, owner, and how to replay it.")
 @json_option
 def held(config_folder: Path, clinic: str | None, dead: bool, json_wanted: bool) -> int:
-    """List the visits that wait for a person, with the reason and the fix; then those held that go by themselves."""
+    """List the visits that wait for a person, with the reason and the fix.
+
+    What is held and goes by itself comes last; it alone gives no exit code 3.
+    """
     from ptbridge import jobs
     from ptbridge.cli.run_view import by_itself, show_held
     from ptbridge.specs.config import load_config
