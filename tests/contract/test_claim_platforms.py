@@ -273,3 +273,25 @@ def test_a_restored_ledger_knows_its_days_at_stedi_by_the_beginning_of_their_nam
         after = server.summary()
         assert len(server.seen) == asked and {name: after[name] for name in TOTALS} == {name: before[name] for name in TOTALS}
         agrees(world, server)
+
+
+def test_what_a_restored_ledger_reads_only_later_is_known_at_stedi_by_the_beginning_of_its_name_too(tmp_path: Path) -> None:
+    """When the biller was asked, the ledger knew no visit that the cut name could stand for."""
+    with at("stedi", tmp_path / "config") as (world, server):
+        with Ledger.open(world.folder / "state"):
+            pass
+        file = tmp_path / "empty.backup"
+        backup.backup(world.config, file)
+        world.sync()
+        before, asked = server.summary(), len(server.seen)
+        backup.restore(world.config, file, replace=True, actor="test")
+        world.store.hide("Encounter", VISIT)
+        world.sync()
+        server.forget()
+        world.store.reveal("Encounter", VISIT)
+        world.store.edit("Encounter", VISIT, lambda encounter: encounter.update(status="finished"))
+        world.sync()
+        after = server.summary()
+        assert day(world)["state"] == "sent" and len(server.seen) == asked
+        assert {name: after[name] for name in TOTALS} == {name: before[name] for name in TOTALS}
+        agrees(world, server)
