@@ -219,7 +219,8 @@ def _held(data: Mapping[str, Any]) -> _Markup:
 
 def _unreadable(row: Mapping[str, Any]) -> dict[str, Any]:
     """A record that could not be read, as a row of the worklist."""
-    reason = {"code": "MP90", "message": row["reason"], "fix": "Correct the record at its source; it is read again."}
+    fix = row.get("fix") or "Correct the record at its source; it is read again."
+    reason = {"code": "MP90", "message": row["reason"], "fix": fix}
     return {"id": row["visit_id"], "held_since": row.get("first_seen_at"), "reasons": [reason]}
 
 

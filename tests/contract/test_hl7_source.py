@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ptbridge import jobs
+from ptbridge.cli import main
 from ptbridge.inbox import ClinicInbox, Rules
 from ptbridge.plugins import connector
 from ptbridge.sdk import SourceClient
@@ -384,6 +385,25 @@ def test_files_of_a_drop_folder_are_taken_by_the_run_itself(clinic: Hl7World) ->
     assert clinic.sync(dry_run=True).visits["sent"] == 0 and (folder / "day.hl7").exists()
     assert clinic.sync().visits["sent"] == 1
     assert [path.name for path in (folder / "processed").iterdir()] == ["day.hl7"]
+
+
+def test_a_file_that_cannot_be_read_is_told_by_every_run_until_somebody_takes_it_away(
+    clinic: Hl7World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clinic.option("drop_folder: incoming")
+    clinic.option('settle_seconds: "0"')
+    folder = clinic.world.folder / "incoming"
+    folder.mkdir()
+    assert not clinic.sync().quarantined
+    (folder / "Quill.hl7").write_bytes(b"no message")
+    for _ in range(2):
+        assert main(["sync", "--config", str(clinic.world.folder)]) == 3
+        said = capsys.readouterr().out
+        assert "1 file holds something that could not be read" in said and str(folder / "errors") in said
+        assert "Quill" not in said, "a file's name may be a patient's"
+    for file in (folder / "errors").iterdir():
+        file.unlink()
+    assert clinic.sync().exit_code == 0
 
 
 def test_connector_check_says_what_is_in_the_inbox(clinic: Hl7World) -> None:

@@ -126,6 +126,8 @@ def test_files_on_a_server_are_taken_whole_and_move_there(clinic: Hl7World, serv
     assert clinic.sync(dry_run=True).visits["sent"] == 0 and (out / "day.hl7").exists()
     report = clinic.sync()
     assert report.visits["sent"] == 1, report.errors
+    (files,) = report.quarantined
+    assert files["reason"].startswith("2 files hold") and files["visit_id"].endswith("/out/errors"), files
     assert names(out) == [
         "errors/broken.hl7",
         "errors/broken.hl7.reason.txt",

@@ -105,7 +105,8 @@ def show_fates(visits: Mapping[str, int], lines: Mapping[str, int], *, dry_run: 
 
 def _quarantined(row: Mapping[str, Any]) -> dict[str, Any]:
     """A record that could not be read, as a row of the worklist."""
-    reason = {"code": "MP90", "message": row["reason"], "fix": "Correct the record at its source; it is read again."}
+    fix = row.get("fix") or "Correct the record at its source; it is read again."
+    reason = {"code": "MP90", "message": row["reason"], "fix": fix}
     return {"id": row["visit_id"], "reasons": [reason], "held_since": row["first_seen_at"]}
 
 

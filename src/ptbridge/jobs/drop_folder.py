@@ -52,6 +52,20 @@ def take_drop_folder(config: Config, spec: ClinicSpec) -> Taken:
     return taken
 
 
+def refused_files(config: Config, spec: ClinicSpec, new: int) -> tuple[int, str]:
+    """How many files of the clinic's drop folder hold nothing that could be read, and where they lie.
+
+    On this machine all that lie in `errors` still; on a server only the `new` ones of this run, since nobody asks again.
+    """
+    folder = Hl7Options.of(spec.source.options).drop_folder
+    if not folder or folder.startswith("sftp://"):
+        return new, f"{folder}/errors"
+    errors = config.path(folder) / "errors"
+    if not errors.is_dir():
+        return 0, str(errors)
+    return sum(file.is_file() and not file.name.endswith(".reason.txt") for file in errors.iterdir()), str(errors)
+
+
 async def _take_remote(config: Config, spec: ClinicSpec, options: Hl7Options) -> Taken:
     from ptbridge.inbox.remote_files import take_remote_files  # loads the SSH library, which few runs need
     from ptbridge.jobs.sftp import keeps, sftp_server

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import date
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ import msgspec
 
 from ptbridge.destinations import DestinationParts
 from ptbridge.errors import ConfigError
-from ptbridge.inbox import INBOX_FILE, ClinicInbox
+from ptbridge.inbox import INBOX_FILE, ClinicInbox, Taken
 from ptbridge.jobs.drop_folder import take_drop_folder
 from ptbridge.jobs.extracts import extract_profile
 from ptbridge.plugins import connector
@@ -61,11 +61,16 @@ async def open_source(
     recheck: tuple[str, ...] = (),
     known: KnownRecords | None = None,
     rehearsal: bool = False,
+    on_files: Callable[[Taken], None] | None = None,
 ) -> AsyncIterator[SourceClient]:
-    """What a connector's `pull` and `check` are handed. Raises ConfigError for a secret that cannot be had."""
+    """What a connector's `pull` and `check` are handed. Raises ConfigError for a secret that cannot be had.
+
+    `on_files` is told what was taken from a drop folder.
+    """
     source = spec.source
     options = await _options(config, spec, take=known is not None and not rehearsal)
-    async with _server(config, spec) as fhir, _inbox(config, spec, take=known is not None and not rehearsal) as inbox:
+    take = known is not None and not rehearsal
+    async with _server(config, spec) as fhir, _inbox(config, spec, take=take, on_files=on_files) as inbox:
         yield SourceClient(
             fhir=fhir,
             clinic=spec.clinic,
@@ -101,13 +106,17 @@ def has_inbox(spec: ClinicSpec) -> bool:
 
 
 @asynccontextmanager
-async def _inbox(config: Config, spec: ClinicSpec, *, take: bool) -> AsyncIterator[Inbox | None]:
+async def _inbox(
+    config: Config, spec: ClinicSpec, *, take: bool, on_files: Callable[[Taken], None] | None
+) -> AsyncIterator[Inbox | None]:
     """What `ptbridge listen` received for this clinic, with its drop folder's files where `take`; None without any."""
     if not has_inbox(spec):
         yield None
         return
     if take:  # a run; a rehearsal and a check move no file
-        await asyncio.to_thread(take_drop_folder, config, spec)
+        taken = await asyncio.to_thread(take_drop_folder, config, spec)
+        if on_files is not None:
+            on_files(taken)
     if not (config.state / INBOX_FILE).exists():
         yield None
         return

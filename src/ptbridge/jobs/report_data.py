@@ -33,6 +33,7 @@ class RunReport:
     by_itself_days: int = 0  # held, and needs nobody
     held: list[dict[str, Any]] = field(default_factory=list)  # at most 500 of it, what this run held first
     quarantined: list[dict[str, str]] = field(default_factory=list)
+    unread_files: dict[str, str] = field(default_factory=dict)  # of a drop folder, as one more row of `quarantined`
     waiting: list[dict[str, Any]] = field(default_factory=list)
     would_send: list[dict[str, Any]] = field(default_factory=list)
     delivery: dict[str, Any] = field(default_factory=dict)

@@ -16,10 +16,12 @@ import msgspec
 
 from ptbridge.delivery import DeliveryReport, Pace, RetryPolicy, SystemClock, deliver
 from ptbridge.errors import PeerError, PeerRefused, PeerUnavailable, PtbridgeError
+from ptbridge.inbox import Taken
 from ptbridge.jobs import settle
 from ptbridge.jobs.agreement import agreement_after
 from ptbridge.jobs.answers import take_answers
 from ptbridge.jobs.collector import rare_collections
+from ptbridge.jobs.drop_folder import refused_files
 from ptbridge.jobs.environments import keep_apart
 from ptbridge.jobs.extracts import LedgerKnows
 from ptbridge.jobs.judging import Progress, judge_waiting
@@ -99,12 +101,13 @@ class Run:
     errors: list[str] = field(default_factory=list)
     news: dict[str, int] = field(default_factory=dict)  # taken in by this run, by `stage/standing`
     refusals: list[str] = field(default_factory=list)  # of our credential, by the EMR or the biller
+    refused_files: int = 0  # of the drop folder, by this run
     paces: dict[tuple[str, str], Pace] = field(default_factory=dict)  # by platform and where it is
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     def clinic(self, name: str) -> RunReport:
         """Run one clinic. What another system does wrong becomes an error of the report, never an exception."""
-        self.errors, self.refusals, self.news, self.stop = [], [], {}, asyncio.Event()
+        self.errors, self.refusals, self.news, self.stop, self.refused_files = [], [], {}, asyncio.Event(), 0
         rehearsal = self.ledger.rehearsal() if self.dry_run else nullcontext()
         with rehearsal:
             keep_apart(self.config, self.config.clinics[name], self.ledger)
@@ -116,6 +119,7 @@ class Run:
             except PeerError as error:
                 self._note(error)
             report.stopped, report.answers = self.stop.is_set(), self.news
+            report.unread_files = self._unread_files(name)
             settle.settle(self.config, self.ledger, report, delivered, self.errors, self.refusals)
             self.ledger.end_run(run_id, msgspec.json.encode(settle.summary(report)).decode())
             seq, digest = self.ledger.history.head()
@@ -195,6 +199,7 @@ class Run:
                 recheck=recheck,
                 known=LedgerKnows(self.ledger, spec.clinic, spec.source.connector),
                 rehearsal=self.dry_run,
+                on_files=self._took_files,
             ) as client,
             aclosing(connector(spec.source.connector).pull(client, cursor)) as batches,
         ):
@@ -205,6 +210,21 @@ class Run:
                 if self.stop.is_set():
                     return False
         return True
+
+    def _took_files(self, taken: Taken) -> None:
+        self.refused_files = len(taken.refused)
+
+    def _unread_files(self, name: str) -> dict[str, str]:
+        """The drop folder's files that could not be read, as a record that could not be; empty when there are none."""
+        spec = self.config.clinics[name]
+        if not has_inbox(spec):
+            return {}
+        files, where = refused_files(self.config, spec, self.refused_files)
+        if not files:
+            return {}
+        many = f"{files} file{'s hold' if files > 1 else ' holds'} something that could not be read"
+        fix = "Beside each, .reason.txt says why: have it sent again, or corrected put it back; then take it out of there."
+        return {"visit_id": where, "reason": many, "fix": fix, "first_seen_at": _now()}
 
     # ------------------------------------------------------------ judge, deliver
 

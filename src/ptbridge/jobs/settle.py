@@ -51,7 +51,7 @@ def settle(
     report.by_itself_days = sum(days for reason, days in held.items() if goes_by_itself(reason))
     report.held_days = sum(held.values()) - report.by_itself_days
     report.held = newly_held(ledger, report.clinic, report.started_at, HELD_IN_REPORT)
-    report.quarantined = ledger.accounts.quarantined(report.clinic)
+    report.quarantined = [*ledger.accounts.quarantined(report.clinic), *([report.unread_files] if report.unread_files else [])]
     report.waiting = ledger.accounts.waiting(report.clinic)
     refused = [*refusals, *([delivered.refusal] if delivered and delivered.refusal else [])]
     report.errors = [*errors, *_one_for_each_peer(refused)]
