@@ -139,3 +139,12 @@ def test_what_was_set_aside_since_changes_nothing(book):
         assert book.ledger.days.take_back(book.row(day), "someone")
     book.send(day, b"1")
     assert stands(book, day) == ("held", "rejected:422", ["held", "replaced"])
+
+
+def test_a_doubt_that_the_look_up_settled_keeps_nothing_back(book):
+    day = given_up(book, "in-doubt")
+    with book.ledger.transaction():
+        book.ledger.days.reopen_submissions(book.row(day))
+    book.answer()
+    book.send(day, b"2", Frequency.REPLACEMENT)
+    assert stands(book, day) == ("queued", None, ["accepted", "queued"])
