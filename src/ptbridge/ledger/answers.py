@@ -52,7 +52,8 @@ _TOLD = (
 
 @dataclass(slots=True)
 class Recorded:
-    """What one page of news brought: answers by `stage/standing`, how many were known before, and days it was bad news for."""
+    """What one page of news brought: answers about what was sent by `stage/standing`, how many were known before or are about
+    nothing that was sent from here (`orphans`), and days it was bad news for."""
 
     new: dict[str, int] = field(default_factory=dict)
     known: int = 0
@@ -137,10 +138,12 @@ class Answers:
         if self._connection.total_changes() == before:
             found.known += 1
             return None
+        if linked is None:
+            found.orphans += 1
+            return None
         name = f"{answer.stage.value}/{answer.standing.value}"
         found.new[name] = found.new.get(name, 0) + 1
-        found.orphans += linked is None
-        return linked[1] if linked else None
+        return linked[1]
 
     def _submission(self, clinic: str, destination: str, answer: Answer) -> tuple[int, int] | None:
         """Submission and day that an answer is about. A shortened reference that fits two days is nobody's."""

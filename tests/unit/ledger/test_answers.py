@@ -151,7 +151,11 @@ def test_a_charge_is_found_by_its_reference_whole_or_cut_or_by_the_platforms_id(
 ) -> None:
     day_id = sent(ledger)
     found = told(ledger, "1", Stage.PAYER, Standing.ACCEPTED, **given)
-    assert found.orphans == (not linked) and len(ledger.standings.orphans(CLINIC)) == (not linked)
+    assert (
+        found.orphans == (not linked)
+        and sum(found.new.values()) == linked
+        and len(ledger.standings.orphans(CLINIC)) == (not linked)
+    )
     assert stands(ledger, day_id)[0] == ("payer" if linked else "received")
 
 
