@@ -16,6 +16,7 @@ from ptbridge_sandbox.people import person
 from ptbridge_sandbox.plan import VisitPlan, lines
 
 from ptbridge import jobs
+from ptbridge.jobs import backup
 from ptbridge.policy.codes import load_codes
 from tests.contract.test_x12_main_job import Billed, billed, sent
 from tests.world import DAY, running
@@ -217,4 +218,19 @@ def test_a_correction_of_several_claims_that_is_turned_away_whole_leaves_what_th
     store.edit("Procedure", f"{LARGE}-p4", partial(late_edits.set_minutes, minutes=55))
     report = billed.night()
     assert claims(billed)[2:] == [["7", "live", "1 2 3"], ["7", "live", "4"]]
+    agrees(billed, report)
+
+
+def test_after_an_old_backup_neither_claim_goes_twice(billed, tmp_path):
+    chart(billed, FOUR_LINES, DIAGNOSES, BY_FOUR)
+    billed.night()
+    backup.backup(billed.world.config, tmp_path / "a.backup")
+    billed.world.store.edit("Procedure", f"{LARGE}-p4", partial(late_edits.set_minutes, minutes=40))
+    billed.night()
+    before = billed.house.books.totals()
+    assert [one[1] for one in claims(billed)] == ["replaced", "replaced", "live", "live"]
+    backup.restore(billed.world.config, tmp_path / "a.backup", replace=True, actor="test")
+    billed.night()
+    report = billed.night()
+    assert billed.house.books.totals() == before, "the payer has what it had"
     agrees(billed, report)
