@@ -346,3 +346,21 @@ def test_who_is_to_ask_first_is_waited_for_no_longer_than_it_must(rig: Any) -> N
     begun = rig.clock.now()
     assert rig.deliver(pace=pace, deadline=3600).accepted == 1
     assert rig.biller.calls[0][-1] - begun == pytest.approx(100, abs=0.1)
+
+
+def test_an_answer_lost_after_a_long_outage_is_a_first_doubt(site: Site) -> None:
+    site.queue()
+    site.biller.trouble = AWAY
+    for _ in range(30):
+        site.run()
+        site.clock.at += DAY_SECONDS
+    site.biller.trouble = LOST
+    assert not site.run(policy=RetryPolicy(idle_seconds=0)).held
+    assert site.states() == {"in-doubt": 1}
+    item = site.ledger.outbox("oak", "charge_api").due(now=site.clock.now() + DAY_SECONDS, limit=1)[0]
+    assert item.attempts - item.unanswered == 1
+    rested = site.ledger.outbox("oak", "charge_api").next_due_at()
+    assert rested is not None and rested - site.clock.now() <= 2, "it is tried again as after a first attempt"
+    site.biller.trouble = None
+    site.clock.at += 60
+    assert site.run().accepted == 1 and site.biller.found == site.queued, "looked up: its key is too old for a replay"
