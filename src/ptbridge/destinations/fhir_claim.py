@@ -28,7 +28,7 @@ from ptbridge.destinations._fhir_claim_document import (
 )
 from ptbridge.destinations._fhir_claim_parts import identified, invalid_places, line_system, written
 from ptbridge.destinations._listed import summed
-from ptbridge.errors import ConfigError, OutcomeUnknown, PeerUnavailable
+from ptbridge.errors import ConfigError, OutcomeUnknown, PeerError, PeerUnavailable
 from ptbridge.model import Acknowledgement, Disposition, Finding, Frequency, PricedDay, Stage, Submission
 from ptbridge.ports import CLAIM_STATES, AnswerPage, Capabilities, DestinationInfo
 from ptbridge.specs.clinic import BillingProviderSpec, ClaimsSpec
@@ -236,7 +236,23 @@ class FhirClaim:
         return [
             f"the FHIR server at {self._api.http.origin} ({version}) answers and takes our credential",
             *self._transactions(statement),
+            *await self._left_behind(),
         ]
+
+    async def _left_behind(self) -> list[str]:
+        """Where days go as Claims alone: whether ChargeItems stand that were sent when `resources` was another."""
+        if CHARGE_ITEM in self._naming.kinds:
+            return []
+        try:
+            async for page in self._api.fhir.search(CHARGE_ITEM, [("identifier", f"{line_system(self._naming.system)}|")]):
+                if any(entry.resource.get("status") == "billable" for entry in page.entries):
+                    return [
+                        "ChargeItems stand there from when `resources` had ChargeItem, and Claims alone do not take them back: "
+                        "have the biller enter them in error, or set `resources` as it was"
+                    ]
+        except PeerError:  # a server that knows no ChargeItem has none
+            return []
+        return []
 
     def _transactions(self, statement: Document) -> list[str]:
         """What it says of transactions, where the day goes as one."""

@@ -18,7 +18,7 @@ from ptbridge.delivery import RetryPolicy, SystemClock, deliver
 from ptbridge.destinations import _fhir_claim_bundle as bundles
 from ptbridge.destinations import _fhir_claim_parts as parts
 from ptbridge.destinations.fhir_claim import FhirClaim
-from ptbridge.errors import ConfigError, PeerUnavailable
+from ptbridge.errors import ConfigError, PeerRefused, PeerUnavailable
 from ptbridge.model import Disposition, Frequency, PricedDay, Stage, Standing, Submission
 from ptbridge.ports import CorrectingDestination
 from tests.rigs import a_day, servers
@@ -492,6 +492,39 @@ def test_doctor_says_whether_the_server_takes_transactions(monkeypatch: pytest.M
 
         monkeypatch.setattr(made.destination._api.fhir, "capability", silent)
         assert any("does not say" in line for line in await made.destination.check())
+
+    play(work)
+
+
+def test_doctor_says_that_charge_items_stand_that_claims_alone_do_not_take_back() -> None:
+    async def work(made: Scene) -> None:
+        alone = build("Claim", made.server.base_url)
+        try:
+            assert not [line for line in await alone.check() if "ChargeItems stand there" in line]
+            sent = made.send(a_day())
+            await made.destination.submit(sent)
+            assert [line for line in await alone.check() if "ChargeItems stand there" in line]
+            await made.destination.submit(voided(made, sent, 2))
+            assert not [line for line in await alone.check() if "ChargeItems stand there" in line]
+        finally:
+            await alone.close()
+
+    play(work, ITEMS)
+
+
+def test_doctor_asks_nothing_more_of_a_server_that_knows_no_charge_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(made: Scene) -> None:
+        alone = build("Claim", made.server.base_url)
+        search = alone._api.fhir.search
+
+        def refused(kind: str, params: Any) -> Any:
+            if kind == "ChargeItem":
+                raise PeerRefused("the server knows no ChargeItem")
+            return search(kind, params)
+
+        monkeypatch.setattr(alone._api.fhir, "search", refused)
+        assert len(await alone.check()) == 1
+        await alone.close()
 
     play(work)
 
