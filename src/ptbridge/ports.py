@@ -1,6 +1,6 @@
 """The shapes of the plugin points: Connector, Edit, Destination. A plugin is one file that declares one of these.
 
-Nothing here knows HTTP, YAML or SQL: `client`, `facts` and `channel` are handed in by the layers above.
+Nothing here knows HTTP, YAML or SQL: `client`, `facts` and what a destination is built from are handed in by the layers above.
 """
 
 from __future__ import annotations
