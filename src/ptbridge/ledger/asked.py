@@ -60,8 +60,8 @@ class Asked:
 
     def waiting(self, clinic: str) -> list[tuple[int, str]]:
         """Days that wait for the next run, by service date, each with its configuration."""
-        rows = self._connection.execute(
-            "SELECT a.day_id, a.configuration FROM asked_anew a JOIN treatment_day d ON d.id = a.day_id"
+        rows = self._connection.execute(  # CROSS JOIN: from what was asked, never from every day of the clinic
+            "SELECT a.day_id, a.configuration FROM asked_anew a CROSS JOIN treatment_day d ON d.id = a.day_id"
             " WHERE d.clinic = ? ORDER BY d.service_date, d.id",
             (clinic,),
         )
