@@ -148,3 +148,14 @@ def test_a_doubt_that_the_look_up_settled_keeps_nothing_back(book):
     book.answer()
     book.send(day, b"2", Frequency.REPLACEMENT)
     assert stands(book, day) == ("queued", None, ["accepted", "queued"])
+
+
+def test_a_word_about_a_doubt_outlives_a_hold_for_something_else(book):
+    """A finding's hold of the same day, and another charge that is given up later."""
+    day = given_up(book, "in-doubt")
+    decide(book, day, "release")
+    book.judge(day, "held", "DC01")
+    assert stands(book, day) == ("held", "DC01", ["held"])
+    given_up(book, "in-doubt", book.visit("e2"))
+    book.send(day, b"2")
+    assert stands(book, day) == ("queued", None, ["held", "queued"])
