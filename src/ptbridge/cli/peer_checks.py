@@ -110,5 +110,5 @@ async def _biller(config: Config, spec: ClinicSpec) -> list[Found]:
     if theirs is None:
         found.append(warn("the biller cannot say what it has", "Reconcile by hand from time to time."))
     else:
-        found.append(ok(f"biller answers and knows us; it has {len(theirs)} charges for {today}"))
+        found.append(ok(f"the biller lists {len(theirs):,} of our charges for {today}"))
     return found

@@ -117,8 +117,12 @@ def show_held(rows: Sequence[Mapping[str, Any]]) -> None:
         facts = [row.get("service_date"), row.get("discipline"), row.get("payer"), amount(row.get("amount_cents") or None)]
         screen.say(f"\n  {name}", bold=True, nl=False)
         screen.say("".join(f"  {screen.clean(fact)}" for fact in facts if fact))
+        told: list[tuple[object, ...]] = []
         for reason in row.get("reasons") or ():
-            show_finding(reason, indent="    ")
+            same = tuple(reason.get(part) for part in ("code", "severity", "message", "fix"))
+            if same not in told:  # of two lines, in the same words
+                show_finding(reason, indent="    ")
+            told.append(same)
 
 
 def show_finding(finding: Mapping[str, Any], *, indent: str = "  ") -> None:
@@ -163,7 +167,7 @@ def show_status(name: str, standing: Mapping[str, Any]) -> None:
     for alarm in standing.get("alarms") or ():
         screen.say(screen.wrapped(alarm["text"], indent="  alarm: ", then="    "), fg="red")
     last = standing.get("last_run")
-    screen.say(f"  last run {screen.clean(last['finished_at'])}" if last else "  never run")
+    screen.say(f"  last run {screen.clean(last['finished_at'])}" if last else "  no run has ended yet")
 
 
 def _show_open(rows: Sequence[Mapping[str, Any]], since: float | None) -> None:

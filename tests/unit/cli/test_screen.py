@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from ptbridge.cli import screen
+from ptbridge.cli import run_view, screen
 
 HOSTILE = "a\x1b[31mred\x1b]0;title\x07\r\nb\x9b2Jc\u202egnp.exe\u2066d\x7f"
 
@@ -58,3 +58,18 @@ def test_progress_rewrites_one_line_on_a_terminal(monkeypatch: pytest.MonkeyPatc
     assert "\n" not in shown
     assert "sending [############............] 5 of 10" in shown
     assert shown.endswith("\r")
+
+
+def test_the_same_words_about_two_lines_are_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    parts = {"code": "MP10", "severity": "error", "message": "without the minutes of each", "fix": "Document them."}
+    other = {**parts, "message": "another"}
+    run_view.show_held(
+        [{"id": "pt-1", "visits": ["V1"], "reasons": [{**parts, "line_key": "1"}, other, {**parts, "line_key": "2"}]}]
+    )
+    said = capsys.readouterr().out
+    assert said.count("without the minutes of each") == 1 and said.count("another") == 1
+
+
+def test_a_ledger_whose_runs_were_all_cut_off_does_not_say_that_none_was_started(capsys: pytest.CaptureFixture[str]) -> None:
+    run_view.show_status("oak", {"days": {}, "last_run": None})
+    assert "no run has ended yet" in capsys.readouterr().out
