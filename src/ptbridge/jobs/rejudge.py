@@ -157,7 +157,7 @@ class _Trial:
             rows = [self._row(day_id) for day_id in touched]
             rows.sort(key=lambda row: (row.id not in self.asked, row.service_date or "", row.id))
             for count, row in enumerate(rows, 1):
-                if row.id not in self.asked:
+                if row.id not in self.asked and not self.played:  # those that were asked about come first: once is enough
                     self._take_the_corrections(kit)
                 self._one(row, kit)
                 self.progress("judging", count)
