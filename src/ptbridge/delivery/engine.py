@@ -172,7 +172,7 @@ class _Run:
         resting, now = self._resting(), self._clock.now()
         in_flight = {item.id for item in self._active.values()}
         due_at = self._outbox.next_due_at(without=in_flight | set(resting))
-        times = [now + left for id_, left in resting.items() if id_ not in in_flight]
+        times = [now + left for left in resting.values()]
         return min(times if due_at is None else [due_at, *times], default=None)
 
     async def _deliver_one(self, item: OutboxItem) -> None:

@@ -230,6 +230,8 @@ def test_a_retry_that_is_due_before_a_rest_ends_is_not_kept_waiting(rig: Any) ->
     rig.deliver()
     first, second = [at for _, name, *_, at in rig.biller.calls if name == "B"]
     assert second - first == pytest.approx(10, abs=0.1)
+    tries = [at for _, name, *_, at in rig.biller.calls if name == "A"]
+    assert [round(later - sooner) for sooner, later in pairwise(tries)] == [1, 2, 4, 8], "nor the other way round"
     assert rig.outbox.states() == ["accepted"] * 2
 
 
@@ -364,3 +366,18 @@ def test_an_answer_lost_after_a_long_outage_is_a_first_doubt(site: Site) -> None
     site.biller.trouble = None
     site.clock.at += 60
     assert site.run().accepted == 1 and site.biller.found == site.queued, "looked up: its key is too old for a replay"
+
+
+def test_once_the_breaker_is_open_nobody_rests_on_his_own(site: Site) -> None:
+    site.queue(20)
+    site.biller.trouble, took = AWAY, site.biller.submit
+
+    async def submit(submission: Submission) -> Acknowledgement:
+        if len(site.biller.tries) >= 5:
+            site.biller.trouble = None
+        return await took(submission)
+
+    site.biller.submit = submit  # type: ignore[method-assign]
+    begun = site.clock.now()
+    site.run(in_flight=1, policy=RetryPolicy(first_delay_seconds=250, end_when_open=False))
+    assert site.biller.order == site.queued and site.biller.arrived[-1][1] - begun < 40
