@@ -24,8 +24,8 @@ class Names:
         """The one reference of the clinic that is this name or begins with it; the name itself where none does, or several."""
         if not name.startswith("pt-") or len(name) < SHORTEST_REFERENCE:
             return name
-        known = self._connection.execute(_BEGIN_SO, (clinic, name)).fetchall()
-        return str(known[0][0]) if len(known) == 1 else name
+        known = [str(reference) for (reference,) in self._connection.execute(_BEGIN_SO, (clinic, name))]
+        return known.pop() if len(known) == 1 else name
 
     def all_whole(self, clinic: str, theirs: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
         """What a biller has, name -> (units, cents), by whole references: the sums, where two of its names are one of ours.

@@ -198,8 +198,8 @@ class Restored:
 
     def is_older(self, day_id: int) -> bool:
         """Whether what a day has live was accepted before the newest restore: the biller may have lost it since the backup."""
-        (row,) = self._connection.execute(_IS_OLDER, (day_id,))
-        return bool(row[0])
+        ((older,),) = self._connection.execute(_IS_OLDER, (day_id,))
+        return bool(older)
 
     def settle(self, clinic: str, suspect: Suspect) -> None:
         """The ledger knows of it now, by an answer that delivery recorded."""

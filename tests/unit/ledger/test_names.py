@@ -64,6 +64,7 @@ def test_two_names_of_the_biller_for_one_of_ours_are_two_charges_of_it(book):
     (one,) = book.ledger.days.named("e1")
     theirs = {one.reference[:17]: (2, 9000), one.reference: (3, 100), "other": (1, 1)}
     assert book.ledger.names.all_whole(CLINIC, theirs) == {one.reference: (5, 9100), "other": (1, 1)}
+    assert book.ledger.names.all_whole(CLINIC, {one.reference[:17]: (2, 9000)}) == {one.reference: (2, 9000)}
     assert book.ledger.names.all_whole(CLINIC, {}) == {}
 
 
