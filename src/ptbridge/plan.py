@@ -330,7 +330,8 @@ def still_billed(references: Sequence[str]) -> Finding:
 
 
 def _held(change: Change, finding: Finding) -> Plan:
-    return Plan(state="held", action="a person must decide", finding=finding, change=change)
+    action = "waits for the payer's answer" if finding.code == SB04 else "a person must decide"
+    return Plan(state="held", action=action, finding=finding, change=change)
 
 
 def _difference(change: Change) -> str:
@@ -343,11 +344,12 @@ def _task(case: _Case, change: Change) -> Finding:
     can = case.destination.capabilities
     lacks = "void" if case.billing is None else "replacement"
     beyond = (can.void if case.billing is None else can.replace) and case.day.stage
-    why = f"at the stage {case.day.stage} only a person at the biller can change it" if beyond else f"takes no {lacks}"
+    only = f"at the stage {case.day.stage} only a person at the biller can change it"
+    why = only if beyond else f"{case.platform} takes no {lacks}"
     return Finding(
         code=SB01 if case.billing else SB02,
         severity=Severity.ERROR,
-        message=f"{what}, and {case.platform} {why}; what the biller has stays as it was. Difference: {_difference(change)}",
+        message=f"{what}, and {why}; what the biller has stays as it was. Difference: {_difference(change)}",
         fix="Biller: make it so by hand, then `ptbridge changes done ID --reason`. Or undo the edit at its source.",
     )
 

@@ -78,7 +78,8 @@ def test_a_task_says_why_it_is_one() -> None:
     changed, gone = made(late, a_row(stage="payer")), made(late, a_row(stage="payer"), bills=False)
     for found, code, what in ((changed, "SB01", "changed after"), (gone, "SB02", "nothing is left to bill after")):
         assert found.finding.code == code and found.finding.message.startswith(f"{what}")
-        assert "test at the stage payer only a person at the biller can change it" in found.finding.message
+        assert found.action == "a person must decide"
+        assert "and at the stage payer only a person at the biller can change it;" in found.finding.message
     assert "and test takes no replacement;" in made(Capabilities(void=False), a_row(stage="payer")).finding.message
     assert "and test takes no void;" in made(Capabilities(replace=True), a_row(), bills=False).finding.message
     assert "takes no void" in made(Capabilities(replace=True), a_row(stage="payer"), bills=False).finding.message
@@ -94,6 +95,7 @@ def test_a_stage_up_to_the_last_one_is_nobodys_task() -> None:
 def test_what_waits_for_a_number_or_a_person_says_so_under_its_code() -> None:
     waits = made(CLAIMS, a_row())
     assert waits.finding.code == "SB04" and "payer's claim number" in waits.finding.message
+    assert waits.action == "waits for the payer's answer"
     asked = made(FULL, a_row(), Say(confirm=frozenset({"replacement"})))
     assert (asked.finding.code, asked.finding.where) == ("SB05", "replacement")
     assert "+2 units" in asked.finding.message and "confirm: replacement" in asked.finding.message
