@@ -175,3 +175,30 @@ def test_what_delivery_gives_up_holds_its_own_day_since_it_was_first_held(book):
     row = book.row(day)
     assert (row.state, row.reason, row.held_since) == ("held", "rejected:422", "before")
     assert (book.row(beside).state, book.row(beside).reason) == ("open", None)
+
+
+def test_what_was_answered_before_keeps_the_next_of_its_day_from_no_time(book):
+    day = book.sent("e1")
+    assert outbox(book).next_due_at() is None
+    book.send(day, b"2", Frequency.REPLACEMENT)
+    assert outbox(book).next_due_at() == book.now.timestamp()
+
+
+@pytest.mark.parametrize("place", [{"clinic": OTHER}, {"destination": "other"}])
+def test_an_answer_says_that_this_biller_works_for_this_clinic_alone(book, place):
+    """Attempts in vain are nobody's once the biller takes something: of this outbox."""
+    mine, beside, theirs = waits(book, "mine"), waits(book, "beside"), waits(book, "theirs", **place)
+    assert not outbox(book).was_turned_away()
+    put(book, theirs, attempts=3, unanswered=2)
+    assert not outbox(book).was_turned_away() and outbox(book, **place).was_turned_away()
+    put(book, beside, attempts=3, unanswered=2, next_at=2e9 + 1)
+    assert outbox(book).was_turned_away()
+    (item,) = outbox(book).due(now=2e9, limit=9)
+    outbox(book).start((item,), now=2e9)
+    said = Acknowledgement(disposition=Disposition.ACCEPTED, destination_id="B-1", native_code="201")
+    outbox(book).finish((Outcome(item=item, acknowledgement=said),), now=2e9)
+    assert item.id == mine and not outbox(book).was_turned_away() and outbox(book, **place).was_turned_away()
+    counted = book.connection.execute(
+        "SELECT attempts, unanswered FROM submission WHERE id IN (?, ?) ORDER BY id", (beside, theirs)
+    )
+    assert counted.fetchall() == [(1, 0), (3, 2)]
