@@ -181,6 +181,31 @@ def _control(billed: Billed, visit: str) -> str:
     return f"{reference[3:18].upper()}AA"
 
 
+@pytest.mark.parametrize("refused", [False, True])
+def test_after_an_old_backup_the_answer_to_a_lost_correction_is_none_to_its_original(billed, refused, tmp_path):
+    """D25: the payer has the original and turned its correction away; the ledger knows of the original alone."""
+    billed.night()
+    backup.backup(billed.world.config, tmp_path / "old.backup")
+    billed.night()
+    billed.world.store.edit_visit("enc-0002", {"97112": 40}, bump_encounter=False)
+    billed.house.faults.refuse_claim = float(refused)
+    billed.night()
+    billed.house.faults.refuse_claim = 0.0
+    had = billed.house.books.totals()
+    backup.restore(billed.world.config, tmp_path / "old.backup", replace=True, actor="test")
+    billed.night()
+    billed.night()
+    assert billed.house.books.totals() == had, "no second original of what was only corrected in vain"
+    assert [row["frequency"] for row in billed.day("enc-0002")["submissions"]] == ["1", "7"]
+    assert (billed.day("enc-0002")["state"] == "held") is refused
+    billed.world.store.edit_visit("enc-0002", {"97112": 55}, bump_encounter=False)
+    billed.night()
+    billed.night()
+    assert [row["frequency"] for row in billed.day("enc-0002")["submissions"]] == ["1", "7", "7"]
+    numbers = [row["payer_claim_number"] for row in billed.day("enc-0002")["answers"] if row["revision"] == 3]
+    assert any(numbers), "and the next correction names what the payer has"
+
+
 def test_a_visit_that_was_turned_away_and_then_withdrawn_is_nobodys_and_the_books_agree(billed):
     billed.house.faults.refuse_claim = lambda claim: any(line.procedure.startswith("HC:97112") for line in claim.lines)
     billed.night()

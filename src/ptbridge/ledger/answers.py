@@ -16,7 +16,7 @@ import apsw
 from ptbridge.ledger.database import pack, transaction
 from ptbridge.ledger.history import History
 from ptbridge.ledger.names import range_of
-from ptbridge.ledger.news import REFUSED, last_taken, newest_of, news_of, worst_of
+from ptbridge.ledger.news import MADE_AGAIN, OF_THE_DAY, REFUSED, SHORTEST_KEY, last_taken, newest_of, news_of, worst_of
 from ptbridge.model import Answer, Frequency, Standing
 from ptbridge.ports import AnswerPage
 
@@ -24,30 +24,42 @@ _FEED = "answers:"  # before the destination's name: the feed's cursor in the ta
 _INSERT = """
 INSERT INTO answer (clinic, destination, answer_key, submission_id, reference, destination_id, stage, standing, line, procedure,
                     codes, charged_cents, paid_cents, adjusted_cents, patient_cents, payer_claim_number, said_at, text,
-                    received_at, run_id)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    received_at, run_id, submission_key)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (clinic, destination, answer_key) DO NOTHING
 """
 # Ours by its key (hexadecimal), else by the platform's id or our reference; key and reference may be cut short. What is live
 # comes first.
-_SUBMISSION = """
-SELECT s.id, s.day_id FROM submission s
+_SUBMISSION = f"""
+SELECT s.id, s.day_id, s.key FROM submission s
 WHERE s.destination = ?2 AND s.id IN (
     SELECT id FROM submission WHERE clinic = ?1 AND destination = ?2 AND destination_id = ?3
     UNION ALL SELECT id FROM submission WHERE clinic = ?1 AND reference >= ?4 AND reference < ?5
-    UNION ALL SELECT id FROM submission WHERE clinic = ?1 AND key >= ?6 AND key < ?6 || 'g' AND length(?6) >= 16)
+    UNION ALL SELECT id FROM submission WHERE clinic = ?1 AND key >= ?6 AND key < ?6 || 'g' AND length(?6) >= {SHORTEST_KEY})
 ORDER BY (substr(s.key, 1, length(?6)) = ?6) IS TRUE DESC, (s.destination_id = ?3) IS TRUE DESC,
   s.state = 'accepted' DESC, s.id DESC LIMIT 1
-"""
+"""  # noqa: S608
 _AMBIGUOUS = "SELECT count(DISTINCT reference) > 1 FROM submission WHERE clinic = ?1 AND reference >= ?2 AND reference < ?3"
 _NUMBER = """
 SELECT a.payer_claim_number FROM submission s JOIN answer a ON a.submission_id = s.id
 WHERE s.day_id = ? AND a.payer_claim_number IS NOT NULL ORDER BY a.id DESC LIMIT 1
 """
-_TOLD = (
-    "SELECT s.day_id FROM json_each(?) accepted CROSS JOIN submission s ON s.id = accepted.value"
-    " WHERE EXISTS (SELECT 1 FROM answer a WHERE a.submission_id = s.id)"
-)
+_TOLD = f"""
+SELECT s.day_id FROM json_each(?) accepted CROSS JOIN submission s ON s.id = accepted.value
+WHERE EXISTS (SELECT 1 FROM answer a WHERE a.submission_id = s.id)
+   OR EXISTS (SELECT 1 FROM answer a INDEXED BY answer_of_lost WHERE {MADE_AGAIN})
+"""  # noqa: S608
+# Days whose news was said before what it is about was known here: by the platform's id, or by a key that only a lost ledger
+# made, where the day was taken over.
+_EARLY = f"""
+SELECT s.day_id FROM answer a JOIN submission s ON s.clinic = a.clinic AND s.destination = a.destination
+  AND s.destination_id = a.destination_id
+WHERE a.clinic = ?1 AND a.destination = ?2 AND a.submission_id IS NULL
+UNION
+SELECT s.day_id FROM answer a INDEXED BY answer_of_lost
+CROSS JOIN submission s ON s.clinic = a.clinic AND s.destination = a.destination AND {OF_THE_DAY}
+WHERE a.clinic = ?1 AND a.destination = ?2 AND a.submission_key IS NOT NULL
+"""  # noqa: S608
 
 
 @dataclass(slots=True)
@@ -109,6 +121,7 @@ class Answers:
     def _keep(self, clinic: str, destination: str, answer: Answer, found: Recorded) -> int | None:
         """Store one answer; the treatment day that it is news for, None for what was known or is nobody's."""
         linked = self._submission(clinic, destination, answer)
+        lost = linked is not None and _is_lost(answer.submission_key, linked[2])
         before = self._connection.total_changes()
         self._connection.execute(
             _INSERT,
@@ -116,7 +129,7 @@ class Answers:
                 clinic,
                 destination,
                 answer.key,
-                linked[0] if linked else None,
+                linked[0] if linked and not lost else None,
                 answer.reference,
                 answer.destination_id,
                 answer.stage.value,
@@ -133,6 +146,7 @@ class Answers:
                 pack(json.dumps([answer.text, *(code.text for code in answer.codes)]).encode()),  # texts may name a patient
                 self._history.now(),
                 self._history.run_id,
+                answer.submission_key if lost else None,
             ),
         )
         if self._connection.total_changes() == before:
@@ -145,15 +159,15 @@ class Answers:
         found.new[name] = found.new.get(name, 0) + 1
         return linked[1]
 
-    def _submission(self, clinic: str, destination: str, answer: Answer) -> tuple[int, int] | None:
-        """Submission and day that an answer is about. A shortened reference that fits two days is nobody's."""
+    def _submission(self, clinic: str, destination: str, answer: Answer) -> tuple[int, int, str] | None:
+        """Submission, its day and its key that an answer is about. A shortened reference that fits two days is nobody's."""
         first, last = range_of(answer.reference)
         if first and self._connection.execute(_AMBIGUOUS, (clinic, first, last)).get:
             first, last = "", ""
         row = self._connection.execute(
             _SUBMISSION, (clinic, destination, answer.destination_id, first, last, answer.submission_key)
         ).fetchone()
-        return (row[0], row[1]) if row else None
+        return (row[0], row[1], row[2]) if row else None
 
     # ------------------------------------------------------------ what a day's news comes to
 
@@ -165,12 +179,7 @@ class Answers:
 
     def adopt(self, clinic: str, destination: str) -> int:
         """News that came before its submission was known here is that submission's now. Returns how many days it changed."""
-        rows = self._connection.execute(
-            "SELECT DISTINCT s.day_id FROM answer a JOIN submission s ON s.clinic = a.clinic AND s.destination = a.destination"
-            " AND s.destination_id = a.destination_id AND s.state = 'accepted'"
-            " WHERE a.clinic = ? AND a.destination = ? AND a.submission_id IS NULL",
-            (clinic, destination),
-        ).fetchall()
+        rows = self._connection.execute(_EARLY, (clinic, destination)).fetchall()
         changed = 0
         with transaction(self._connection):
             for day_id in (int(str(row[0])) for row in rows):
@@ -217,3 +226,8 @@ class Answers:
             (day_id,),
         ).fetchone()
         return row is None or int(str(row[0]).rpartition("#")[2] or 0) < answer_id
+
+
+def _is_lost(told: str | None, key: str) -> bool:
+    """Whether the answer names another submission than the one of this key: nothing that was made here has the one told."""
+    return told is not None and len(told) >= SHORTEST_KEY and not key.startswith(told)

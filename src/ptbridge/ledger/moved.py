@@ -7,11 +7,12 @@ import msgspec
 
 from ptbridge.ledger.database import unpack
 
-# What the biller has of a day, and what may have reached it: on its way, in doubt, or in doubt and handed to a person.
+# What the biller has of a day, and what may have reached it: on its way, in doubt, or handed to a person in doubt or
+# since a restore.
 _WITH_THE_BILLER = """
 SELECT w.body FROM treatment_day d JOIN submission s ON s.day_id = d.id LEFT JOIN day_version w ON w.id = s.version_id
 WHERE d.id = ?1 AND (s.state IN ('sending', 'in-doubt')
- OR s.state = 'held' AND s.hold_reason = 'in-doubt'
+ OR s.state = 'held' AND s.hold_reason IN ('in-doubt', 'restored')
  OR d.live_sha256 IS NOT NULL AND s.id = (SELECT max(a.id) FROM submission a WHERE a.day_id = ?1 AND a.state = 'accepted'))
 """
 

@@ -21,12 +21,28 @@ _LAST = """
 SELECT s.id, d.clinic, s.frequency, d.stage, d.standing, d.payer_claim_number, d.live_sha256 IS NOT NULL FROM treatment_day d
 JOIN submission s ON s.day_id = d.id WHERE d.id = ? AND s.state = 'accepted' ORDER BY s.id DESC LIMIT 1
 """
-# What named the platform's id before the submission was known here by it.
-_UNLINKED = """
-SELECT json_group_array(a.id) FROM submission s CROSS JOIN answer a INDEXED BY answer_of_nothing
-  ON a.clinic = s.clinic AND a.destination = s.destination AND a.destination_id = s.destination_id AND a.submission_id IS NULL
-WHERE s.id = ?
-"""
+SHORTEST_KEY = 16  # characters of a submission's key that an answer must repeat to name it
+# `a` names `s` by its key, and was said before `s` was made here: a ledger that a restore replaced made the same.
+MADE_AGAIN = f"""a.clinic = s.clinic AND a.destination = s.destination
+  AND a.submission_key BETWEEN substr(s.key, 1, {SHORTEST_KEY}) AND s.key AND s.key LIKE a.submission_key || '%'"""
+OF_THE_DAY = "s.reference BETWEEN a.reference AND a.reference || 'g'"  # also where the answer has its beginning only
+# `a` is linked to nothing, and is about the day of `s`.
+UNLINKED_OF_DAY = f"""a.submission_id IS NULL AND a.submission_key IS NULL AND a.clinic = s.clinic
+    AND a.destination = s.destination AND a.destination_id = s.destination_id
+  OR a.submission_key IS NOT NULL AND a.clinic = s.clinic AND a.destination = s.destination AND {OF_THE_DAY}"""
+# Said before the submission was known here: by the platform's id, by a key of a lost ledger that is made again, or by such a
+# key where the day was taken over as the biller has it.
+_UNLINKED = f"""
+SELECT json_group_array(id) FROM (
+  SELECT a.id FROM submission s CROSS JOIN answer a INDEXED BY answer_of_nothing
+    ON a.clinic = s.clinic AND a.destination = s.destination AND a.destination_id = s.destination_id
+    AND a.submission_id IS NULL AND a.submission_key IS NULL WHERE s.id = ?1
+  UNION SELECT a.id FROM submission s CROSS JOIN answer a INDEXED BY answer_of_lost ON {MADE_AGAIN} WHERE s.id = ?1
+  UNION SELECT a.id FROM submission s CROSS JOIN answer a INDEXED BY answer_of_lost
+    ON a.clinic = s.clinic AND a.destination = s.destination AND a.submission_key IS NOT NULL AND {OF_THE_DAY}
+  WHERE s.id = ?1 AND EXISTS (SELECT 1 FROM history h WHERE h.entity = 'submission' AND h.entity_id = s.id
+                              AND h.event = 'adopted'))
+"""  # noqa: S608
 _NEWS = """
 SELECT id, stage, standing, line, procedure, codes, said_at, received_at, payer_claim_number FROM answer
 WHERE submission_id = ?1 OR id IN (SELECT value FROM json_each(?2)) ORDER BY id

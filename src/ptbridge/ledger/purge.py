@@ -20,6 +20,7 @@ import apsw
 
 from ptbridge.ledger.database import pack, transaction, unpack
 from ptbridge.ledger.history import History
+from ptbridge.ledger.news import UNLINKED_OF_DAY
 
 EMPTY = pack(b"")
 SAID_PURGED = "purged"  # what an error's text in the summary of an old run becomes
@@ -54,12 +55,11 @@ SELECT w.id, w.body, v.visit_id FROM going g JOIN visit v ON v.day_id = g.id JOI
 WHERE w.purged_at IS NULL
 """
 _JUDGEMENTS = "SELECT w.id, w.body FROM going g JOIN day_version w ON w.day_id = g.id WHERE w.purged_at IS NULL"
-_ANSWERS = """
+_ANSWERS = f"""
 SELECT a.id, json_array_length(a.codes) FROM going g JOIN submission s ON s.day_id = g.id
-JOIN answer a ON a.submission_id = s.id OR (a.submission_id IS NULL AND a.clinic = s.clinic AND a.destination = s.destination
-                                            AND a.destination_id = s.destination_id)
+JOIN answer a ON a.submission_id = s.id OR {UNLINKED_OF_DAY}
 GROUP BY a.id
-"""
+"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,18 @@ from typing import Any
 import apsw
 
 from ptbridge.ledger.database import unpack
-from ptbridge.ledger.news import REFUSED, LastTaken, News, last_taken, moment, newest_of, news_of, worst_of
+from ptbridge.ledger.news import (
+    MADE_AGAIN,
+    REFUSED,
+    UNLINKED_OF_DAY,
+    LastTaken,
+    News,
+    last_taken,
+    moment,
+    newest_of,
+    news_of,
+    worst_of,
+)
 from ptbridge.model import Frequency, NativeCode, Stage, Standing
 
 _COUNTS = """
@@ -27,14 +38,15 @@ WHERE d.clinic = ?1 AND d.live_sha256 IS NOT NULL AND coalesce(d.standing, '') <
   AND EXISTS (SELECT 1 FROM submission s WHERE s.day_id = d.id AND s.state = 'accepted' AND s.destination = ?2)
 ORDER BY d.service_date DESC, d.id
 """
-# With what named the platform's id before the submission was known here by it.
-_OF_DAY = """
+# With what named the platform's id before the submission was known here by it, and what is about one of a lost ledger: that
+# has no revision here unless the same was made again.
+_OF_DAY = f"""
 SELECT a.said_at, a.received_at, a.stage, a.standing, a.line, a.procedure, a.codes, a.charged_cents, a.paid_cents,
-       a.adjusted_cents, a.patient_cents, a.payer_claim_number, s.revision, a.text, a.id
-FROM answer a JOIN submission s ON s.id = a.submission_id OR (a.submission_id IS NULL AND a.destination_id = s.destination_id
-                                                              AND a.clinic = s.clinic AND a.destination = s.destination)
+       a.adjusted_cents, a.patient_cents, a.payer_claim_number,
+       max(iif(a.submission_key IS NULL OR ({MADE_AGAIN}), s.revision, NULL)), a.text, a.id
+FROM submission s CROSS JOIN answer a ON a.submission_id = s.id OR {UNLINKED_OF_DAY}
 WHERE s.day_id = ? GROUP BY a.id
-"""
+"""  # noqa: S608
 _ORPHANS = """
 SELECT a.reference, a.destination_id, a.stage, a.standing, a.received_at, a.codes, a.text FROM answer a
 WHERE a.clinic = ? AND a.submission_id IS NULL

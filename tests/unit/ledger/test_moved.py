@@ -110,6 +110,16 @@ def test_what_is_in_doubt_and_a_persons_may_be_billed_until_that_is_settled(book
     assert still(book, new) == []
 
 
+def test_what_the_biller_has_since_before_a_restore_may_be_billed_until_a_person_settled_it(book):
+    old = book.visit("e1", day="old")
+    book.send(old, page=WITH_E1)
+    with book.ledger.transaction():
+        book.connection.execute("UPDATE submission SET state = 'held', open = 0, hold_reason = 'restored'")
+        book.connection.execute("UPDATE treatment_day SET state = 'held', reason = 'restored' WHERE id = ?", (old,))
+    new = book.visit("e1", day="new", payload=b"2")
+    assert still(book, new) == [book.row(old).reference]
+
+
 def moves_on(book, **second):
     """A visit that the biller has with day A, which is held, moves to B and on to C. B has a charge of its own."""
     first = book.sent("e1", day="A", page=WITH_E1)
