@@ -30,10 +30,11 @@ class Judgement:
     visits_sha256: bytes
     window_seconds: float = 0.0  # the clinic's hold window
 
-    def said(self, kind: str) -> bool:
-        """True when a person's newest decision is of this kind and about exactly this content."""
+    @property
+    def excluded_by_person(self) -> bool:
+        """True when a person excluded exactly this content."""
         decision = self.decision
-        return decision is not None and decision.kind == kind and decision.visits_sha256 == self.visits_sha256
+        return decision is not None and decision.excludes and decision.visits_sha256 == self.visits_sha256
 
 
 def verdict_of(judgement: Judgement, never_billed: Mapping[VisitStatus, str]) -> Verdict:
@@ -102,7 +103,7 @@ def _reason(judgement: Judgement, excluded: Mapping[int, tuple[int, str | None]]
         holding = sorted({finding.code for finding in judgement.findings if finding.holds})
         return UNDONE if judgement.plan.undone else " ".join(holding)
     if judgement.plan.state in ("excluded", "voided"):
-        if judgement.said("exclude"):
+        if judgement.excluded_by_person:
             return "excluded-by-person"
         rules = {rule for _, rule in excluded.values() if rule}
         return " ".join(sorted(rules)) or "nothing-to-bill"
@@ -116,7 +117,7 @@ def _discipline(judgement: Judgement) -> str | None:
 
 def _excluded_lines(judgement: Judgement, never_billed: Mapping[VisitStatus, str]) -> dict[int, tuple[int, str | None]]:
     """For each visit: how many of its lines are not billed, and the rule when that is all of them."""
-    by_person = judgement.said("exclude")
+    by_person = judgement.excluded_by_person
     by_visit: Counter[str] = Counter()
     rules: dict[str, str] = {}
     if judgement.priced:

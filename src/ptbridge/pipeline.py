@@ -265,12 +265,14 @@ def _choose(
     platform = kit.clinic.destination.platform
     about_this = decision if decision and decision.visits_sha256 == fingerprint else None
     released = _released(about_this, fingerprint)
+    excluded = about_this is not None and about_this.excludes
+    by_excluding = frozenset({"void"}) if excluded else frozenset()  # whoever excludes what was sent has it taken back
     say = Say(
         confirm=frozenset(kit.clinic.changes.confirm),
-        confirmed=frozenset(word.removeprefix("ok:") for word in released if word.startswith("ok:")),
+        confirmed=frozenset(word.removeprefix("ok:") for word in released if word.startswith("ok:")) | by_excluding,
         done_by_hand=about_this is not None and about_this.kind == "done",
     )
-    if about_this and about_this.kind == "exclude":
+    if excluded:
         return plan(row, None, kit.destination, platform, live, say)
     if about_this and about_this.kind == "undo":
         return Plan(state="held", action="a person took it back before it was sent", undone=True)

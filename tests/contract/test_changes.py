@@ -183,6 +183,34 @@ def test_an_excluded_day_that_was_sent_is_voided(world: World) -> None:
     world.agrees()
 
 
+def test_who_excludes_a_day_has_said_that_it_is_taken_back(world: World) -> None:
+    policy(world, "{confirm: [void]}")
+    world.sync()
+    jobs.exclude(world.config, VISIT, "paid in cash", actor="owner")
+    world.sync()
+    assert sent(world)[-1] == ("8", "accepted") and day(world)["state"] == "voided"
+    world.agrees()
+
+
+def test_a_void_that_needs_a_person_shows_what_is_taken_back_and_the_day_stays_excluded(world: World) -> None:
+    policy(world, "{confirm: [after-decision]}")
+    world.sync()
+    news(world, reference(world), Stage.REMITTANCE, Standing.PAID, "ICN1")
+    world.sync()
+    jobs.exclude(world.config, VISIT, "paid in cash", actor="owner")
+    world.sync()
+    row = change(world)
+    assert row["after"] == {"lines": [], "units": 0, "amount_cents": 0}
+    assert row["difference"]["units"] == -row["before"]["units"] < 0
+    assert row["difference"]["amount_cents"] == -row["before"]["amount_cents"] < 0
+    assert len(row["difference"]["lines"]) == len(row["before"]["lines"])
+    jobs.confirm(world.config, VISIT, "the insurer gets it back", actor="owner")
+    for _ in range(2):
+        world.sync()
+        assert (sent(world)[-1], day(world)["state"]) == (("8", "accepted"), "voided")
+    world.agrees()
+
+
 def merge_into(world: World, survivor: str, visit: str = VISIT) -> None:
     """The chart moves to the surviving patient's record: the Encounter and all that hangs on it."""
     subject = {"reference": f"Patient/{survivor}"}
@@ -360,6 +388,32 @@ def test_what_a_person_had_the_biller_do_is_taken_over_and_never_sent(limited: A
     assert compared["agrees"] is False, "the sandbox biller was not told on the phone: what it still has is a difference"
     with pytest.raises(ConfigError, match="no held treatment day"):
         jobs.done(world.config, VISIT, "again")
+
+
+def test_an_excluded_day_that_a_person_had_taken_back_stays_excluded(limited: Any) -> None:
+    world = limited("neither")
+    world.sync()
+    jobs.exclude(world.config, VISIT, "paid in cash")
+    world.sync()
+    assert [reason["code"] for reason in change(world)["reasons"]] == ["SB02"]
+    jobs.done(world.config, VISIT, "taken back on the phone")
+    for _ in range(2):
+        world.sync()
+        assert day(world)["state"] == "voided"
+    assert sent(world) == [("1", "accepted"), ("8", "accepted")]
+
+
+def test_an_excluded_day_stays_excluded_when_a_refused_void_is_tried_again(limited: Any) -> None:
+    world = limited("void-only")
+    world.sync()
+    jobs.exclude(world.config, VISIT, "paid in cash")
+    world.biller.faults.refuse = lambda document: document["frequency"] == "8"
+    world.sync()
+    assert day(world)["state"] == "held"
+    world.biller.faults.refuse = 0.0
+    jobs.retry(world.config, name=VISIT, reason="the biller mended it")
+    assert sent(world)[-1] == ("8", "accepted") and day(world)["state"] == "voided"
+    world.agrees()
 
 
 def test_a_moved_visit_is_not_billed_twice_while_its_old_charge_cannot_be_taken_back(limited: Any) -> None:

@@ -34,9 +34,10 @@ def _row(ledger: Ledger, day: DayRow) -> dict[str, Any] | None:
     """One day; None when what is held is not a change of what was sent."""
     page, before = _decoded(ledger.days.judgement(day)), _decoded(ledger.days.live_judgement(day))
     is_live = day.live_sha256 is not None
-    difference = line_changes(shown_lines(before), shown_lines(page))
-    source = list(source_changes(before, page, ledger.visits.touching(day.id))) if before else []
     change = page.get("change")
+    after = _after(page, day, change)
+    difference = change["lines"] if change else line_changes(shown_lines(before), shown_lines(page))
+    source = list(source_changes(before, page, ledger.visits.touching(day.id))) if before else []
     if is_live and change is None and not difference and not source:
         return None
     goes_at = ledger.days.goes_at(day)
@@ -51,11 +52,11 @@ def _row(ledger: Ledger, day: DayRow) -> dict[str, Any] | None:
         "stage": day.stage,
         "standing": day.standing,
         "before": _totals(before, day.live_units, day.live_cents) if is_live else None,
-        "after": _totals(page, page["units"], page["amount_cents"]),
+        "after": after,
         "difference": {
             "lines": [str(line) for line in difference],
-            "units": page["units"] - day.live_units,
-            "amount_cents": page["amount_cents"] - day.live_cents,
+            "units": after["units"] - day.live_units,
+            "amount_cents": after["amount_cents"] - day.live_cents,
             "payer_changed": bool(change and change["payer_changed"]) or _another_payer(before, page),
         },
         "source": source,
@@ -67,6 +68,13 @@ def _row(ledger: Ledger, day: DayRow) -> dict[str, Any] | None:
         "held_since": day.held_since,
         "goes_at": _iso(goes_at),
     }
+
+
+def _after(page: Page, day: DayRow, change: Page | None) -> dict[str, Any]:
+    """What the biller is to have: nothing where all is taken back, whatever the visits of an excluded day would bill."""
+    if change and day.live_units + change["units"] == day.live_cents + change["amount_cents"] == 0:
+        return {"lines": [], "units": 0, "amount_cents": 0}
+    return _totals(page, page["units"], page["amount_cents"])
 
 
 def _another_payer(before: Page, now: Page) -> bool:

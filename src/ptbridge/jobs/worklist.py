@@ -11,6 +11,7 @@ import msgspec
 from ptbridge.coding.findings import PROPOSALS
 from ptbridge.errors import ConfigError
 from ptbridge.ledger import UNDONE, DayRow, Ledger
+from ptbridge.ledger.day_rows import EXCLUDED
 from ptbridge.ledger.judging import IN_DOUBT
 from ptbridge.ledger.restored import HELD_REASON
 from ptbridge.pipeline import MUST_BE_MENDED
@@ -171,7 +172,7 @@ def _findings(ledger: Ledger, day: DayRow) -> list[dict[str, Any]]:
 
 
 def _decide(ledger: Ledger, day: DayRow, kind: str, codes: set[str], reason: str, actor: str | None) -> dict[str, Any]:
-    """Keep the decision. A release adds to an earlier one about the same content."""
+    """Keep the decision. A release adds to an earlier one about the same content; only `undo` takes an exclusion back."""
     if not reason.strip():
         raise ConfigError('a decision needs a reason: --reason "why".')
     who = actor or getpass.getuser()
@@ -179,6 +180,8 @@ def _decide(ledger: Ledger, day: DayRow, kind: str, codes: set[str], reason: str
         before = ledger.days.standing_decision(day)
         if kind == "release" and before is not None and before.kind == "release":
             codes = codes | before.codes
+        if kind not in ("undo", "exclude") and before is not None and before.excludes:
+            codes = codes | {EXCLUDED}
         if kind == "retry":
             ledger.days.reopen_submissions(day)
         ledger.days.decide(day, kind, " ".join(sorted(codes)), reason, who)

@@ -93,15 +93,26 @@ class Verdict:
     gone: bool = False  # what was live is no longer, and nothing is sent for it
 
 
+EXCLUDED = "excluded"
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person decided (`release`, `exclude`, `retry`, `undo`, `done`), about which content and which finding codes."""
+    """What a person decided (`release`, `exclude`, `retry`, `undo`, `done`), about which content and which finding codes.
+
+    `EXCLUDED` among the codes: an earlier word about the same content excluded the day, and this one did not take it back.
+    """
 
     kind: str
     visits_sha256: bytes | None
     codes: frozenset[str]
     reason: str
     actor: str
+
+    @property
+    def excludes(self) -> bool:
+        """Whether the day is never billed as it is."""
+        return self.kind == "exclude" or EXCLUDED in self.codes
 
 
 def shown_lines(page: Mapping[str, Any]) -> tuple[ShownLine, ...]:
