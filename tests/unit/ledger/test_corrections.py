@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ptbridge.ledger import UNDONE
 from ptbridge.model import Acknowledgement, Disposition, Frequency, Stage, Standing
 from ptbridge.ports import Outcome
@@ -223,3 +225,14 @@ def test_what_a_crash_left_is_recovered_once(book):
     assert book.item(0.0).in_doubt, "due at once"
     told = [(row["event"], row["detail"]) for row in book.ledger.history.of("submission", book.item().id)]
     assert told[1:] == [("sending", "attempt 1"), ("in-doubt", "found after a crash")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "codes", "excludes"), [("exclude", "", True), ("done", "SB02 excluded", True), ("done", "SB02", False)]
+)
+def test_a_stored_word_about_an_excluded_day_keeps_it_excluded(book, kind, codes, excludes):
+    """The word stands in ledgers: another one would bill what was excluded."""
+    day = book.sent("e1")
+    with book.ledger.transaction():
+        book.ledger.days.decide(book.row(day), kind, codes, "paid in cash", "owner")
+    assert book.ledger.days.standing_decision(book.row(day)).excludes is excludes

@@ -286,3 +286,10 @@ def test_what_let_a_charge_through_is_of_the_judgement_that_it_was_made_from(boo
     (first, _) = [row[0] for row in book.connection.execute("SELECT id FROM submission WHERE day_id = ? ORDER BY id", (day,))]
     page = book.ledger.standings.judgement_of(first)
     assert json.dumps(page["findings"]) == '[{"code": "MU01"}]'
+
+
+def test_an_answer_of_which_a_part_cannot_be_read_is_named(book) -> None:
+    codes = (NativeCode(system="x12", code="CLP-1", text=""), NativeCode(system="x12", code="unreadable-835", text=""))
+    hear(book.ledger, "1", reference="pt-of nobody", codes=codes, text="era.835 cannot be read")
+    (orphan,) = book.ledger.standings.orphans(CLINIC)
+    assert (orphan["codes"], orphan["unreadable"]) == (["CLP-1", "unreadable-835"], "era.835 cannot be read")
