@@ -10,12 +10,13 @@ import apsw
 from ptbridge.ledger.history import History
 
 PURGED, ON_ITS_WAY, EXCLUDED = "purged", "on-its-way", "excluded-by-person"
-# The newest word about a day holds where it is about the content that was judged last.
+# The newest word about a day holds where it is about the content that was judged last (`Decision.excludes`).
 _IN_THE_WAY = """
 SELECT CASE WHEN d.purged_at IS NOT NULL THEN 'purged'
             WHEN EXISTS (SELECT 1 FROM submission s WHERE s.day_id = d.id AND s.state IN ('sending', 'in-doubt'))
             THEN 'on-its-way'
-            WHEN (SELECT n.kind = 'exclude' AND n.content_sha256 = w.content_sha256 FROM decision n
+            WHEN (SELECT (n.kind = 'exclude' OR ' ' || n.codes || ' ' LIKE '% excluded %')
+                  AND n.content_sha256 = w.content_sha256 FROM decision n
                   JOIN day_version w ON w.id = d.version_id WHERE n.day_id = d.id ORDER BY n.id DESC LIMIT 1)
             THEN 'excluded-by-person' END
 FROM treatment_day d WHERE d.id = ?

@@ -67,6 +67,9 @@ def test_what_a_person_excluded_stays_so_until_its_content_or_the_persons_word_i
         book.ledger.days.decide(book.row(day_id), "exclude", "", "paid in cash", "owner")
         book.ledger.days.decide(book.row(day_id), "retry", "", "it was not", "owner")
     assert asked.in_the_way(day_id) is None
+    with book.ledger.transaction():
+        book.ledger.days.decide(book.row(day_id), "done", "SB02 excluded", "taken back on the phone", "owner")
+    assert asked.in_the_way(day_id) == EXCLUDED, "and a later word kept that"
 
 
 def test_a_days_visits_are_those_that_are_read_and_still_there_with_their_newest_record(book):
