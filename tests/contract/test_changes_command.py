@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ptbridge import cli
+from ptbridge import cli, jobs
 from tests.contract.test_changes import VISIT, edit_minutes, policy, sent
 from tests.world import World
 
@@ -33,6 +33,32 @@ def test_a_change_is_shown_confirmed_and_sent(world: World, capsys: pytest.Captu
     assert sent(world)[-1] == ("7", "accepted")
     code, shown = say("undo", VISIT, "--reason", "too late")
     assert code == 6 and "ptbridge exclude" in shown
+
+
+@pytest.mark.parametrize("word", ["changes confirm", "release"])
+def test_a_word_that_lets_a_day_go_says_when_it_goes(world: World, capsys: pytest.CaptureFixture[str], word: str) -> None:
+    def say(*words: str) -> str:
+        cli.main([*words, "--config", str(world.folder)])
+        return capsys.readouterr().out
+
+    world.sync()
+    policy(world, '{confirm: [replacement], hold_window_minutes: "30"}')
+    edit_minutes(world)
+    world.sync()
+    told = say(*word.split(), VISIT, "--reason", "seen")
+    assert "begins its hold window of 30 minutes" in told and "goes with the next" not in told
+    assert f"at once with `ptbridge retry {VISIT}`" in told
+    world.sync()
+    assert sent(world) == [("1", "accepted"), ("7", "queued")], "as it says, the sync began the window and sent nothing"
+    jobs.retry(world.config, name=VISIT, reason="now")
+    assert sent(world)[-1] == ("7", "accepted")
+    edit_minutes(world, 55)
+    world.sync()
+    text = world.clinic_file.read_text()
+    world.clinic_file.write_text(text.replace(', hold_window_minutes: "30"', ""))
+    assert "goes with the next sync or `ptbridge retry`." in say(*word.split(), VISIT, "--reason", "seen")
+    world.sync()
+    assert sent(world)[-1] == ("7", "accepted")
 
 
 def test_the_hold_window_is_not_told_as_a_biller_that_is_away(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import click
 
 from ptbridge.cli import screen
 from ptbridge.cli.options import clinic_option, config_option, json_option
-from ptbridge.cli.worklist import actor_option, reason_option
+from ptbridge.cli.worklist import actor_option, decide, reason_option, when_it_goes
 
 
 @click.group(invoke_without_command=True)
@@ -81,19 +81,16 @@ def _show(row: Mapping[str, Any]) -> None:
 def confirm(id_: str, reason: str, actor: str, config_folder: Path, json_wanted: bool) -> None:
     """Let a correction go that the clinic wants a person to confirm, with a reason.
 
-    For exactly this content: a later edit asks again. It goes with the next sync or retry.
+    For exactly this content: a later edit asks again. It goes with the next sync or retry; where the clinic has a hold
+    window, that run begins it.
     """
     from ptbridge import jobs
 
-    _said(
-        jobs.confirm,
-        "Confirmed {}. It goes with the next sync or `ptbridge retry`.",
-        id_,
-        reason,
-        actor,
-        config_folder,
-        json_wanted,
-    )
+    decide(jobs.confirm, _confirmed, id_, reason, actor, config_folder, json_wanted)
+
+
+def _confirmed(outcome: Mapping[str, Any]) -> str:
+    return f"Confirmed {{0}}. {when_it_goes(outcome)}"
 
 
 @changes.command("done")
@@ -111,7 +108,7 @@ def done(id_: str, reason: str, actor: str, config_folder: Path, json_wanted: bo
 
     _said(
         jobs.done,
-        "Noted for {}. The next sync takes over what the biller has now.",
+        "Noted for {0}. The next sync takes over what the biller has now.",
         id_,
         reason,
         actor,
@@ -136,7 +133,7 @@ def undo(id_: str, reason: str, actor: str, config_folder: Path, json_wanted: bo
 
     _said(
         jobs.undo,
-        "Taken back: {}. It is held; `ptbridge retry` with its name sends it after all.",
+        "Taken back: {0}. It is held; `ptbridge retry` with its name sends it after all.",
         id_,
         reason,
         actor,
@@ -148,6 +145,4 @@ def undo(id_: str, reason: str, actor: str, config_folder: Path, json_wanted: bo
 def _said(
     decision: Callable[..., object], said: str, id_: str, reason: str, actor: str, config_folder: Path, json_wanted: bool
 ) -> None:
-    from ptbridge.cli.worklist import decide
-
     decide(decision, lambda _: said, id_, reason, actor, config_folder, json_wanted)

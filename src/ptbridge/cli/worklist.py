@@ -97,8 +97,21 @@ def release(id_: str, add: tuple[str, ...], reason: str, actor: str, config_fold
 def _released(outcome: Mapping[str, Any]) -> str:
     """What happens next: a charge goes; a refusal is settled, and goes again only where the biller has none of it."""
     if {"RJ01", "RJ02"} & set(outcome["codes"]):
-        return "Released {}. The refusal is settled; the next sync sends it again only where the biller has none of it left."
-    return "Released {}. It goes with the next sync or `ptbridge retry`."
+        again = "Released {0}. The refusal is settled; the next sync sends it again only where the biller has none of it left."
+        window = outcome["hold_window_minutes"]
+        return again + (f" It then waits {screen.count(window, 'minute')} in the hold window." if window else "")
+    return f"Released {{0}}. {when_it_goes(outcome)}"
+
+
+def when_it_goes(outcome: Mapping[str, Any]) -> str:
+    """When a released day leaves: with the next run, or once the hold window is over that the next run begins."""
+    window = outcome["hold_window_minutes"]
+    if not window:
+        return "It goes with the next sync or `ptbridge retry`."
+    return (
+        f"The next sync or `ptbridge retry` begins its hold window of {screen.count(window, 'minute')}; it goes with the first "
+        "of them after that, and within it at once with `ptbridge retry {0}`."
+    )
 
 
 @click.command()
@@ -115,7 +128,7 @@ def exclude(id_: str, reason: str, actor: str, config_folder: Path, json_wanted:
     """
     from ptbridge import jobs
 
-    done = "Excluded {}. The next sync leaves it out, and takes back what the biller has of it."
+    done = "Excluded {0}. The next sync leaves it out, and takes back what the biller has of it."
     decide(jobs.exclude, lambda _: done, id_, reason, actor, config_folder, json_wanted)
 
 
@@ -128,7 +141,7 @@ def decide(
     config_folder: Path,
     json_wanted: bool,
 ) -> None:
-    """Record a decision and say what happens next; `said` of the outcome has {} where the day's name goes."""
+    """Record a decision and say what happens next; `said` of the outcome has {0} where the day's name goes."""
     from ptbridge.specs.config import load_config
 
     if not reason.strip():

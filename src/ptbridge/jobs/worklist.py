@@ -24,6 +24,7 @@ def release(config: Config, name: str, reason: str, actor: str | None = None, ad
 
     `add` are modifiers that a finding proposes (KX, 59, GA …): with them the day is coded again. Without, it goes as it is.
     The release holds for exactly this content of the visits: an edit at the source asks for a new decision.
+    `hold_window_minutes` of the answer: how long it then waits in the clinic's hold window, which begins anew.
     """
     with Ledger.open(config.state) as ledger:
         day = _held_day(ledger, name)
@@ -35,10 +36,15 @@ def release(config: Config, name: str, reason: str, actor: str | None = None, ad
                 "Mend the cause (`ptbridge explain`), or exclude the day with a reason."
             )
         if not codes and day.reason in (HELD_REASON, IN_DOUBT):  # the person has asked the biller
-            return _decide(ledger, day, "release", codes, reason, actor)
+            return _release(config, ledger, day, codes, reason, actor)
         if not codes:
             raise ConfigError(f"{name}: held by its delivery, not by a finding. Use `ptbridge retry`.")
-        return _decide(ledger, day, "release", codes | _added(codes, add) | words_to_confirm(ledger, day), reason, actor)
+        return _release(config, ledger, day, codes | _added(codes, add) | words_to_confirm(ledger, day), reason, actor)
+
+
+def _release(config: Config, ledger: Ledger, day: DayRow, codes: set[str], reason: str, actor: str | None) -> dict[str, Any]:
+    window = config.clinics[day.clinic].changes.hold_window_minutes
+    return {**_decide(ledger, day, "release", codes, reason, actor), "hold_window_minutes": window}
 
 
 def words_to_confirm(ledger: Ledger, day: DayRow) -> set[str]:
@@ -95,12 +101,12 @@ _TOO_LATE = {
 
 
 def confirm(config: Config, name: str, reason: str, actor: str | None = None) -> dict[str, Any]:
-    """Let a correction go that the clinic's policy holds for a person (SB05), for exactly this content."""
+    """Let a correction go that the clinic's policy holds for a person (SB05), for exactly this content; see `release`."""
     with Ledger.open(config.state) as ledger:
         day = _held_day(ledger, name)
         if SB05 not in _holding(ledger, day):
             raise ConfigError(f"{name}: nothing of it waits for a confirmation. `ptbridge changes` lists what does.")
-        return _decide(ledger, day, "release", {SB05} | words_to_confirm(ledger, day), reason, actor)
+        return _release(config, ledger, day, {SB05} | words_to_confirm(ledger, day), reason, actor)
 
 
 def done(config: Config, name: str, reason: str, actor: str | None = None) -> dict[str, Any]:
