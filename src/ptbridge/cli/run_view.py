@@ -27,7 +27,9 @@ def show_run(run: Mapping[str, Any], *, pulls: bool = True) -> None:
         show_fates(run["visits"], run["lines"], dry_run=dry_run)
     screen.say()
     if dry_run:
-        screen.say(f"  {screen.count(len(run['would_send']), 'submission')} would go. Nothing was sent, nothing was kept.")
+        from ptbridge.cli.rehearsal_view import show_what_would_go
+
+        show_what_would_go(run["would_send"], run["would_ask"])
     else:
         screen.say(f"  {screen.count(run['units_sent'], 'unit')}, {dollars(run['amount_cents_sent'])} sent to the biller.")
     if run.get("answers"):

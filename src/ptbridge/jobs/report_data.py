@@ -13,7 +13,8 @@ from ptbridge.model import Fate
 class RunReport:
     """One clinic's run. Amounts are integer cents. `visits` and `lines` by fate add up to `pulled_visits` and `pulled_lines`.
 
-    `would_send` is filled in a dry run only. `errors` are sentences about peers and configuration, without patient data.
+    `would_send` and `would_ask` are filled in a dry run only (jobs/would_go.py). `errors` are sentences about peers and
+    configuration, without patient data.
     """
 
     run_id: int = 0
@@ -36,6 +37,7 @@ class RunReport:
     unread_files: dict[str, str] = field(default_factory=dict)  # of a drop folder, as one more row of `quarantined`
     waiting: list[dict[str, Any]] = field(default_factory=list)
     would_send: list[dict[str, Any]] = field(default_factory=list)
+    would_ask: list[dict[str, Any]] = field(default_factory=list)  # of a person at the biller
     delivery: dict[str, Any] = field(default_factory=dict)
     biller: dict[str, Any] | None = None  # what `reconcile` says about the service dates of this run
     answers: dict[str, int] = field(default_factory=dict)  # news taken in by this run, by `stage/standing`

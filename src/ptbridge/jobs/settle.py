@@ -19,6 +19,7 @@ from ptbridge.delivery import DeliveryReport
 from ptbridge.jobs.owners import goes_by_itself
 from ptbridge.jobs.report_data import RunReport
 from ptbridge.jobs.standing import newly_held
+from ptbridge.jobs.would_go import would_ask, would_send
 from ptbridge.ledger import Ledger
 from ptbridge.model import Fate
 from ptbridge.report import render
@@ -61,7 +62,8 @@ def settle(
         if delivered.ended == "breaker-open":
             report.errors.append("the biller could not be reached; what is queued goes with the next run")
     if report.dry_run:
-        report.would_send, report.waiting = report.waiting, []
+        report.would_send, report.waiting = would_send(report.waiting, datetime.now(UTC)), []
+        report.would_ask = list(would_ask(ledger, report.clinic, report.started_at))
     report.finished_at = datetime.now(UTC).isoformat(timespec="seconds")
     report.exit_code = _exit_code(report)
     report.report_path = str(_write_page(config, ledger, report))

@@ -162,13 +162,16 @@ class Accounts:
         }
 
     def waiting(self, clinic: str) -> list[dict[str, str | int | float | None]]:
-        """Submissions that have no final answer: our reference, state, attempts, since when, next try (Unix seconds)."""
+        """Submissions that have no final answer, in the order in which they were made.
+
+        Our reference, state, attempts, since when, next try (Unix seconds), date, frequency; units and cents as it has them,
+        which of a void are those that it takes back.
+        """
+        names = ("reference", "state", "attempts", "queued_at", "next_at", "service_date", "frequency", "units", "amount_cents")
         rows = self._connection.execute(
-            f"SELECT reference, state, attempts, queued_at, next_at, service_date FROM submission {_OPEN}"  # noqa: S608
-            " WHERE clinic = ? AND open = 1 ORDER BY id",
+            f"SELECT {', '.join(names)} FROM submission {_OPEN} WHERE clinic = ? AND open = 1 ORDER BY id",  # noqa: S608
             (clinic,),
         )
-        names = ("reference", "state", "attempts", "queued_at", "next_at", "service_date")
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def turned_away(self, clinic: str) -> set[str]:

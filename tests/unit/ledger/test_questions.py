@@ -331,6 +331,9 @@ def test_what_waits_and_what_was_made_are_told_under_these_names(book):
         "queued_at": book.now.timestamp(),
         "next_at": book.now.timestamp(),
         "service_date": "2026-11-20",
+        "frequency": "1",
+        "units": 2,
+        "amount_cents": 9000,
     }
     book.answer()
     (made,) = book.ledger.accounts.submissions_of(day)
