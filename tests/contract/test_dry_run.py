@@ -96,5 +96,5 @@ def test_a_task_for_the_biller_is_told_with_its_difference(
     assert dollars(after["amount_cents"] - before["amount_cents"]) in task
     with Ledger.open(world.config.state) as ledger, ledger.transaction():
         ledger._connection.execute("UPDATE treatment_day SET held_since = '2026-11-20T00:00:00+00:00' WHERE state = 'held'")
-    assert "task" not in rehearsed(world, capsys), "held by then, it stands on the worklist and is no news of this run"
+    assert "  task  " not in rehearsed(world, capsys), "held by then, it stands on the worklist and is no news of this run"
     assert len(jobs.changes(world.config)) == 1
