@@ -125,9 +125,17 @@ class _Run:
             return "stopped"
         if self.report.refusal:
             return "refused"
-        if self._policy.end_when_open and self._gate.is_open and self._gate.wait_seconds(self._clock.monotonic()) > 0:
-            return "breaker-open"  # once the wait is over, one probe may pass
+        if self._policy.end_when_open and (ending := self._shut_out()) is not None:
+            return ending
         return "deadline" if self._clock.monotonic() >= self._deadline else None
+
+    def _shut_out(self) -> str | None:
+        """Nobody may call, and the next run asks again: `breaker-open`, or `later` when the pause is longer than patience."""
+        if self._gate.wait_seconds(self._clock.monotonic()) == 0:
+            return None  # one probe may pass
+        if self._gate.is_open:
+            return "breaker-open"
+        return "later" if self._gate.shut_seconds > self._policy.idle_seconds else None
 
     def _nothing_left(self) -> str | None:
         """`done` when the outbox is empty, `later` when what it has is due too late to wait for, else None."""
@@ -135,7 +143,16 @@ class _Run:
         if due_at is None:
             return "done"
         patience = min(self._policy.idle_seconds, self._deadline - self._clock.monotonic())
-        return "later" if due_at - self._clock.now() > patience else None
+        return "later" if due_at - self._clock.now() > patience else self._nobody_there(patience)
+
+    def _nobody_there(self, patience: float) -> str | None:
+        """Whether all that is left found no connection, again and again: too few to open the breaker by their number."""
+        others_due_at = self._outbox.next_due_at(without=set(self._resting()))
+        if others_due_at is None or others_due_at - self._clock.now() > patience:
+            self._gate.alone(self._clock.monotonic())
+        if self._gate.is_open:  # one asks for all of them, and then each has its place
+            self._attempts.resting.clear()
+        return self._ending()
 
     # ------------------------------------------------------------ filling the slots
 

@@ -60,39 +60,56 @@ class Gate:
     """Circuit breaker and busy pause of one destination. Times are monotonic seconds.
 
     Only *different* items count, and any clear answer clears the count: one bad item can neither open the breaker nor
-    make the others wait (D16). Once it is shut, one call at a time asks whether the platform works again, at most every
-    `probe_seconds`, until there is a clear answer.
+    make the others wait (D16). Where there are no others, as many tries of the few that there are count as much: `alone`.
+    Once it is shut, one call at a time asks whether the platform works again, at most every `probe_seconds`, until there is
+    a clear answer.
     """
 
     def __init__(self, policy: RetryPolicy) -> None:
         self._policy = policy
         self._unreachable: set[int] = set()
         self._busy: set[int] = set()
-        self._shut_until = 0.0
+        self._in_vain = 0  # tries in a row without a connection
+        self._shut_since = self._shut_until = 0.0
         self.is_open = False  # the breaker's word: open means that no calls pass
         self.is_busy = False  # everybody is told to come back later
 
     def suspect(self) -> None:
-        """Begin with one call: what waits was not answered when it was last tried."""
-        self.is_open = True
+        """Begin with one call: what waits was not answered when it was last tried. Who is known to be busy is not away."""
+        self.is_open = not self.is_busy
 
     def answered(self) -> None:
         """The platform gave a clear answer: it is there and working."""
-        self._unreachable.clear()
+        self._there()
         self._busy.clear()
         self.is_open = self.is_busy = False
 
     def unreachable(self, item_id: int, now: float) -> None:
         """No connection for this item."""
+        self._in_vain += 1
         self._unreachable.add(item_id)
         if self.is_open or len(self._unreachable) >= self._policy.breaker_failures:
-            self.is_open = True
-            self._shut_until = now + self._policy.probe_seconds
+            self._open(now)
+
+    def alone(self, now: float) -> None:
+        """Nothing else is left to try than what found no connection: the breaker waits for no different items."""
+        if self._in_vain >= self._policy.breaker_failures:
+            self._open(now)
+
+    def _open(self, now: float) -> None:
+        self.is_open = True
+        self._shut_since, self._shut_until = now, now + self._policy.probe_seconds
+
+    def _there(self) -> None:
+        self._unreachable.clear()
+        self._in_vain = 0
 
     def busy(self, item_id: int, now: float, retry_after_seconds: float) -> None:
         """The platform said to come back later, for this item."""
-        self._unreachable.clear()
+        self._there()
         self._busy.add(item_id)
+        if not self.is_busy:
+            self._shut_since = now
         if self.is_open or self.is_busy:  # it was asked whether it works again, and does not
             retry_after_seconds = max(retry_after_seconds, self._policy.probe_seconds)
         elif len(self._busy) < self._policy.busy_answers:
@@ -103,6 +120,11 @@ class Gate:
     def wait_seconds(self, now: float) -> float:
         """How long nobody may call; 0 when calls may pass."""
         return max(0.0, self._shut_until - now)
+
+    @property
+    def shut_seconds(self) -> float:
+        """How long nobody but one who asked will have been let through when the next call may pass."""
+        return self._shut_until - self._shut_since
 
     @property
     def width(self) -> int | None:

@@ -21,7 +21,7 @@ class RetryPolicy:
     max_delay_seconds: float = 300.0
     max_attempts: int = 12
     max_age_seconds: float = 60 * DAY_SECONDS
-    idle_seconds: float = 60.0  # a run with nothing in flight waits no longer for the next retry; the next run takes it
+    idle_seconds: float = 60.0  # a run waits no longer for a retry, or for who turns everybody away; the next run does
     max_retry_after_seconds: float = 3_600.0
     replays_before_look_up: int = 3
     key_margin_seconds: float = 300.0  # a replay must reach the platform this long before its key window closes

@@ -183,16 +183,67 @@ def test_a_breaker_that_opens_and_closes_within_a_run_lets_the_oldest_ask_and_go
 
 
 def test_what_was_tried_alone_before_the_breaker_opened_has_its_place_in_the_next_run(site: Site) -> None:
-    """Three in the queue open no breaker: they wait for their own retries; a minute later they are the oldest again."""
+    """Each waited for a retry of its own until there were five in vain; a minute later it is the oldest again."""
     site.biller.trouble = AWAY
-    for ended in ("later", "breaker-open", "breaker-open"):  # from then on one asks first
+    for _ in range(3):  # from the second on one asks first
         site.queue()
-        assert site.run().ended == ended
+        assert site.run().ended == "breaker-open"
         site.queue(2)
         site.clock.at += 1
     site.biller.trouble = None
     assert site.run(in_flight=1).accepted == 9
     assert site.biller.order == site.queued
+
+
+@pytest.mark.parametrize("few", [1, 2, 4])
+def test_few_that_find_nobody_are_told_like_many_and_keep_no_run_waiting(site: Site, few: int) -> None:
+    """A small clinic's one charge learns after five tries what another's hundred learn at once."""
+    site.biller.trouble = AWAY
+    site.queue(few)
+    begun = site.clock.now()
+    report = site.run()
+    assert (report.ended, report.postponed, site.states()) == ("breaker-open", len(site.biller.tries), {"queued": few})
+    assert 5 <= len(site.biller.tries) < 5 + few and site.clock.now() - begun <= 15.1, "after 1, 2, 4 and 8 seconds at most"
+    before = len(site.biller.tries)
+    assert site.run().ended == "breaker-open" and len(site.biller.tries) == before + 1
+    site.biller.trouble = None
+    assert site.run().accepted == few and site.biller.order == site.queued
+
+
+@pytest.mark.parametrize(("seconds", "ended"), [(40, "done"), (900, "breaker-open")])
+def test_while_another_can_be_waited_for_one_without_a_connection_ends_nothing(rig: Any, seconds: float, ended: str) -> None:
+    rig.put("A")
+    rig.put("B")
+    rig.biller.script["A"] = [AWAY] * 6
+    rig.biller.script["B"] = [Acknowledgement(disposition=Disposition.RETRY, native_code="429", retry_after_seconds=seconds)]
+    report = rig.deliver(policy=RetryPolicy())
+    tries = [name for _, name, *_ in rig.biller.calls]
+    assert (report.ended, tries) == (ended, ["A", "B", *"AAAAA", *(["B", "A"] if ended == "done" else [])])
+
+
+def test_tries_in_vain_count_in_a_row_only(rig: Any) -> None:
+    """What is told to come back later has heard from the biller."""
+    rig.put("A")
+    busy = Acknowledgement(disposition=Disposition.RETRY, native_code="429")
+    rig.biller.script["A"] = [*[AWAY] * 4, busy, *[AWAY] * 4]
+    assert rig.deliver(policy=RetryPolicy(first_delay_seconds=0.1)).ended == "done"
+
+
+def test_few_that_wait_for_one_who_asks_keep_their_places(site: Site) -> None:
+    site.queue(3)
+    site.biller.trouble, took = AWAY, site.biller.submit
+
+    async def submit(submission: Submission) -> Acknowledgement:
+        if len(site.biller.tries) >= 5:
+            site.biller.trouble = None
+        return await took(submission)
+
+    site.biller.submit = submit  # type: ignore[method-assign]
+    begun = site.clock.now()
+    report = site.run(in_flight=1, policy=RetryPolicy(end_when_open=False, first_delay_seconds=50))
+    assert (report.ended, site.biller.order) == ("done", site.queued), "the oldest asks, whoever else has rested"
+    assert [round(at - begun) for at in site.biller.tries] == [0, 0, 0, 50, 50]
+    assert round(site.biller.arrived[0][1] - begun) == 80
 
 
 def test_runs_that_follow_close_on_each_other_each_ask_once(site: Site) -> None:
@@ -279,6 +330,41 @@ def test_a_biller_that_turns_everybody_away_for_weeks_costs_nobody_his_attempts(
     assert sorted(site.biller.order) == site.queued
 
 
+@pytest.mark.parametrize(("asked_seconds", "asks", "waited"), [(61, 0, 0), (60, 1, 60), (45, 1, 45), (5, 2, 35), (None, 2, 31)])
+def test_who_turns_everybody_away_is_waited_for_as_long_as_for_a_retry_and_no_longer(
+    site: Site, asked_seconds: float | None, asks: int, waited: float
+) -> None:
+    """The next run asks again; until the platform's own time, and then every half minute, nobody else does."""
+    site.queue(100)
+    site.biller.trouble = Acknowledgement(disposition=Disposition.RETRY, native_code="503", retry_after_seconds=asked_seconds)
+    begun = site.clock.now()
+    report = site.run(in_flight=1)
+    assert (report.ended, report.accepted, site.states()) == ("later", 0, {"queued": 100})
+    assert len(site.biller.tries) == 5 + asks and site.clock.now() - begun == pytest.approx(waited, abs=0.5)
+    before = len(site.biller.tries)
+    site.clock.at += DAY_SECONDS
+    assert site.run(in_flight=1, policy=RetryPolicy(idle_seconds=0)).ended == "later"
+    assert len(site.biller.tries) == before + 1, "the next run begins with one that asks"
+    site.biller.trouble = None
+    assert site.run().accepted == 100
+
+
+def test_a_clinic_after_one_that_was_turned_away_asks_nobody_before_the_time(rig: Any) -> None:
+    """They share the platform's pause, and patience begins with it."""
+    pace = Pace.new(RetryPolicy(), rig.clock.monotonic())
+    for number in range(8):
+        rig.put(f"D{number}")
+        rig.biller.script[f"D{number}"] = [
+            Acknowledgement(disposition=Disposition.RETRY, native_code="503", retry_after_seconds=90)
+        ]
+    assert rig.deliver(in_flight=1, policy=RetryPolicy(), pace=pace).ended == "later"
+    calls = len(rig.biller.calls)
+    assert rig.deliver(policy=RetryPolicy(), pace=pace).ended == "later" and len(rig.biller.calls) == calls == 5
+    rig.clock.at += 90
+    rig.biller.script.clear()
+    assert rig.deliver(policy=RetryPolicy(), pace=pace).accepted == 8
+
+
 def test_one_that_is_always_busy_is_given_up_though_the_others_are_served(site: Site) -> None:
     site.queue(1)
     took = site.biller.submit
@@ -305,7 +391,7 @@ def test_one_that_is_always_busy_is_given_up_though_an_outage_went_before(site: 
         return BUSY if submission.reference == site.queued[0] else await took(submission)
 
     site.biller.submit = submit  # type: ignore[method-assign]
-    policy, waited = RetryPolicy(first_delay_seconds=400, max_delay_seconds=400), []
+    policy, waited = RetryPolicy(first_delay_seconds=400, max_delay_seconds=400, idle_seconds=400), []
     for _ in range(13):
         site.clock.at += 3600
         site.queue(3)
