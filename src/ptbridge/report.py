@@ -35,7 +35,8 @@ def render(data: Mapping[str, Any]) -> str:
     clinic {id, name, time_zone} · service_dates [first, last] · run {started, finished, …: any facts} · dry_run ·
     pulled_visits · visits {fate: count} · lines {fate: count} · units_sent · amount_cents_sent · queued · held_days ·
     by_itself_days ·
-    held [{id, service_date, discipline, visits, payer, amount_cents, held_since, reasons [{code, severity, message, fix}]}] ·
+    held [{id, service_date, discipline, visits, payer, amount_cents, held_since, was {text},
+    reasons [{code, severity, message, fix}]}] ·
     quarantined [{visit_id, reason, first_seen_at}] ·
     payers [{payer, days, units, amount_cents, held}] · disciplines [{discipline, days, units, amount_cents}] ·
     days [{service_date, discipline, payer, fate, visits, units, amount_cents, because, lines [{text, amount_cents, because}],
@@ -231,9 +232,9 @@ def _held_card(row: Mapping[str, Any]) -> _Markup:
     facts.append(f"held since {since}" if since else None)
     about = _tag("span", " · ".join(str(fact) for fact in facts if fact), class_="quiet")
     top = _tag("div", _tag("b", visits), about, class_="top")
-    return _tag(
-        "div", top, _tag("ul", *(_reason(reason) for reason in row.get("reasons") or ()), class_="reasons"), class_="card"
-    )
+    was = _tag("p", f"was {row['was']['text']}", class_="quiet") if row.get("was") else None
+    reasons = _tag("ul", *(_reason(reason) for reason in row.get("reasons") or ()), class_="reasons")
+    return _tag("div", top, was, reasons, class_="card")
 
 
 def _reason(reason: Mapping[str, Any]) -> _Markup:

@@ -119,6 +119,8 @@ def show_held(rows: Sequence[Mapping[str, Any]]) -> None:
         facts = [row.get("service_date"), row.get("discipline"), row.get("payer"), amount(row.get("amount_cents") or None)]
         screen.say(f"\n  {name}", bold=True, nl=False)
         screen.say("".join(f"  {screen.clean(fact)}" for fact in facts if fact))
+        if row.get("was"):
+            screen.say(screen.wrapped(row["was"]["text"], indent="    was ", then=" " * 8))
         told: list[tuple[object, ...]] = []
         for reason in row.get("reasons") or ():
             same = tuple(reason.get(part) for part in ("code", "severity", "message", "fix"))

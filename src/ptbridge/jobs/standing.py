@@ -12,9 +12,10 @@ from ptbridge.errors import ConfigError, LedgerError
 from ptbridge.inbox import INBOX_FILE, ClinicInbox
 from ptbridge.jobs.alarms import alarms, source_standing
 from ptbridge.jobs.owners import goes_by_itself
-from ptbridge.ledger import UNDONE, DayRow, Ledger
+from ptbridge.ledger import UNDONE, DayRow, Ledger, shown_lines
 from ptbridge.ledger.judging import IN_DOUBT
 from ptbridge.ledger.restored import HELD_REASON
+from ptbridge.model import dollars
 from ptbridge.specs.config import Config
 
 
@@ -59,7 +60,7 @@ def _messages(config: Config, clinic: str) -> dict[str, int]:
 def held(config: Config, clinic: str | None = None) -> list[dict[str, Any]]:
     """Every held treatment day and quarantined record: id, visits, reasons with what to do, since when, amount in cents.
 
-    `goes_by_itself`: it needs nobody.
+    `goes_by_itself`: it needs nobody. `was`: of a day without a visit, what it billed while it had one; None otherwise.
     """
     with Ledger.open(config.state, write=False) as ledger:
         return [row for name in clinic_names(config, clinic) for row in held_rows(ledger, name)]
@@ -69,7 +70,7 @@ def newly_held(ledger: Ledger, clinic: str, since: str, limit: int) -> list[dict
     """At most `limit` held days that need a person, those held since that time first: what the report of a run shows."""
     by_itself = [reason for reason in ledger.accounts.held_days(clinic) if goes_by_itself(reason)]
     return [
-        _held_row(clinic, reference, reason, held_since, msgspec.json.decode(body))
+        _held_row(ledger, clinic, reference, reason, held_since, msgspec.json.decode(body))
         for reference, reason, held_since, body in ledger.accounts.held_first(clinic, since, limit, but=by_itself)
     ]
 
@@ -77,7 +78,7 @@ def newly_held(ledger: Ledger, clinic: str, since: str, limit: int) -> list[dict
 def held_rows(ledger: Ledger, clinic: str) -> Iterator[dict[str, Any]]:
     """The worklist of one clinic, oldest service date first."""
     for _, reference, reason, since, body in ledger.accounts.held(clinic):
-        yield _held_row(clinic, reference, reason or "", since, msgspec.json.decode(body))
+        yield _held_row(ledger, clinic, reference, reason or "", since, msgspec.json.decode(body))
     for record in ledger.accounts.quarantined(clinic):
         yield {
             "id": record["visit_id"],
@@ -98,21 +99,27 @@ def held_rows(ledger: Ledger, clinic: str) -> Iterator[dict[str, Any]]:
             "amount_cents": None,
             "quarantined": True,
             "goes_by_itself": False,
+            "was": None,
         }
 
 
-def _held_row(clinic: str, reference: str, reason: str, since: str | None, page: dict[str, Any]) -> dict[str, Any]:
+def _held_row(
+    ledger: Ledger, clinic: str, reference: str, reason: str, since: str | None, page: dict[str, Any]
+) -> dict[str, Any]:
     reasons = [finding for finding in page["findings"] if finding["severity"] == "error"]
     if not set(reason.split()) & {finding["code"] for finding in reasons}:
         # the biller's doing: the judgement was clean when it was sent
         reasons = [{"code": "SB03", "severity": "error", "message": delivery_reason(reason), "fix": delivery_fix(reason)}]
+    visits = [visit["visit_id"] for visit in page["visits"]]
+    was = None if visits else _what_it_was(ledger, clinic, reference)
+    known = was or page
     return {
         "id": reference,
         "clinic": clinic,
         "service_date": page["service_date"],
-        "discipline": page["discipline"],
-        "visits": [visit["visit_id"] for visit in page["visits"]],
-        "payer": page["payer"],
+        "discipline": known["discipline"],
+        "visits": visits,
+        "payer": known["payer"],
         "reasons": [
             {key: finding.get(key, "") for key in ("code", "severity", "message", "fix", "where")} for finding in reasons
         ],
@@ -121,6 +128,29 @@ def _held_row(clinic: str, reference: str, reason: str, since: str | None, page:
         "amount_cents": page["amount_cents"] if page["lines"] else None,  # what cannot be counted has no amount
         "quarantined": False,
         "goes_by_itself": goes_by_itself(reason),
+        "was": was,
+    }
+
+
+def _what_it_was(ledger: Ledger, clinic: str, reference: str) -> dict[str, Any] | None:
+    """A day that lost its last visit (deleted, moved, another patient's): what it billed, or was to bill, while it had one."""
+    (day,) = (day for day in ledger.days.named(reference) if day.clinic == clinic and day.reference == reference)
+    body = ledger.days.before_it_was_empty(day)
+    if body is None:
+        return None
+    page = msgspec.json.decode(body)
+    visits, lines = [visit["visit_id"] for visit in page["visits"]], [str(line) for line in shown_lines(page)]
+    at_biller = day.live_sha256 is not None
+    total = f"{page['units']} units, {dollars(page['amount_cents'])}" + ("; the biller has it" if at_biller else "")
+    return {
+        "text": f"{' '.join(visits)}: {', '.join(lines) or 'nothing billed'}: {total}",
+        "visits": visits,
+        "discipline": page["discipline"],
+        "payer": page["payer"],
+        "lines": lines,
+        "units": page["units"],
+        "amount_cents": page["amount_cents"],
+        "at_biller": at_biller,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import apsw
@@ -163,6 +164,12 @@ class Days:
             (day.id,),
         ).fetchone()
         return unpack(row[0]) if row and day.live_sha256 is not None else None
+
+    def before_it_was_empty(self, day: DayRow) -> bytes | None:
+        """The judgement's JSON of a day while it had a visit: that of its live charge, else the newest; None for neither."""
+        versions = self._connection.execute("SELECT body FROM day_version WHERE day_id = ? ORDER BY id DESC", (day.id,))
+        pages = chain([self.live_judgement(day)], (unpack(body) for (body,) in versions))
+        return next((page for page in pages if page and msgspec.json.decode(page)["visits"]), None)
 
     def still_billed(self, day: DayRow) -> list[str]:
         """References under which the biller has, or may have, a visit of this day, with a held day that the visit left."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from ptbridge.ledger import BilledLine, Ledger
@@ -215,3 +217,26 @@ def test_days_go_side_by_side_unless_something_is_said_to_go_alone(book):
     book.connection.execute("UPDATE treatment_day SET patient_key = NULL")
     rows = [book.row(row.id) for row in rows]
     assert list(side_by_side(rows, lambda row: row)) == [rows]
+
+
+def test_a_day_that_lost_its_visits_is_known_by_what_the_biller_has_of_it_or_by_its_newest_judgement_with_one(book):
+    def page(name: str) -> dict[str, object]:
+        return {"visits": [{"visit_id": name}], "lines": []}
+
+    def known(day: int) -> list[str] | None:
+        body = book.ledger.days.before_it_was_empty(book.row(day))
+        return body and [visit["visit_id"] for visit in json.loads(body)["visits"]]
+
+    never = book.visit("e0")
+    assert known(never) is None, "never judged"
+    book.judge(never, "held")
+    assert known(never) is None, "and never with a visit"
+    held = book.visit("e1")
+    for visit in ("first", "second"):
+        book.judge(held, "held", page=page(visit))
+    book.judge(held, "held")
+    assert known(held) == ["second"]
+    sent = book.sent("e2", page=page("charged"))
+    book.judge(sent, "held", page=page("edited"))
+    book.judge(sent, "held")
+    assert known(sent) == ["charged"]
