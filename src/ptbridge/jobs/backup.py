@@ -26,6 +26,7 @@ from ptbridge.errors import ConfigError, LedgerError
 from ptbridge.inbox import INBOX_FILE
 from ptbridge.inbox import database as inbox_database
 from ptbridge.jobs.in_place import LEDGER_FILE, MEMBERS, finish, nobody_else, put_in_place, sync_folder, workshop
+from ptbridge.jobs.run_names import last_run
 from ptbridge.ledger import Ledger
 from ptbridge.ledger import database as ledger_database
 from ptbridge.ledger.copies import copy_database, recode_database
@@ -162,7 +163,7 @@ def restore(config: Config, file: Path, *, replace: bool = False, master: str | 
         with workshop(state) as ready:
             manifest = _read(file, ready)
             key = _key_of_backup(config, ready, manifest, master)
-            _prepare(ready, manifest, key, actor or getpass.getuser())
+            _prepare(ready, manifest, key, actor or getpass.getuser(), last_run(config))
             aside = put_in_place(state, ready)
     return Restored(manifest=manifest, aside=aside)
 
@@ -241,14 +242,17 @@ def _encrypt(config: Config, ready: Path, manifest: Manifest) -> bytes:
     return key
 
 
-def _prepare(ready: Path, manifest: Manifest, key: bytes | None, actor: str) -> None:
-    """Bring the schema up, read the file once, and write the mark that keeps everything in until the biller was asked."""
+def _prepare(ready: Path, manifest: Manifest, key: bytes | None, actor: str, runs_to: int) -> None:
+    """Bring the schema up, read the file once, and write the mark that keeps everything in until the biller was asked.
+
+    `runs_to`: the highest run number used here, from which the restored ledger counts on.
+    """
     connection = ledger_database.open_file(ready / LEDGER_FILE, key, write=True)
     ledger = Ledger.of(connection, ready)
     try:
         if problems := ledger.integrity():
             raise LedgerError(f"the backup's ledger is not sound: {problems[0]}. Take another backup.")
-        ledger.restored.mark(manifest.made_at, actor)
+        ledger.restored.mark(manifest.made_at, actor, runs_to)
     finally:
         ledger.close()
     if (ready / INBOX_FILE).exists():

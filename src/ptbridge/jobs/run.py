@@ -31,6 +31,7 @@ from ptbridge.jobs.peers import has_inbox, open_destination, open_source, origin
 from ptbridge.jobs.reading import read_again, take, take_up_asked
 from ptbridge.jobs.report_data import RunReport
 from ptbridge.jobs.restored import settle_restored
+from ptbridge.jobs.run_names import ENDED
 from ptbridge.jobs.worklist import reopen
 from ptbridge.ledger import Ledger
 from ptbridge.pipeline import Kit
@@ -123,7 +124,7 @@ class Run:
             settle.settle(self.config, self.ledger, report, delivered, self.errors, self.refusals)
             self.ledger.end_run(run_id, msgspec.json.encode(settle.summary(report)).decode())
             seq, digest = self.ledger.history.head()
-            log.info("run %d ended; the history ends with %d:%s", run_id, seq, digest.hex())
+            log.info(ENDED, "dry run ahead of run" if self.dry_run else "run", run_id, seq, digest.hex())
         return report
 
     def _note(self, error: PtbridgeError) -> None:

@@ -18,6 +18,7 @@ import ptbridge
 from ptbridge.delivery import DeliveryReport
 from ptbridge.jobs.owners import goes_by_itself
 from ptbridge.jobs.report_data import RunReport
+from ptbridge.jobs.run_names import free_page
 from ptbridge.jobs.standing import newly_held
 from ptbridge.jobs.would_go import would_ask, would_send
 from ptbridge.ledger import Ledger
@@ -133,8 +134,7 @@ def added(total: DeliveryReport | None, more: DeliveryReport) -> DeliveryReport:
 
 def _write_page(config: Config, ledger: Ledger, report: RunReport) -> Path:
     config.reports.mkdir(mode=0o700, parents=True, exist_ok=True)
-    name = f"{report.clinic}-{report.run_id:06d}{'-dry-run' if report.dry_run else ''}.html"
-    path = config.reports / name
+    path = free_page(config.reports, report.clinic, report.run_id, dry_run=report.dry_run)
     partial = path.with_suffix(".part")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

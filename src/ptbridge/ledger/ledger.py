@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ptbridge.errors import LedgerError
-from ptbridge.ledger import database, start_check
+from ptbridge.ledger import database, run_numbers, start_check
 from ptbridge.ledger.accounts import Accounts
 from ptbridge.ledger.answers import Answers
 from ptbridge.ledger.asked import Asked
@@ -155,10 +155,11 @@ class Ledger:
     # ------------------------------------------------------------ runs, cursors, standing
 
     def begin_run(self, clinic: str) -> int:
-        """Record that a run starts; later writes carry its id."""
+        """Record that a run starts; later writes carry its id, which no run before it had, also in a ledger put aside since."""
         with self.transaction():
             self._connection.execute(
-                "INSERT INTO run (clinic, started_at) VALUES (?, ?)", (clinic, self._now().isoformat(timespec="seconds"))
+                f"INSERT INTO run (id, clinic, started_at) VALUES (({run_numbers.NEXT}), ?, ?)",  # noqa: S608
+                (clinic, self._now().isoformat(timespec="seconds")),
             )
             self.history.run_id = self._connection.last_insert_rowid()
         return self.history.run_id

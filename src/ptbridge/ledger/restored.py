@@ -98,12 +98,12 @@ class Restored:
         self._history = history
         self._names = names
 
-    def mark(self, backup_made_at: datetime, actor: str) -> None:
-        """This ledger comes out of a backup made then."""
+    def mark(self, backup_made_at: datetime, actor: str, last_run: int = 0) -> None:
+        """This ledger comes out of a backup made then. Runs are numbered on from `last_run`, where that is beyond its own."""
         with transaction(self._connection):
             self._connection.execute(
-                "INSERT INTO restored (backup_made_at, restored_at) VALUES (?, ?)",
-                (backup_made_at.isoformat(), self._history.now()),
+                "INSERT INTO restored (backup_made_at, restored_at, last_run) VALUES (?, ?, ?)",
+                (backup_made_at.isoformat(), self._history.now(), last_run),
             )
             self._history.add("", "ledger", self._connection.last_insert_rowid(), "restored", backup_made_at.isoformat(), actor)
 
