@@ -22,7 +22,7 @@ from ptbridge.coding import Known, code, price
 from ptbridge.edits import run as edit
 from ptbridge.intake import CompiledMapping
 from ptbridge.judgement import Judgement, verdict_of
-from ptbridge.ledger import DayRow, Decision, LiveCharge, Refusal, StoredVisit, Verdict
+from ptbridge.ledger import LETS_PASS, DayRow, Decision, LiveCharge, Refusal, StoredVisit, Verdict
 from ptbridge.model import Finding, Frequency, PricedDay, Severity, SourceRecord, TreatmentDay, Visit, VisitStatus
 from ptbridge.plan import Plan, Say, plan, reference_now, still_billed
 from ptbridge.policy import CodeTable, Facts, FeeSchedule, Policy
@@ -178,6 +178,7 @@ def judge(
     history: ReadHistory | None = None,
     refused: Refusal | None = None,
     elsewhere: Sequence[str] = (),
+    seen_there: bool = False,
 ) -> Verdict:
     """Judge one treatment day: code, price, edit, then hold, exclude or plan what leaves. Pure, but for `history`.
 
@@ -186,7 +187,8 @@ def judge(
     `unreadable` are the reasons of visits whose newest record cannot be read: they hold
     the day, because what it would bill is no longer what the source says. `refused` is why what the biller has was rejected or
     denied: it holds the day for as long as the day would send just that again. `elsewhere` are references under which the
-    biller still has a visit that moved to this day.
+    biller still has a visit that moved to this day. `seen_there`: a person has seen that the biller has exactly what the day
+    bills, so that nothing of a refusal is left.
     """
     billable = [stored.visit for stored in visits if stored.visit.status not in NEVER_BILLED]
     fingerprint = _content(visits)
@@ -199,9 +201,9 @@ def judge(
         findings += [one for one in check(priced, kit, known) if not _only_booked(billable) or one.code == _TEST_DATA]
         findings += [_nothing_documented(visit) for visit in billable if not visit.interventions]
         findings += [still_billed(elsewhere)] if elsewhere and priced.charges else []
-    if refused is not None and _says_the_same(row, priced, findings, kit):
+    if refused is not None and not seen_there and _says_the_same(row, priced, findings, kit):
         findings.append(refusal_finding(refused))
-    chosen = _choose(row, priced, findings, decision, fingerprint, kit, live)
+    chosen = _choose(row, priced, findings, decision, fingerprint, kit, live, seen_there)
     if chosen.finding:
         findings.append(chosen.finding)
     judgement = Judgement(
@@ -261,6 +263,7 @@ def _choose(
     fingerprint: bytes,
     kit: Kit,
     live: LiveCharge | None,
+    seen_there: bool,
 ) -> Plan:
     platform = kit.clinic.destination.platform
     about_this = decision if decision and decision.visits_sha256 == fingerprint else None
@@ -271,6 +274,7 @@ def _choose(
         confirm=frozenset(kit.clinic.changes.confirm),
         confirmed=frozenset(word.removeprefix("ok:") for word in released if word.startswith("ok:")) | by_excluding,
         done_by_hand=about_this is not None and about_this.kind == "done",
+        seen_there=seen_there,
     )
     if excluded:
         return plan(row, None, kit.destination, platform, live, say)
@@ -283,7 +287,7 @@ def _choose(
 
 def _released(decision: Decision | None, fingerprint: bytes) -> frozenset[str]:
     """What a person let pass for exactly this content: finding codes, and `+KX` for a proposed modifier to add."""
-    if decision is None or decision.kind != "release" or decision.visits_sha256 != fingerprint:
+    if decision is None or decision.kind not in LETS_PASS or decision.visits_sha256 != fingerprint:
         return frozenset()
     return decision.codes - REFUSALS  # the ledger tells whether the refusal came after the release
 

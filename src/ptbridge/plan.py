@@ -100,6 +100,7 @@ class Say:
     confirm: frozenset[str] = frozenset()  # words of `changes.confirm` that need a person
     confirmed: frozenset[str] = frozenset()  # those that a person has confirmed
     done_by_hand: bool = False  # a person had the biller do what is asked for
+    seen_there: bool = False  # a person has seen that the biller has exactly what the day bills now
 
 
 SAID_NOTHING = Say()
@@ -138,6 +139,8 @@ def plan(
     `live` is what the biller has now, None when it has nothing.
     """
     billing = priced if priced is not None and priced.charges else None
+    if say.seen_there and billing is not None:
+        return _seen_there(day, billing, destination, platform)
     if live is None:
         return _first(day, billing, destination, platform)
     content = None
@@ -267,6 +270,20 @@ def _done_by_hand(case: _Case, change: Change) -> Plan:
         change=change,
         by_hand=True,
         closes_reference=billing is None and not case.destination.capabilities.replace,
+    )
+
+
+def _seen_there(day: DayRow, billing: PricedDay, destination: Destination, platform: str) -> Plan:
+    """A person has seen that the biller has exactly this: the ledger takes it over, and sends nothing."""
+    content, body, media_type = _original(billing, destination, reference_now(day))
+    corrects = day.live_sha256 is not None and not is_gone(day, destination.capabilities)
+    frequency = Frequency.REPLACEMENT if corrects else Frequency.ORIGINAL
+    return Plan(
+        state="sent",
+        action="a person has seen that the biller has exactly this",
+        submission=_submission(day, platform, frequency, content, body, media_type, billing),
+        content_sha256=content,
+        by_hand=True,
     )
 
 

@@ -32,6 +32,7 @@ _COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "undo": ("ptbridge.cli.changes:undo", "Take back what waits to be sent, with a reason."),
         "rejudge": ("ptbridge.cli.rejudge:rejudge", "Judge earlier days by the files of now: first shown, then done if asked."),
         "retry": ("ptbridge.cli.run:retry", "Try again now what still waits for the biller."),
+        "settle": ("ptbridge.cli.settle:settle", "Say what the biller has of a visit, when you have looked there."),
         "answers": ("ptbridge.cli.answers:answers", "Ask the biller what became of what was sent."),
         "denials": ("ptbridge.cli.denials:denials", "Group what was rejected or denied, with the dollars at stake."),
         "reconcile": ("ptbridge.cli.reconcile:reconcile", "Compare the ledger with what the biller has."),

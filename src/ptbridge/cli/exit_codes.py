@@ -31,7 +31,7 @@ MEANING: dict[int, tuple[str, str]] = {
     CONFIG: ("a configuration file, a secret or a permission is wrong", "ptbridge doctor"),
     BUSY: ("another ptbridge is running on this state folder; nothing was started", "wait for it to end"),
     LEDGER: ("the ledger cannot be trusted or written; nothing more was done", "ptbridge doctor, then restore a backup"),
-    DIFFERENCE: ("reconcile found a difference between the ledger and the biller", "ptbridge reconcile shows each one"),
+    DIFFERENCE: ("the ledger, or what a person says, differs from what the biller says", "ptbridge reconcile shows each one"),
     ALARM: ("status raises an alarm: a silent source, an item that is too old, a difference", "ptbridge status says which"),
     INTERRUPTED: ("stopped by a signal; the next run goes on where this one stopped", "run again"),
 }

@@ -104,7 +104,7 @@ class CsvDrop:
     @property
     def capabilities(self) -> Capabilities:
         """A file cannot be taken back, so no key makes a second one harmless; but the receipts can always be asked."""
-        return Capabilities(find=True, replace=True, void=True, batch=True)
+        return Capabilities(find=True, replace=True, void=True, own_receipts=True, batch=True)
 
     def encode(self, priced: PricedDay, *, reference: str, frequency: str, original_id: str | None) -> tuple[bytes, str]:
         """The day's rows; dollars with two decimals."""

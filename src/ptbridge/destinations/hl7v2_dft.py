@@ -224,6 +224,7 @@ class Hl7DftFiles(Hl7Dft):
             find=True,
             replace=self._spec.corrections != "hold",
             void=self._spec.voids != "hold",
+            own_receipts=True,
             batch=True,
         )
 

@@ -182,6 +182,7 @@ class X12Claims:
             payer_number=True,
             rejected_is_gone=True,
             splits=True,
+            own_receipts=True,
             batch=True,
         )
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ptbridge.jobs.agreement import reconcile
     from ptbridge.jobs.answers import ask
     from ptbridge.jobs.authorizations import import_authorizations, list_authorizations
+    from ptbridge.jobs.biller_has import biller_has
     from ptbridge.jobs.changes import changes
     from ptbridge.jobs.dead_letters import dead_letters
     from ptbridge.jobs.denials import denials
@@ -28,6 +29,7 @@ __all__ = [
     "RunReport",
     "Scope",
     "ask",
+    "biller_has",
     "changes",
     "confirm",
     "dead_letters",
@@ -52,6 +54,7 @@ _HOMES = {  # verb -> the module here that has it
     "RunReport": "report_data",
     "Scope": "rejudge",
     "ask": "answers",
+    "biller_has": "biller_has",
     "changes": "changes",
     "confirm": "worklist",
     "dead_letters": "dead_letters",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from operator import itemgetter
@@ -124,12 +124,22 @@ async def agreement(ledger: Ledger, destination: Destination, clinic: str, dates
         theirs = ledger.names.all_whole(clinic, theirs)
         for reference in gone & theirs.keys():
             del theirs[reference]  # a folder's receipts still list what the payer never got
+    if theirs is not None and destination.capabilities.own_receipts:
+        _as_people_said(theirs, ledger.said.by_word(clinic, dates))
     waiting = {str(row["reference"]) for row in ledger.accounts.waiting(clinic)}
     live = ((reference, counted) for reference, counted in ledger.accounts.live(clinic, dates) if reference not in gone)
     compared = compare(live, theirs, waiting)
     for difference in compared["differences"]:
         difference |= _as_this_ledger_knows_it(ledger, clinic, difference)
     return compared
+
+
+def _as_people_said(theirs: Live, words: Mapping[str, tuple[int, int] | None]) -> None:
+    """Receipts tell what left here; a person who has seen what the biller has of it goes before them. In place."""
+    for reference, counted in words.items():
+        theirs.pop(reference, None)
+        if counted is not None:
+            theirs[reference] = counted
 
 
 def _as_this_ledger_knows_it(ledger: Ledger, clinic: str, difference: dict[str, Any]) -> dict[str, Any]:

@@ -31,8 +31,11 @@ def judge_waiting(ledger: Ledger, kit: Kit, progress: Progress, stopped: Callabl
         progress("judging", count)
 
 
-def verdict_on(ledger: Ledger, row: DayRow, kit: Kit) -> Verdict:
-    """What one day is judged to be now; nothing is written. Raises LedgerError."""
+def verdict_on(ledger: Ledger, row: DayRow, kit: Kit, *, seen_there: bool = False) -> Verdict:
+    """What one day is judged to be now; nothing is written. Raises LedgerError.
+
+    `seen_there`: a person has seen that the biller has exactly what it bills.
+    """
     visits = ledger.visits.of_day(row.id)
     try:
         return judge(
@@ -45,6 +48,7 @@ def verdict_on(ledger: Ledger, row: DayRow, kit: Kit) -> Verdict:
             history=partial(_history, ledger, row, kit),
             refused=ledger.standings.refusal(row.id) if row.standing in REFUSED else None,
             elsewhere=ledger.days.still_billed(row),
+            seen_there=seen_there,
         )
     except LedgerError:
         raise

@@ -10,13 +10,15 @@ import msgspec
 
 from ptbridge.coding.findings import PROPOSALS
 from ptbridge.errors import ConfigError
-from ptbridge.ledger import UNDONE, DayRow, Ledger
+from ptbridge.ledger import LETS_PASS, UNDONE, DayRow, Ledger
 from ptbridge.ledger.day_rows import EXCLUDED
 from ptbridge.ledger.judging import IN_DOUBT
 from ptbridge.ledger.restored import HELD_REASON
 from ptbridge.pipeline import MUST_BE_MENDED
 from ptbridge.plan import SB01, SB02, SB05
 from ptbridge.specs.config import Config
+
+HAS = "has:"  # before what the biller has, among the codes of a decision `settle`
 
 
 def release(config: Config, name: str, reason: str, actor: str | None = None, add: Iterable[str] = ()) -> dict[str, Any]:
@@ -28,7 +30,7 @@ def release(config: Config, name: str, reason: str, actor: str | None = None, ad
     """
     with Ledger.open(config.state) as ledger:
         day = _held_day(ledger, name)
-        codes = _holding(ledger, day)
+        codes = holding_codes(ledger, day)
         stuck = sorted(codes & MUST_BE_MENDED)
         if stuck:
             raise ConfigError(
@@ -44,7 +46,7 @@ def release(config: Config, name: str, reason: str, actor: str | None = None, ad
 
 def _release(config: Config, ledger: Ledger, day: DayRow, codes: set[str], reason: str, actor: str | None) -> dict[str, Any]:
     window = config.clinics[day.clinic].changes.hold_window_minutes
-    return {**_decide(ledger, day, "release", codes, reason, actor), "hold_window_minutes": window}
+    return {**write_decision(ledger, day, "release", codes, reason, actor), "hold_window_minutes": window}
 
 
 def words_to_confirm(ledger: Ledger, day: DayRow) -> set[str]:
@@ -75,7 +77,7 @@ def exclude(config: Config, name: str, reason: str, actor: str | None = None) ->
             raise ConfigError(
                 f"{name}: what was sent of it was purged, so that no void can be made from it. Have the biller take it back."
             )
-        return _decide(ledger, day, "exclude", _holding(ledger, day), reason, actor)
+        return write_decision(ledger, day, "exclude", holding_codes(ledger, day), reason, actor)
 
 
 def undo(config: Config, name: str, reason: str, actor: str | None = None) -> dict[str, Any]:
@@ -87,7 +89,7 @@ def undo(config: Config, name: str, reason: str, actor: str | None = None) -> di
     with Ledger.open(config.state) as ledger:
         day = the_day(ledger, name, ("queued", "sent", "held", "voided", "excluded", "open"), "judged")
         with ledger.transaction():
-            done = _decide(ledger, day, "undo", set(), reason, actor)
+            done = write_decision(ledger, day, "undo", set(), reason, actor)
             if not ledger.days.take_back(day, done["actor"]):
                 raise ConfigError(f"{name}: {_TOO_LATE.get(day.state, _NOTHING_WAITS)}")
         return done
@@ -104,7 +106,7 @@ def confirm(config: Config, name: str, reason: str, actor: str | None = None) ->
     """Let a correction go that the clinic's policy holds for a person (SB05), for exactly this content; see `release`."""
     with Ledger.open(config.state) as ledger:
         day = _held_day(ledger, name)
-        if SB05 not in _holding(ledger, day):
+        if SB05 not in holding_codes(ledger, day):
             raise ConfigError(f"{name}: nothing of it waits for a confirmation. `ptbridge changes` lists what does.")
         return _release(config, ledger, day, {SB05} | words_to_confirm(ledger, day), reason, actor)
 
@@ -116,10 +118,10 @@ def done(config: Config, name: str, reason: str, actor: str | None = None) -> di
     """
     with Ledger.open(config.state) as ledger:
         day = _held_day(ledger, name)
-        codes = _holding(ledger, day)
+        codes = holding_codes(ledger, day)
         if not codes or codes - {SB01, SB02}:
             raise ConfigError(f"{name}: it is no task for the biller alone ({day.reason}). `ptbridge changes` lists those.")
-        return _decide(ledger, day, "done", codes, reason, actor)
+        return write_decision(ledger, day, "done", codes, reason, actor)
 
 
 def reopen(ledger: Ledger, clinics: Iterable[str], name: str | None, reason: str, actor: str | None) -> list[str]:
@@ -136,9 +138,9 @@ def reopen(ledger: Ledger, clinics: Iterable[str], name: str | None, reason: str
     else:
         rows = [row for clinic in clinics for row in ledger.accounts.held(clinic)]
         found = [ledger.days.get(row[0]) for row in rows]
-        days = [day for day in found if day and not _holding(ledger, day) and day.reason != UNDONE]
+        days = [day for day in found if day and not holding_codes(ledger, day) and day.reason != UNDONE]
     for day in days:
-        _decide(ledger, day, "retry", set(), reason or "retry", actor)
+        write_decision(ledger, day, "retry", set(), reason or "retry", actor)
     return [day.reference for day in days]
 
 
@@ -165,7 +167,7 @@ def the_day(ledger: Ledger, name: str, states: Collection[str], words: str) -> D
     raise ConfigError(f"{name}: no {words} treatment day of that id. `ptbridge held` and `ptbridge changes` list them.")
 
 
-def _holding(ledger: Ledger, day: DayRow) -> set[str]:
+def holding_codes(ledger: Ledger, day: DayRow) -> set[str]:
     """The finding codes that hold the day; empty when its delivery does."""
     codes = {finding["code"] for finding in _findings(ledger, day) if finding["severity"] == "error"}
     return codes & set((day.reason or "").split())
@@ -177,15 +179,17 @@ def _findings(ledger: Ledger, day: DayRow) -> list[dict[str, Any]]:
     return findings
 
 
-def _decide(ledger: Ledger, day: DayRow, kind: str, codes: set[str], reason: str, actor: str | None) -> dict[str, Any]:
-    """Keep the decision. A release adds to an earlier one about the same content; only `undo` takes an exclusion back."""
+def write_decision(ledger: Ledger, day: DayRow, kind: str, codes: set[str], reason: str, actor: str | None) -> dict[str, Any]:
+    """Keep the decision. What lets findings pass adds to an earlier one about the same content; only `undo` takes an exclusion
+    back.
+    """
     if not reason.strip():
         raise ConfigError('a decision needs a reason: --reason "why".')
     who = actor or getpass.getuser()
     with ledger.transaction():
         before = ledger.days.standing_decision(day)
-        if kind == "release" and before is not None and before.kind == "release":
-            codes = codes | before.codes
+        if kind in LETS_PASS and before is not None and before.kind in LETS_PASS:
+            codes = codes | {code for code in before.codes if not code.startswith(HAS)}
         if kind not in ("undo", "exclude") and before is not None and before.excludes:
             codes = codes | {EXCLUDED}
         if kind == "retry":

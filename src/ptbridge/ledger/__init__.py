@@ -3,18 +3,20 @@
 from ptbridge.ledger.answers import Answers, Recorded
 from ptbridge.ledger.authorizations import COUNTS, Opening, Use, shares
 from ptbridge.ledger.database import patient_key, patient_key_of
-from ptbridge.ledger.day_rows import BilledLine, DayRow, Decision, LiveCharge, Verdict, shown_lines
+from ptbridge.ledger.day_rows import LETS_PASS, BilledLine, DayRow, Decision, LiveCharge, Verdict, shown_lines
 from ptbridge.ledger.days import UNDONE
 from ptbridge.ledger.judging import side_by_side
 from ptbridge.ledger.ledger import Ledger
 from ptbridge.ledger.news import REFUSED
 from ptbridge.ledger.patients import OtherDay, Whose
+from ptbridge.ledger.said import Made
 from ptbridge.ledger.standings import Refusal, RefusedDay, RefusedPart
 from ptbridge.ledger.verify import Checked
 from ptbridge.ledger.visits import KnownVisit, StoredVisit
 
 __all__ = [
     "COUNTS",
+    "LETS_PASS",
     "REFUSED",
     "UNDONE",
     "Answers",
@@ -25,6 +27,7 @@ __all__ = [
     "KnownVisit",
     "Ledger",
     "LiveCharge",
+    "Made",
     "Opening",
     "OtherDay",
     "Recorded",

@@ -94,11 +94,13 @@ class Verdict:
 
 
 EXCLUDED = "excluded"
+LETS_PASS = ("release", "settle")  # kinds of decision whose codes are findings that a person lets pass
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person decided (`release`, `exclude`, `retry`, `undo`, `done`), about which content and which finding codes.
+    """What a person decided, about which content and which finding codes: `release`, `exclude`, `retry`, `undo`, `done`,
+    `settle`.
 
     `EXCLUDED` among the codes: an earlier word about the same content excluded the day, and this one did not take it back.
     """

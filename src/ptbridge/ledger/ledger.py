@@ -24,6 +24,7 @@ from ptbridge.ledger.provenance import Provenance
 from ptbridge.ledger.purge import Purge
 from ptbridge.ledger.reserve import Reserve
 from ptbridge.ledger.restored import Restored
+from ptbridge.ledger.said import Said
 from ptbridge.ledger.standings import Standings
 from ptbridge.ledger.verify import Checked, KeyOf, Verifier
 from ptbridge.ledger.visits import Visits
@@ -38,7 +39,7 @@ def utc_now() -> datetime:
 
 class Ledger:
     """Open with `Ledger.open`; use as a context manager. Parts: `visits`, `days`, `outbox(...)`, `history`, `accounts`,
-    `answers`, `standings`, `asked`, `authorizations`, `columns`, `patients`.
+    `answers`, `standings`, `asked`, `said`, `authorizations`, `columns`, `patients`.
     """
 
     def __init__(self, connection: database.LedgerConnection, folder: Path, now: Now, lock: database.WriterLock | None) -> None:
@@ -60,6 +61,7 @@ class Ledger:
         self.patients = Patients(connection, self.authorizations)
         self.names = Names(connection)
         self.restored = Restored(connection, self.history, self.names)
+        self.said = Said(connection, self.history)
         self.purge = Purge(connection, self.history)
         self.provenance = Provenance(connection, self.history)
 

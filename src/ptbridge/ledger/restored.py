@@ -7,7 +7,7 @@ that the ledger believes unsent is settled before the next delivery, in this run
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -22,7 +22,8 @@ HELD_REASON = "restored"
 WINDOW_DAYS = 366  # timely filing (42 CFR 424.44): nothing older is billed for the first time
 _OPEN = "('queued', 'in-doubt')"
 # A person let the day go after it was held for this; told by the order of the history, so that no clock matters.
-_DECIDED = """EXISTS (SELECT 1 FROM history r WHERE r.entity = 'day' AND r.entity_id = {day} AND r.event IN ('release', 'retry')
+_DECIDED = """EXISTS (SELECT 1 FROM history r WHERE r.entity = 'day' AND r.entity_id = {day}
+  AND r.event IN ('release', 'retry', 'settle')
   AND r.seq > (SELECT min(h.seq) FROM history h WHERE h.entity = 'day' AND h.entity_id = {day} AND h.event = 'held'
                AND h.detail = 'restored' AND h.seq > (SELECT max(m.seq) FROM history m WHERE m.entity = 'ledger'
                                                       AND m.event = 'restored')))"""
@@ -205,6 +206,12 @@ class Restored:
         """The ledger knows of it now, by an answer that delivery recorded."""
         with transaction(self._connection):
             self._settled(clinic, suspect)
+
+    def settle_by_word(self, clinic: str, references: Iterable[str]) -> None:
+        """A person said what the biller has of a day that goes by these names. Call inside a transaction."""
+        self._connection.executemany(
+            "UPDATE biller_had SET settled = 1 WHERE clinic = ? AND reference = ?", [(clinic, one) for one in references]
+        )
 
     def adopt(self, clinic: str, suspect: Suspect) -> None:
         """The biller has this day in content that this ledger never saw: it is live, and what was made of it is no original.
