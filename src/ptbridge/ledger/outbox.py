@@ -52,7 +52,7 @@ ORDER BY s.id
 """  # noqa: S608
 _STARTED = """
 UPDATE submission SET state = 'sending', attempts = attempts + 1, first_attempt_at = coalesce(first_attempt_at, ?1),
- last_attempt_at = ?1 WHERE id = ?2
+ last_attempt_at = ?1 WHERE id IN (SELECT value FROM json_each(?2))
 """
 _LONGEST_WAIT_SECONDS = 2 * 3600.0  # no retry is put off by more than an hour (RetryPolicy.max_retry_after_seconds)
 _PUT_OFF = """
@@ -178,7 +178,7 @@ class LedgerOutbox:
             self._finish(outcomes)
 
     def _start(self, items: tuple[OutboxItem, ...], now: float) -> None:
-        self._connection.executemany(_STARTED, [(now, item.id) for item in items])
+        self._connection.execute(_STARTED, (now, json.dumps([item.id for item in items])))
         self._history.add_many(
             self._clinic, "submission", [(item.id, "sending", f"attempt {item.attempts + 1}") for item in items]
         )

@@ -91,10 +91,10 @@ def test_a_file_that_is_found_damaged_only_by_the_look_through_it_is_let_go(tmp_
 
 
 def test_a_connection_is_as_the_ledger_needs_it(tmp_path):
-    """Sorting in memory, nothing of what a purge took out in a page, a log that is brought in every 16 MB, plans made once."""
+    """Sorting in memory, nothing of what a purge took out in a page, a log that is brought in every 32 MB, plans made once."""
     with Ledger.open(tmp_path) as ledger:
         names = ("temp_store", "cache_size", "wal_autocheckpoint", "trusted_schema", "secure_delete", "foreign_keys")
-        assert [ledger._connection.pragma(name) for name in names] == [2, -16_000, 4000, 0, 1, 1]
+        assert [ledger._connection.pragma(name) for name in names] == [2, -16_000, 8000, 0, 1, 1]
         assert ledger._connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, -1) == 1
 
 
