@@ -41,7 +41,7 @@ def render(data: Mapping[str, Any]) -> str:
     payers [{payer, days, units, amount_cents, held}] · disciplines [{discipline, days, units, amount_cents}] ·
     days [{service_date, discipline, payer, fate, visits, units, amount_cents, because, lines [{text, amount_cents, because}],
     exclusions [{procedure, because}]}] · biller {agrees, charges, units, amount_cents, differences} ·
-    answers [{stage, standing, days, units, amount_cents}] · errors [text].
+    answers [{stage, standing, days, units, amount_cents}] · errors [text] · notes [text].
     """
     style = resources.files("ptbridge").joinpath("report.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -56,7 +56,7 @@ def render(data: Mapping[str, Any]) -> str:
         _tag("title", title),
         _tag("style", _Markup(style)),
     ]
-    parts = (_header, _verdict, _numbers, _fates, _errors, _held, _biller, _stages, _totals, _days, _facts, _footer)
+    parts = (_header, _verdict, _numbers, _fates, _errors, _notes, _held, _biller, _stages, _totals, _days, _facts, _footer)
     page = _tag("html", _tag("head", *head), _tag("body", _tag("main", *(part(data) for part in parts))), lang="en")
     return f"<!doctype html>\n{page}\n"
 
@@ -203,6 +203,11 @@ def _errors(data: Mapping[str, Any]) -> _Markup:
         return _Markup("")
     cards = [_tag("div", error if isinstance(error, str) else error.get("message", ""), class_="card") for error in errors]
     return _section("What went wrong", *cards)
+
+
+def _notes(data: Mapping[str, Any]) -> _Markup:
+    notes = data.get("notes") or ()
+    return _section("To know", *(_tag("div", note, class_="card") for note in notes)) if notes else _Markup("")
 
 
 def _section(title: str, *content: object) -> _Markup:

@@ -82,6 +82,8 @@ def _show(found: Mapping[str, Any]) -> None:
         if "error" in told:
             screen.say(screen.wrapped(told["error"], indent="  error: ", then="    "), fg="red")
             continue
+        for note in told["notes"]:
+            screen.say(screen.wrapped(note, indent="  note: ", then="    "))
         if not told["tells"]:
             screen.say("  This biller does not tell what becomes of a charge.")
             continue

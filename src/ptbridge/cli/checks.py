@@ -65,7 +65,7 @@ def all_checks(folder: Path, clinic: str | None, *, offline: bool) -> Iterator[C
     for spec in clinics:
         found = [check for one in (_place, platforms) for check in _guarded(spec.clinic, one, config, spec)]
         yield from found
-        for clinic_check in (_environment, _secrets, _mapping, _payers, claims, _fees):
+        for clinic_check in (_environment, _read_elsewhere, _secrets, _mapping, _payers, claims, _fees):
             yield from _guarded(spec.clinic, clinic_check, config, spec)
         if not offline and all(check.status != "fail" for check in found):  # else there is nobody to ask
             from ptbridge.cli.peer_checks import biller, emr
@@ -219,6 +219,20 @@ def _read_a_sandbox(config: Config, spec: ClinicSpec) -> bool:
             return ledger.provenance.from_sandbox(spec.clinic)
     except LedgerError:
         return False
+
+
+def _read_elsewhere(config: Config, spec: ClinicSpec) -> Iterator[Found]:
+    """A place in one server's list is none in another's, so that a changed address is read from the beginning."""
+    from ptbridge.jobs.addresses import begins_anew
+    from ptbridge.ledger import Ledger
+
+    try:
+        with Ledger.open(config.state, write=False) as ledger:
+            for source in (True, False):
+                for words in begins_anew(ledger, spec, source=source):
+                    yield warn(words, "Nothing to do where that is meant; else put the address back before the next sync.")
+    except LedgerError:
+        return  # told by the check of the ledger
 
 
 def npi_is_well_formed(npi: str) -> bool:

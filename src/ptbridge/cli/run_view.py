@@ -35,6 +35,8 @@ def show_run(run: Mapping[str, Any], *, pulls: bool = True) -> None:
     if run.get("answers"):
         screen.say(screen.wrapped(f"New answers about what was sent: {news(run['answers'])}.", indent="  ", then="    "))
     _show_waiting(run.get("waiting") or ())
+    for note in run.get("notes") or ():
+        screen.say(screen.wrapped(note, indent="  note: ", then="    "))
     for error in run.get("errors") or ():
         screen.say(screen.wrapped(error, indent="  error: ", then="    "), fg="red")
     _show_worklist(run)
@@ -158,6 +160,9 @@ def show_status(name: str, standing: Mapping[str, Any]) -> None:
         screen.say("  Nothing in the ledger.")
     if standing.get("quarantined"):
         screen.say(f"  {screen.count(standing['quarantined'], 'record')} quarantined: ptbridge held")
+    if standing.get("to_settle"):
+        days = screen.count(standing["to_settle"], "held treatment day")
+        screen.say(f"  {days} for somebody who looks what the biller has: ptbridge held, then ptbridge settle ID")
     _show_open(standing.get("waiting") or (), (standing.get("oldest") or {}).get("waiting_since"))
     if standing.get("answers"):
         from ptbridge.cli.answers import show_standing

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from ptbridge.errors import PeerError
+from ptbridge.jobs.addresses import address_of, begins_anew
 from ptbridge.jobs.log_file import log_to
 from ptbridge.jobs.peers import open_destination
 from ptbridge.jobs.standing import clinic_names
@@ -19,8 +20,10 @@ from ptbridge.specs.config import Config
 log = logging.getLogger(__name__)
 
 
-async def take_answers(ledger: Ledger, destination: Destination, clinic: str, platform: str) -> Recorded | None:
-    """Take in all news since the last time; None for a destination that never tells.
+async def take_answers(
+    ledger: Ledger, destination: Destination, clinic: str, platform: str, address: str = ""
+) -> Recorded | None:
+    """Take in all news since the last time at this address (`addresses.address_of`); None for a destination that never tells.
 
     Raises PeerError when the platform cannot be asked: what came before that is kept, and the next run goes on there.
     """
@@ -28,8 +31,8 @@ async def take_answers(ledger: Ledger, destination: Destination, clinic: str, pl
         return None
     found, gap = Recorded(), False
     ledger.answers.adopt(clinic, platform)
-    async for page in destination.answers(ledger.answers.cursor(clinic, platform)):
-        found.add(ledger.answers.record(clinic, platform, page))
+    async for page in destination.answers(ledger.answers.cursor(clinic, platform, address)):
+        found.add(ledger.answers.record(clinic, platform, page, address))
         gap = gap or page.gap
     if gap:
         found.add(await _catch_up(ledger, destination, clinic, platform))
@@ -85,11 +88,18 @@ async def _ask(config: Config, ledger: Ledger, name: str) -> dict[str, Any]:
     spec = config.clinics[name]
     try:
         async with open_destination(config, spec, run_id="answers") as destination:
-            found = await take_answers(ledger, destination, name, spec.destination.platform)
+            address = address_of(spec.destination.base_url)
+            notes = list(begins_anew(ledger, spec, source=False))
+            found = await take_answers(ledger, destination, name, spec.destination.platform, address)
     except PeerError as error:
         log.warning("peer trouble: %s", type(error).__name__)
         return {"error": str(error)}
-    return {"tells": found is not None, **_counts(found or Recorded()), "standing": ledger.standings.counts(name)}
+    return {
+        "tells": found is not None,
+        "notes": notes,
+        **_counts(found or Recorded()),
+        "standing": ledger.standings.counts(name),
+    }
 
 
 def _counts(found: Recorded) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from ptbridge.errors import RecordError
 from ptbridge.intake import is_stale
+from ptbridge.jobs.addresses import address_of
 from ptbridge.jobs.kit import configuration
 from ptbridge.ledger import KnownVisit, Ledger, patient_key_of
 from ptbridge.ledger.asked import EXCLUDED, PURGED
@@ -34,7 +35,7 @@ def take(ledger: Ledger, batch: Pulled, kit: Kit) -> None:
             if day_id is not None:
                 ledger.days.mark([day_id])
         if batch.cursor is not None:
-            ledger.move_cursor(spec.clinic, spec.source.connector, batch.cursor)
+            ledger.move_cursor(spec.clinic, spec.source.connector, batch.cursor, address_of(spec.source.base_url))
 
 
 def read_again(ledger: Ledger, kit: Kit, now: str) -> None:

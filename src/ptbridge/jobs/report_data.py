@@ -42,6 +42,7 @@ class RunReport:
     biller: dict[str, Any] | None = None  # what `reconcile` says about the service dates of this run
     answers: dict[str, int] = field(default_factory=dict)  # news taken in by this run, by `stage/standing`
     errors: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # sentences that ask for nobody
     refused_since: str = ""  # our credential is refused since the run that started then; what is queued waits
     report_path: str = ""
     exit_code: int = 0

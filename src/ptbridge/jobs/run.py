@@ -18,6 +18,7 @@ from ptbridge.delivery import DeliveryReport, Pace, RetryPolicy, SystemClock, de
 from ptbridge.errors import PeerError, PeerRefused, PeerUnavailable, PtbridgeError
 from ptbridge.inbox import Taken
 from ptbridge.jobs import settle
+from ptbridge.jobs.addresses import address_of, begins_anew
 from ptbridge.jobs.agreement import agreement_after
 from ptbridge.jobs.answers import take_answers
 from ptbridge.jobs.collector import rare_collections
@@ -102,13 +103,15 @@ class Run:
     errors: list[str] = field(default_factory=list)
     news: dict[str, int] = field(default_factory=dict)  # taken in by this run, by `stage/standing`
     refusals: list[str] = field(default_factory=list)  # of our credential, by the EMR or the biller
+    notes: list[str] = field(default_factory=list)  # what somebody should know of this run, and nobody need do
     refused_files: int = 0  # of the drop folder, by this run
     paces: dict[tuple[str, str], Pace] = field(default_factory=dict)  # by platform and where it is
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     def clinic(self, name: str) -> RunReport:
         """Run one clinic. What another system does wrong becomes an error of the report, never an exception."""
-        self.errors, self.refusals, self.news, self.stop, self.refused_files = [], [], {}, asyncio.Event(), 0
+        self.errors, self.refusals, self.notes, self.news, self.refused_files = [], [], [], {}, 0
+        self.stop = asyncio.Event()
         rehearsal = self.ledger.rehearsal() if self.dry_run else nullcontext()
         with rehearsal:
             keep_apart(self.config, self.config.clinics[name], self.ledger)
@@ -119,7 +122,7 @@ class Run:
                 delivered, report.biller = asyncio.run(self._run(name, run_id))
             except PeerError as error:
                 self._note(error)
-            report.stopped, report.answers = self.stop.is_set(), self.news
+            report.stopped, report.answers, report.notes = self.stop.is_set(), self.news, self.notes
             report.unread_files = self._unread_files(name)
             settle.settle(self.config, self.ledger, report, delivered, self.errors, self.refusals)
             self.ledger.end_run(run_id, msgspec.json.encode(settle.summary(report)).decode())
@@ -181,7 +184,9 @@ class Run:
             stopped.cancel()
 
     async def _take_news(self, destination: Destination, spec: ClinicSpec) -> None:
-        found = await take_answers(self.ledger, destination, spec.clinic, spec.destination.platform)
+        address = address_of(spec.destination.base_url)
+        self.notes += begins_anew(self.ledger, spec, source=False)
+        found = await take_answers(self.ledger, destination, spec.clinic, spec.destination.platform, address)
         self.news = found.new if found else {}
 
     # ------------------------------------------------------------ pull, normalize
@@ -190,7 +195,8 @@ class Run:
         """Take in what is new. Whether the EMR was read to the end: a run that is told to stop leaves the rest to the next."""
         spec = kit.clinic
         count = 0
-        cursor = self.ledger.cursor(spec.clinic, spec.source.connector)
+        cursor = self.ledger.cursor(spec.clinic, spec.source.connector, address_of(spec.source.base_url))
+        self.notes += begins_anew(self.ledger, spec, source=True)
         recheck = self.ledger.visits.keys_of_recent_days(spec.clinic, spec.source.connector)
         async with (
             open_source(

@@ -177,6 +177,7 @@ def page_data(config: Config, ledger: Ledger, report: RunReport) -> dict[str, An
         "biller": _biller(report),
         **_answers(ledger, report, spec.destination.platform),
         "errors": report.errors,
+        "notes": report.notes,
     }
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import apsw
 
+from ptbridge.ledger.cursors import Cursors
 from ptbridge.ledger.database import pack, transaction
 from ptbridge.ledger.history import History
 from ptbridge.ledger.names import range_of
@@ -20,7 +20,7 @@ from ptbridge.ledger.news import MADE_AGAIN, OF_THE_DAY, REFUSED, SHORTEST_KEY, 
 from ptbridge.model import Answer, Frequency, Standing
 from ptbridge.ports import AnswerPage
 
-_FEED = "answers:"  # before the destination's name: the feed's cursor in the table `cursor`
+FEED = "answers:"  # before the destination's name: the feed's cursor in the table `cursor`
 _INSERT = """
 INSERT INTO answer (clinic, destination, answer_key, submission_id, reference, destination_id, stage, standing, line, procedure,
                     codes, charged_cents, paid_cents, adjusted_cents, patient_cents, payer_claim_number, said_at, text,
@@ -87,9 +87,13 @@ class Answers:
     def __init__(self, connection: apsw.Connection, history: History) -> None:
         self._connection = connection
         self._history = history
+        self._cursors = Cursors(connection)
 
-    def record(self, clinic: str, destination: str, page: AnswerPage) -> Recorded:
-        """Keep a page and the cursor that covers it, in one durable transaction. The same news again changes nothing."""
+    def record(self, clinic: str, destination: str, page: AnswerPage, address: str = "") -> Recorded:
+        """Keep a page and the cursor that covers it, in one durable transaction. The same news again changes nothing.
+
+        `address` names the server that said it; empty for files and messages.
+        """
         found = Recorded()
         with transaction(self._connection):
             days: dict[int, None] = {}
@@ -100,23 +104,12 @@ class Answers:
             for day_id in days:
                 found.refused_days += self._restate(day_id)
             if page.cursor is not None:
-                self._move(clinic, destination, page.cursor)
+                self._cursors.put(clinic, FEED + destination, page.cursor, address)
         return found
 
-    def cursor(self, clinic: str, destination: str) -> dict[str, str]:
-        """Where the feed stands; empty before the first page."""
-        rows = self._connection.execute(
-            "SELECT name, value FROM cursor WHERE clinic = ? AND source = ?", (clinic, _FEED + destination)
-        )
-        return {str(name): str(value) for name, value in rows}
-
-    def _move(self, clinic: str, destination: str, cursor: Any) -> None:
-        feed = _FEED + destination
-        self._connection.execute("DELETE FROM cursor WHERE clinic = ? AND source = ?", (clinic, feed))
-        self._connection.executemany(
-            "INSERT INTO cursor (clinic, source, name, value) VALUES (?, ?, ?, ?)",
-            [(clinic, feed, name, value) for name, value in cursor.items()],
-        )
+    def cursor(self, clinic: str, destination: str, address: str | None = None) -> dict[str, str]:
+        """Where the feed stands, at this address or wherever it is; empty before the first page from there."""
+        return self._cursors.read(clinic, FEED + destination, address)
 
     def _keep(self, clinic: str, destination: str, answer: Answer, found: Recorded) -> int | None:
         """Store one answer; the treatment day that it is news for, None for what was known or is nobody's."""

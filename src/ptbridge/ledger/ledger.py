@@ -14,6 +14,7 @@ from ptbridge.ledger.answers import Answers
 from ptbridge.ledger.asked import Asked
 from ptbridge.ledger.authorizations import Authorizations
 from ptbridge.ledger.columns import Columns
+from ptbridge.ledger.cursors import Cursors
 from ptbridge.ledger.days import Days
 from ptbridge.ledger.export import Export
 from ptbridge.ledger.history import History
@@ -39,7 +40,7 @@ def utc_now() -> datetime:
 
 class Ledger:
     """Open with `Ledger.open`; use as a context manager. Parts: `visits`, `days`, `outbox(...)`, `history`, `accounts`,
-    `answers`, `standings`, `asked`, `said`, `authorizations`, `columns`, `patients`.
+    `answers`, `standings`, `asked`, `said`, `authorizations`, `columns`, `cursors`, `patients`.
     """
 
     def __init__(self, connection: database.LedgerConnection, folder: Path, now: Now, lock: database.WriterLock | None) -> None:
@@ -57,6 +58,7 @@ class Ledger:
         self.standings = Standings(connection)
         self.asked = Asked(connection, self.history)
         self.columns = Columns(connection)
+        self.cursors = Cursors(connection)
         self.authorizations = Authorizations(connection)
         self.patients = Patients(connection, self.authorizations)
         self.names = Names(connection)
@@ -174,18 +176,13 @@ class Ledger:
                 (self._now().isoformat(timespec="seconds"), summary, run_id),
             )
 
-    def cursor(self, clinic: str, source: str) -> dict[str, str]:
-        """Where the pull of this source stands; empty before the first run."""
-        rows = self._connection.execute("SELECT name, value FROM cursor WHERE clinic = ? AND source = ?", (clinic, source))
-        return {str(name): str(value) for name, value in rows}
+    def cursor(self, clinic: str, source: str, address: str | None = None) -> dict[str, str]:
+        """Where the pull of this source stands, at this address or wherever it is; empty before the first run there."""
+        return self.cursors.read(clinic, source, address)
 
-    def move_cursor(self, clinic: str, source: str, values: Mapping[str, str]) -> None:
+    def move_cursor(self, clinic: str, source: str, values: Mapping[str, str], address: str = "") -> None:
         """Move the cursor. Call inside the transaction of the data that it covers (contract D8)."""
-        self._connection.executemany(
-            "INSERT INTO cursor (clinic, source, name, value) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (clinic, source, name) DO UPDATE SET value = excluded.value",
-            [(clinic, source, name, value) for name, value in values.items()],
-        )
+        self.cursors.move(clinic, source, values, address)
 
     def fingerprint(self, clinic: str) -> str | None:
         """What the held days of this clinic were last judged with."""
