@@ -165,8 +165,8 @@ class Capabilities:
     biller. `rejected_is_gone`: what was rejected before adjudication goes again as an original.
 
     `read_back`: what it accepts is looked up and compared before it counts as taken; needs `find`. `splits`: a day that is
-    larger than one claim goes as several; elsewhere it is held (LN01, DX04). `own_receipts`: what it finds and lists are our own
-    receipts of what left here: they never tell what the biller has, and a person's word goes before them.
+    larger than one claim goes as several; elsewhere it is held (LN01, DX04). `own_receipts`: what it finds and lists are our
+    own receipts of what left here: they never tell what the biller has, and a person's word goes before them.
     """
 
     idempotency_seconds: float = 0

@@ -29,6 +29,7 @@ SOURCES = {
     RJ02: "X12 835 (005010X221A1): CLP02 and the adjustment codes of the payer (CARC, RARC)",
 }
 _VOID_FIX = "Biller: have the claim voided at the payer, who still has it; then `ptbridge release ID --reason`."
+_LOOK = " Where the biller has something else than this correction, or nothing: `ptbridge settle ID` takes your word for it."
 
 
 def refusal_finding(refusal: Refusal) -> Finding:
@@ -41,8 +42,14 @@ def refusal_finding(refusal: Refusal) -> Finding:
         code=code,
         severity=Severity.ERROR,
         message=f"{what} was {refusal.standing.value} ({refusal.stage.value}): {parts}{passed}",
-        fix=_VOID_FIX if refusal.frequency is Frequency.VOID else FIXES[code],
+        fix=_fix(refusal, code),
     )
+
+
+def _fix(refusal: Refusal, code: str) -> str:
+    if refusal.frequency is Frequency.ORIGINAL:
+        return FIXES[code]
+    return (_VOID_FIX if refusal.frequency is Frequency.VOID else FIXES[code]) + _LOOK
 
 
 def _part(part: RefusedPart) -> str:

@@ -43,7 +43,7 @@ def test_D25_what_waits_for_a_person_since_a_restore_says_so_to_the_end(world: W
     (difference,) = reconciled(world)["differences"]
     assert (difference["reference"], difference["ours"]) == (day["id"], None) and difference["theirs"][0] > 0
     assert "restored from a backup" in difference["why"] == day["reasons"][0]["message"]
-    assert "ptbridge release ID" in difference["do"] == day["reasons"][0]["fix"] and difference["owner"] == "biller"
+    assert "ptbridge settle ID" in difference["do"] == day["reasons"][0]["fix"] and difference["owner"] == "biller"
     jobs.release(world.config, day["id"], "the biller will take it out", actor="owner")
     world.sync()
     (difference,) = reconciled(world)["differences"]

@@ -7,6 +7,9 @@ nothing speaks against it, refused where the platform says otherwise, and sends 
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,15 +21,17 @@ import pytest
 from ptbridge_sandbox.hl7_books import Hl7Books
 
 from ptbridge import jobs
-from ptbridge.errors import ConfigError
+from ptbridge.cli import main
+from ptbridge.errors import ConfigError, PeerUnavailable
 from ptbridge.jobs.peers import open_destination
 from ptbridge.ledger import Ledger
-from ptbridge.model import Acknowledgement, Disposition
+from ptbridge.model import Acknowledgement, Answer, Disposition, Stage, Standing
 from ptbridge.plan import key_of
-from ptbridge.ports import Outcome
+from ptbridge.ports import AnswerPage, Outcome
 from tests.contract.test_changes import policy
 from tests.contract.test_hl7_main_job import point_to, receiving
-from tests.contract.test_restored_state import edited
+from tests.contract.test_restored_reconcile import held, taken_back_since_the_backup
+from tests.contract.test_restored_state import backup, edited, restore
 from tests.platforms import NUMBERED, PLATFORMS, VISIT, at, day, send_files
 from tests.rigs.x12_837p import OPTIONS as X12
 from tests.world import World, running
@@ -105,7 +110,7 @@ def at_any(name: str, folder: Path) -> Iterator[Billed]:
                 point_to(world, folder=str(folder / "drop"), environment="sandbox", options={"profile": "full_day"})
             else:
                 send_files(world, name, folder / "drop", X12 if name == "x12_837p" else {})
-            billed = Billed(world, lambda: _receipts(world))
+            billed = Billed(world, lambda: _listed(world))
             if name == "x12_837p":  # no payer answers here: a person has its number from the biller's screen
                 billed.accept = lambda: billed.written("1", payer_number="ICN7")
             yield billed
@@ -116,7 +121,7 @@ def _counted(summary: dict[str, Any]) -> int:
     return int(summary["units"])
 
 
-def _receipts(world: World) -> int:
+def _listed(world: World) -> int:
     (spec,) = world.config.clinics.values()
 
     async def listed() -> int:
@@ -234,3 +239,292 @@ def test_a_correction_of_which_nobody_can_tell(name: str, arrives: bool, tmp_pat
         assert made(billed)[-1] == ("7", "accepted") and len(made(billed)) == (2 if arrives else 3)
         assert billed.units() > before
         billed.agrees()
+
+
+# ---------------------------------------------------------------- refused: what it corrects is gone there
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+def test_a_correction_that_the_payer_turned_away_leaves_what_was_there(name: str, tmp_path: Path) -> None:
+    """The ledger has the rejected correction as live; the biller has the original, and its number."""
+    with at(name, tmp_path / "config") as (world, server):
+        billed = Billed(world, lambda: _counted(server.summary()))
+        world.sync()
+        reference = str(day(world)["reference"])
+        world.in_servers(lambda: server.payer_accepts(reference))
+        jobs.ask(world.config)
+        before, original = billed.units(), server.live_claim(reference)
+        world.store.edit_visit(VISIT, {"97112": 40}, bump_encounter=True)
+        world.sync()
+        world.in_servers(lambda: server.payer_rejects(reference, "A7", "164"))
+        original.live = True  # what was to be corrected is where it was: nothing of the correction reached the payer
+        world.sync()
+        (reason,) = held(world)["reasons"]
+        assert reason["code"] == "RJ01" and "ptbridge settle ID" in reason["fix"]
+        assert "the biller says otherwise" in billed.refused("nothing")
+        billed.written("1")
+        assert billed.units() == before
+        billed.agrees()
+        world.store.edit_visit(VISIT, {"97112": 55}, bump_encounter=True)
+        world.sync()
+        assert made(billed) == [("1", "accepted"), ("7", "replaced"), ("7", "accepted")]
+        assert billed.units() > before
+        billed.agrees()
+
+
+@pytest.mark.parametrize("name", ["charge_api", *NUMBERED])
+def test_a_correction_of_what_is_gone_there_goes_as_one_original(name: str, tmp_path: Path) -> None:
+    """Taken back after the backup that the ledger was restored from; the refused correction says what to type."""
+    with at_any(name, tmp_path) as billed:
+        world = billed.world
+        if name in NUMBERED:
+            world.sync()
+            billed.accept()
+            jobs.ask(world.config)
+        reference = taken_back_since_the_backup(world)
+        there = billed.units()
+        world.store.edit_visit(VISIT, {"97112": 40}, bump_encounter=True)
+        world.sync()
+        (row,) = (one for one in jobs.held(world.config) if one["id"] == reference)
+        assert "ptbridge settle" in row["reasons"][0]["fix"] and billed.units() == there
+        assert jobs.status(world.config)[billed.clinic]["held_by_delivery"] == 1
+        (dead,) = jobs.dead_letters(world.config)
+        assert dead["settle"] == f"ptbridge settle {reference}"
+        assert "the biller says otherwise" in billed.refused("1")
+        billed.written("nothing")
+        billed.agrees()
+        for _ in range(2):
+            world.sync()
+            assert made(billed)[-1] == ("1", "accepted") and len(made(billed)) == 3
+        assert billed.units() == there + day(world)["units"]
+        billed.agrees()
+
+
+# ---------------------------------------------------------------- restored
+
+
+def test_D25_a_day_held_since_a_restore_is_as_a_person_saw_it(tmp_path: Path) -> None:
+    """HL7 v2 into a folder: the biller has the corrected version, and the ledger cannot say what to credit."""
+    with at_any("hl7-files", tmp_path) as billed:
+        world = billed.world
+        with Ledger.open(world.folder / "state"):
+            pass
+        file = backup(world)
+        world.sync()
+        world.store.edit_visit(VISIT, {"97112": 40}, bump_encounter=True)
+        world.sync()
+        there = billed.units()
+        restore(world, file)
+        with pytest.raises(ConfigError, match="no held or sent treatment day"):
+            billed.says("judged")
+        world.sync()
+        assert "`ptbridge settle ID`" in held(world)["reasons"][0]["fix"]
+        done = billed.written("judged", biller_id="B-1")
+        assert done["follows"]["action"].startswith("unchanged")
+        assert made(billed)[-1] == ("1", "accepted")
+        for _ in range(2):
+            billed.agrees()
+            world.sync()
+        assert billed.units() == there and day(world)["state"] == "sent"
+        world.store.edit_visit(VISIT, {"97112": 55}, bump_encounter=True)
+        world.sync()
+        assert made(billed)[-1] == ("7", "accepted") and billed.units() > there
+        billed.agrees()
+
+
+def test_D25_where_the_biller_cannot_be_asked_each_day_is_as_a_person_saw_it(tmp_path: Path) -> None:
+    with at_any(SILENT, tmp_path) as billed:
+        world = billed.world
+        address = next(iter(world.config.clinics.values())).destination.base_url
+        text = world.clinic_file.read_text("utf-8")
+        world.clinic_file.write_text(text.replace(address, "mllp://127.0.0.1:9"), "utf-8")
+        world.sync()
+        file = backup(world)
+        world.clinic_file.write_text(text, "utf-8")
+        world.sync()
+        there = billed.units()
+        restore(world, file)
+        world.sync()
+        assert day(world)["reason"] == "restored" and billed.units() == there
+        seen = [row["id"] for row in jobs.held(world.config) if "restored from a backup" in row["reasons"][0]["message"]]
+        for name in seen:
+            shown = jobs.biller_has(world.config, name, "1")
+            assert jobs.biller_has(world.config, name, "1", apply=shown["name"], reason="on their list")["applied"]
+        world.sync()
+        assert billed.units() == there
+        billed.agrees()
+
+
+# ---------------------------------------------------------------- receipts, and what the payer said
+
+
+def test_a_file_that_the_biller_never_loaded_goes_again(tmp_path: Path) -> None:
+    """Our receipts list it; the person who asked the biller knows better."""
+    with at_any("csv_drop", tmp_path) as billed:
+        world = billed.world
+        world.sync()
+        before = billed.units()
+        shown = billed.says("nothing")
+        assert "the receipts here list" in shown["biller"] and shown["before"]["units"] > 0
+        billed.written("nothing")
+        (answer,) = jobs.reconcile(world.config).values()
+        assert answer["agrees"] and answer["ours"]["units"] == before - shown["before"]["units"]
+        world.sync()
+        assert made(billed) == [("1", "replaced"), ("1", "accepted")] and billed.units() == before
+        billed.agrees()
+
+
+@pytest.mark.parametrize("standing", [Standing.PAID, Standing.DENIED])
+def test_what_the_payer_decided_is_not_nothing(world: World, standing: Standing) -> None:
+    billed = Billed(world, lambda: _counted(world.books()))
+    world.sync()
+    reference = str(day(world)["reference"])
+    world.in_servers(lambda: world.biller.books.live.pop(reference))
+    world.biller.books._sorted = None
+    news = Answer(key="era-1", stage=Stage.REMITTANCE, standing=standing, reference=reference)
+    with Ledger.open(world.config.state) as ledger:
+        ledger.answers.record(billed.clinic, "charge_api", AnswerPage(answers=(news,)))
+    assert "the payer has decided about it" in billed.refused("nothing")
+
+
+# ---------------------------------------------------------------- what stands in the way
+
+
+def test_a_biller_that_is_away_is_no_biller_that_has_nothing(world: World) -> None:
+    billed = Billed(world, lambda: _counted(world.books()))
+    all_but_one(billed)
+    left_in_doubt(billed, arrives=True)
+    before, text = billed.digest(), world.clinic_file.read_text("utf-8")
+    world.clinic_file.write_text(text.replace(world.biller.base_url, "http://127.0.0.1:9"), "utf-8")
+    for has in ("nothing", "1"):
+        with pytest.raises(PeerUnavailable):
+            billed.says(has)
+    assert billed.digest() == before
+
+
+def test_D25_after_a_restore_the_biller_is_asked_first(world: World) -> None:
+    world.sync()
+    restore(world, backup(world))
+    with pytest.raises(ConfigError, match="the biller was not asked since"):
+        Billed(world, lambda: _counted(world.books())).says("nothing")
+
+
+def test_what_is_on_its_way_is_nobodys_word(world: World) -> None:
+    billed = Billed(world, lambda: _counted(world.books()))
+    world.sync()
+    world.store.edit_visit(VISIT, {"97112": 40}, bump_encounter=True)
+    policy(world, '{hold_window_minutes: "30"}')
+    world.sync()
+    with pytest.raises(ConfigError, match="no held or sent treatment day"):
+        billed.says("1")
+
+
+def test_words_that_say_nothing(world: World) -> None:
+    billed = Billed(world, lambda: _counted(world.books()))
+    edited(world, status="in-progress")
+    world.sync()
+    with pytest.raises(ConfigError, match="nothing of it was ever sent"):
+        billed.says("nothing")
+    with pytest.raises(ConfigError, match="cannot have submission 1"):
+        billed.says("1")
+    with pytest.raises(ConfigError, match=r"bills nothing \(DC03\)"):
+        billed.says("judged")
+    for has, more, why in (
+        ("all", {}, "say `judged`, `nothing`"),
+        ("nothing", {"biller_id": "B-1"}, "--biller-id names something"),
+        (None, {"payer_number": "I-1"}, "--payer-number names something"),
+        ("1", {"biller_id": " B"}, "without blanks"),
+        ("1", {"payer_number": "I" * 81}, "up to 80"),
+        (None, {"apply": "0123456789", "reason": "seen"}, "say what the biller has"),
+        ("1", {"apply": "0123456789", "reason": " "}, "needs a reason"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            billed.says(has, **more)
+
+
+def test_a_word_that_is_stopped_half_way_was_never_said(world: World) -> None:
+    """Killed between the state and the decision: both are one transaction."""
+    billed = Billed(world, lambda: _counted(world.books()))
+    all_but_one(billed)
+    left_in_doubt(billed, arrives=True)
+    shown, before = billed.says("1"), billed.digest()
+    killed = f"""
+import os
+from importlib import import_module
+from pathlib import Path
+from ptbridge.specs.config import load_config
+job = import_module("ptbridge.jobs.biller_has")
+real, calls = job.write_decision, []
+def write(*words):
+    calls.append(1)
+    if len(calls) == 2:  # the first is the rehearsal
+        os._exit(9)
+    return real(*words)
+job.write_decision = write
+job.biller_has(load_config(Path({str(world.folder)!r})), {VISIT!r}, "1", apply={shown["name"]!r}, reason="seen")
+"""
+    assert subprocess.run([sys.executable, "-c", killed], check=False).returncode == 9
+    assert billed.digest() == before and made(billed) == [("1", "held")]
+    billed.written("1")
+    billed.agrees()
+
+
+def test_what_was_shown_before_it_was_said_is_shown_no_longer(world: World) -> None:
+    """The name stands for one word about the day as it stood; said once, it does nothing a second time."""
+    billed = Billed(world, lambda: _counted(world.books()))
+    all_but_one(billed)
+    left_in_doubt(billed, arrives=False)
+    shown = billed.says("nothing")
+    billed.written("nothing")
+    with pytest.raises(ConfigError, match="no held or sent treatment day"):
+        billed.says("nothing", apply=shown["name"], reason="again")
+    world.sync()
+    answer = billed.says("nothing", apply=shown["name"], reason="again")
+    assert not answer["applied"] and "the biller says otherwise" in answer["contradicts"]
+
+
+def test_what_was_excluded_stays_so_when_nothing_is_there(world: World) -> None:
+    """And a finding that was let pass stays so: a word on what the biller has takes nothing back."""
+    billed = Billed(world, lambda: _counted(world.books()))
+    world.sync()
+    reference = str(day(world)["reference"])
+    world.in_servers(lambda: world.biller.books.live.pop(reference))
+    world.biller.books._sorted = None
+    jobs.exclude(world.config, VISIT, "never", actor="owner")
+    billed.written("nothing")
+    world.sync()
+    assert day(world)["state"] == "excluded" and len(made(billed)) == 1
+    billed.agrees()
+
+
+# ---------------------------------------------------------------- on the screen
+
+
+def test_settle_on_the_screen(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    billed = Billed(world, lambda: _counted(world.books()))
+    all_but_one(billed)
+    left_in_doubt(billed, arrives=True)
+    words = ["settle", VISIT, "--config", str(world.folder)]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "--biller-has 1  the original, given up by delivery" in said and "--biller-has nothing" in said
+    assert "held: in-doubt" in said and "live   nothing" in said and "biller it lists" in said
+    main(["status", "--config", str(world.folder)])
+    assert "1 treatment day held by delivery: ptbridge held; ptbridge settle ID" in capsys.readouterr().out
+    assert main([*words, "--biller-has", "nothing"]) == 9
+    assert "Nothing was written: the biller says otherwise" in capsys.readouterr().out
+    assert main([*words, "--biller-has", "1", "--json"]) == 0
+    name = json.loads(capsys.readouterr().out)["name"]
+    assert main([*words, "--biller-has", "1"]) == 0
+    said = capsys.readouterr().out
+    assert f"--apply {name} --reason TEXT" in said and "next   the next sync: unchanged" in said
+    assert main([*words, "--biller-has", "1", "--apply", "0000000000", "--reason", "seen"]) == 3
+    assert "no longer what was shown as 0000000000" in capsys.readouterr().out
+    assert main([*words, "--biller-has", "1", "--apply", name, "--reason", "seen there", "--by", "owner"]) == 0
+    assert "Written, and nothing was sent" in capsys.readouterr().out
+    main(["explain", VISIT, "--config", str(world.folder)])
+    said = capsys.readouterr().out
+    assert "seen there" in said and "(has:1)" in said and "seen-by-person" in said
+    world.agrees()
+    main(["held", "--dead", "--config", str(world.folder)])
+    assert "Delivery gave nothing up" in capsys.readouterr().out

@@ -160,9 +160,9 @@ def show_status(name: str, standing: Mapping[str, Any]) -> None:
         screen.say("  Nothing in the ledger.")
     if standing.get("quarantined"):
         screen.say(f"  {screen.count(standing['quarantined'], 'record')} quarantined: ptbridge held")
-    if standing.get("to_settle"):
-        days = screen.count(standing["to_settle"], "held treatment day")
-        screen.say(f"  {days} for somebody who looks what the biller has: ptbridge held, then ptbridge settle ID")
+    if standing.get("held_by_delivery"):
+        days = screen.count(standing["held_by_delivery"], "treatment day")
+        screen.say(f"  {days} held by delivery: ptbridge held; ptbridge settle ID, when you have looked at the biller's")
     _show_open(standing.get("waiting") or (), (standing.get("oldest") or {}).get("waiting_since"))
     if standing.get("answers"):
         from ptbridge.cli.answers import show_standing

@@ -71,6 +71,7 @@ def _dead(config_folder: Path, clinic: str | None, json_wanted: bool) -> int:
         screen.say(f"  {screen.clean(row['service_date'])}  {screen.count(row['attempts'], 'attempt')}  to act: {row['owner']}")
         screen.say(screen.wrapped(row["message"], indent="    "))
         screen.say(f"    -> {screen.clean(row['replay'])}")
+        screen.say(f"    -> {screen.clean(row['settle'])}: when you have looked what the biller has")
     return exit_codes.HELD if rows else exit_codes.DONE
 
 

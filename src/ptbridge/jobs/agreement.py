@@ -211,12 +211,17 @@ _FOREIGN = "only at the biller: this ledger has no live charge of that reference
 _CHANGED = "units or amount differ"
 _MEND = "Mend what holds it (`ptbridge explain`); the next sync then settles it with what the biller has."
 _TAKEN_BACK = (
-    "Ask who took it back: the biller, or ptbridge after the backup that this ledger was restored from. `ptbridge exclude ID"
-    " --reason` takes it out here too; what the EMR changes after that goes as an original again."
+    "Ask who took it back: the biller, or ptbridge after the backup that this ledger was restored from. Then `ptbridge settle"
+    " ID --biller-has nothing` has it billed as an original again, and `ptbridge exclude ID --reason` takes it out here too:"
+    " what the EMR changes after that goes as an original."
 )
 _TAKE_OUT = "Have the biller take it out; `ptbridge explain` shows why nothing is billed."
 _STEP = {
-    _MISSING: {"owner": "biller", "do": "Ask the biller who took it out; ptbridge explain shows when it was accepted."},
+    _MISSING: {
+        "owner": "biller",
+        "do": "Ask the biller who took it out; `ptbridge explain` shows when it was accepted. Where it is to be billed again:"
+        " `ptbridge settle ID --biller-has nothing`.",
+    },
     _FOREIGN: {
         "owner": "biller",
         "do": "Ask the biller where it comes from; a charge that nobody documented must not be paid.",

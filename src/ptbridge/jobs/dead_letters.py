@@ -12,7 +12,8 @@ from ptbridge.specs.config import Config
 
 
 def dead_letters(config: Config, clinic: str | None = None) -> list[dict[str, Any]]:
-    """Every submission that stopped for good, oldest first: id, reason, owner, attempts, last answer, how to replay it.
+    """Every submission that stopped for good, oldest first: id, reason, owner, attempts, last answer, how to replay it, and
+    how to say what the biller has of it (`settle`), for somebody who has looked.
 
     `ptbridge retry ID` judges the day anew: what is in doubt is looked up under its own key, what was refused goes with a new
     key only as what the day bills now. No patient data.
@@ -30,4 +31,5 @@ def _rows(ledger: Ledger, clinic: str) -> Iterator[dict[str, Any]]:
             "message": delivery_reason(reason),
             "owner": delivery_owner(reason, code),
             "replay": f"ptbridge retry {dead['id']} --reason TEXT",
+            "settle": f"ptbridge settle {dead['id']}",
         }

@@ -25,7 +25,10 @@ def clinic_names(config: Config, clinic: str | None) -> list[str]:
 
 
 def status(config: Config, clinic: str | None = None) -> dict[str, Any]:
-    """Per clinic: days by state with units and cents, what waits, how old it is, source, cursor, last run, alarms."""
+    """Per clinic: days by state with units and cents, what waits, how old it is, source, cursor, last run, alarms.
+
+    `held_by_delivery`: held days that no finding holds: refused, in doubt, since a restore, or not taken in any attempt.
+    """
     found: dict[str, Any] = {}
     now = datetime.now(UTC)
     with Ledger.open(config.state, write=False) as ledger:
@@ -45,6 +48,8 @@ def status(config: Config, clinic: str | None = None) -> dict[str, Any]:
                 "last_run": last,
                 "messages": _messages(config, name),
             }
+            held_for = ledger.accounts.held_days(name)
+            found[name]["held_by_delivery"] = sum(days for reason, days in held_for.items() if _is_deliverys(reason))
             found[name]["alarms"] = list(alarms(ledger, spec, found[name], now))
     return found
 
@@ -155,18 +160,22 @@ def _what_it_was(ledger: Ledger, clinic: str, reference: str) -> dict[str, Any] 
 
 
 _REASON = ("code", "severity", "message", "fix", "where", "visit_id", "line_key")
-_DELIVERY_FIX = "See the answer with `ptbridge explain`; correct the cause, then `ptbridge retry`."
+_DELIVERY_FIX = (
+    "See the answer with `ptbridge explain`; correct the cause, then `ptbridge retry`. Where the biller has something else than"
+    " this ledger says, `ptbridge settle ID` takes your word for it."
+)
 _NOT_THERE = ("not-live", "unknown-reference")  # of a correction: the words of charge_api's contract, and ours for Candid
 _NOT_THERE_FIX = (
-    "Find out who took it back: the biller, or ptbridge after the backup that a ledger was restored from. `ptbridge exclude ID"
-    " --reason` takes it out here too; what the EMR changes after that goes as an original again."
+    "Find out who took it back: the biller, or ptbridge after the backup that a ledger was restored from. Then `ptbridge settle"
+    " ID --biller-has nothing` has the day billed as an original again, and `ptbridge exclude ID --reason` takes it out here"
+    " too: what the EMR changes after that goes as an original."
 )
 _FIXES = {
     UNDONE: "`ptbridge retry ID --reason` sends it after all, `ptbridge exclude` never bills it; an edit is judged anew.",
-    IN_DOUBT: "Ask the biller whether it has the charge; `ptbridge retry ID` looks it up once more where that can be done."
-    " `ptbridge release ID --reason` sends the day as it is judged here, and `ptbridge exclude ID --reason` sends nothing.",
-    HELD_REASON: "Ask the biller what it has of this day, and have it made right there; then `ptbridge release ID --reason`"
-    " sends the day as it is judged here, and `ptbridge exclude ID --reason` sends nothing.",
+    IN_DOUBT: "Look whether the biller has the charge, and say what you saw: `ptbridge settle ID` shows what can be said."
+    " `ptbridge retry ID` looks it up once more where that can be done, and `ptbridge exclude ID --reason` never bills it.",
+    HELD_REASON: "Look what the biller has of this day, and say what you saw: `ptbridge settle ID` shows what can be said."
+    " Where it has something else, have it made right there first; `ptbridge exclude ID --reason` never bills it.",
 }
 
 
@@ -182,6 +191,11 @@ def delivery_reason(reason: str) -> str:
         UNDONE: "a person took it back before it was sent",
         "attempts-exhausted": "the biller did not take it in as many attempts as are allowed",
     }.get(kind, f"delivery stopped: {reason}")
+
+
+def _is_deliverys(reason: str) -> bool:
+    """Whether it is delivery that holds a day for this: somebody looks what the biller has of it."""
+    return reason.partition(":")[0] in ("rejected", IN_DOUBT, HELD_REASON, "attempts-exhausted")
 
 
 def delivery_fix(reason: str) -> str:
