@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import hmac
 import json
+import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -39,6 +45,26 @@ def refused(world: World) -> tuple[set[str], set[str]]:
     )
     world.sync()
     return rejected, denied
+
+
+def test_on_a_terminal_of_80_columns_no_line_is_wider_and_every_word_is_there(world: World) -> None:
+    refused(world)
+    plain = ptbridge(world, "denials", "--by", "reason").stdout
+    assert max(map(len, plain.splitlines())) > 80
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    with subprocess.Popen(command(world, "denials"), stdout=theirs, env={**environment, "NO_COLOR": "1"}) as running:
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # the other side is closed
+            while some := os.read(ours, 65536):
+                shown += some
+    os.close(ours)
+    lines = shown.decode().splitlines()
+    assert running.returncode == 3 and max(map(len, lines)) <= 80
+    words = shown.decode().replace("went with:", "went with").split()
+    assert "went" in words and [word for word in plain.split() if word not in words] == []
 
 
 def cents(world: World, references: set[str]) -> int:

@@ -63,4 +63,4 @@ def show_denials(name: str, found: Mapping[str, Any]) -> None:
     screen.say(screen.table(rows, headings=headings, right=(1, 2, 3, 4, 5)))
     settled = f", {found['settled']:,} settled by a person" if found["settled"] else ""
     words = f"{screen.count(total['days'], 'treatment day')}, {dollars(total['amount_cents'])} at stake{settled}"
-    screen.say(f"  {words}. One day can stand in several groups.")
+    screen.say(screen.wrapped(f"{words}. One day can stand in several groups.", indent="  "))

@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -15,6 +15,7 @@ import click
 # C0 and C1 control characters (an escape sequence starts with one) and the marks that reorder text on the screen.
 _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]+")
 _PLURALS = {"day": "days"}
+_LEAST_ROOM = 24  # columns in which text can still be read
 
 
 def clean(value: object) -> str:
@@ -50,21 +51,48 @@ def wrapped(text: object, *, indent: str = "", then: str | None = None) -> str:
 def table(
     rows: Sequence[Sequence[object]], *, headings: Sequence[str] = (), right: Sequence[int] = (), indent: str = "  "
 ) -> str:
-    """Columns aligned by content, the ones in `right` to the right; the last column wraps on a terminal."""
+    """Columns aligned by content, the ones in `right` to the right; on a terminal the last column wraps.
+
+    Where a terminal leaves it no room, the last column goes below each row behind its heading, and the first one above its row
+    where the others alone are too wide.
+    """
     cells = [[clean(cell) for cell in row] for row in ([list(headings)] if headings else []) + [list(row) for row in rows]]
     if not cells:
         return ""
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    room, start = width(), len(indent) + sum(size + 2 for size in widths[:-1])
+    if room and start + widths[-1] > room and room - start < _LEAST_ROOM:
+        return "\n".join(_stacked(cells, widths, right, indent, cells[0][-1] if headings else None))
     return "\n".join(_row(row, widths, right, indent) for row in cells)
 
 
+def _padded(row: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> list[str]:
+    cells = enumerate(zip(row, widths, strict=True))
+    return [cell.rjust(size) if at in right else cell.ljust(size) for at, (cell, size) in cells]
+
+
+def _stacked(
+    cells: Sequence[Sequence[str]], widths: Sequence[int], right: Sequence[int], indent: str, heading: str | None
+) -> Iterator[str]:
+    """Each row without its last cell, which is below it, and without its first, which is above it, if that is too wide."""
+    below = f"{indent}    " + (f"{heading}: " if heading else "")
+    for number, row in enumerate(cells):
+        padded = _padded(row, widths, right)[:-1]
+        line = (indent + "  ".join(padded)).rstrip()
+        if len(indent) + sum(size + 2 for size in widths[:-1]) - 2 <= width():
+            yield line
+        else:
+            yield wrapped(row[0], indent=indent, then=f"{indent}  ")
+            yield (f"{indent}  " + "  ".join(padded[1:])).rstrip()
+        if row[-1] and (heading is None or number):
+            yield wrapped(row[-1], indent=below, then=f"{indent}      ")
+
+
 def _row(row: Sequence[str], widths: Sequence[int], right: Sequence[int], indent: str) -> str:
-    padded = [
-        cell.rjust(size) if at in right else cell.ljust(size) for at, (cell, size) in enumerate(zip(row, widths, strict=True))
-    ]
+    padded = _padded(row, widths, right)
     start = indent + "  ".join([*padded[:-1], ""])
     room = width()
-    if not room or len(row[-1]) <= room - len(start) or room - len(start) < 24:
+    if not room or len(row[-1]) <= room - len(start):
         return (start + padded[-1]).rstrip()
     lines = textwrap.wrap(row[-1], room - len(start), break_long_words=False)
     return ("\n" + " " * len(start)).join(lines).join([start, ""])

@@ -22,6 +22,60 @@ def test_table_aligns_and_cleans() -> None:
     assert shown.splitlines() == ["  k        n", "  a        5  x", "  long  1234"]
 
 
+ROWS = [("CARC CO-197", "1,204", "MD01 UN02 DC06 DX08 NC03"), ("277CA A7:562:85", "3", "")]
+
+
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+
+
+@pytest.mark.parametrize("columns", [23, 24, 30, 40, 50, 51, 52, 80])
+def test_no_line_of_a_table_is_wider_than_the_terminal_and_no_word_is_lost(
+    monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    on_a_terminal(monkeypatch, columns)
+    shown = screen.table(ROWS, headings=("reason", "days", "went with"), right=(1,))
+    assert max(map(len, shown.splitlines())) <= columns
+    words = [word for row in ROWS for cell in row for word in cell.split()]
+    assert [word for word in words if word not in shown.split()] == []
+
+
+def test_the_last_column_wraps_beside_the_others_while_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_a_terminal(monkeypatch, 50)
+    shown = screen.table(ROWS, headings=("reason", "days", "went with"), right=(1,)).splitlines()
+    assert shown[0] == "  reason            days  went with" and shown[2] == "  277CA A7:562:85      3"
+    on_a_terminal(monkeypatch, 49)
+    assert screen.table(ROWS, headings=("reason", "days", "went with"), right=(1,)).splitlines() == [
+        "  reason            days",
+        "  CARC CO-197      1,204",
+        "      went with: MD01 UN02 DC06 DX08 NC03",
+        "  277CA A7:562:85      3",
+    ]
+
+
+def test_the_first_column_goes_above_when_the_others_are_too_wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_a_terminal(monkeypatch, 23)
+    assert screen.table(ROWS, right=(1,)).splitlines() == [
+        "  CARC CO-197",
+        "    1,204",
+        "      MD01 UN02 DC06",
+        "        DX08 NC03",
+        "  277CA A7:562:85",
+        "        3",
+    ]
+    on_a_terminal(monkeypatch, 24)
+    assert screen.table(ROWS, right=(1,)).splitlines()[0] == "  CARC CO-197      1,204"
+
+
+def test_where_nobody_looks_a_row_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    assert [line.strip() for line in screen.table(ROWS, right=(1,)).splitlines()] == [
+        "CARC CO-197      1,204  MD01 UN02 DC06 DX08 NC03",
+        "277CA A7:562:85      3",
+    ]
+
+
 def test_json_is_json_and_steers_nothing() -> None:
     @dataclass
     class Row:
