@@ -101,7 +101,10 @@ class Clearinghouse:
         for control, transaction in transactions_of(segments):
             refused_here = self.faults.happens("refuse_transaction")
             verdicts.append((control, refused_here))
-            claims += [] if refused_here else claims_of(transaction)
+            if not refused_here:
+                found = claims_of(transaction)
+                self.books.comes(found)
+                claims += found
         self._put("999", self._999(gs, verdicts))
         answered = [(claim, self._answer(claim)) for claim in claims]
         if answered:

@@ -1,16 +1,19 @@
 """The books of the sandbox clearinghouse and the payer behind it: every claim line that is live, and the auditor.
 
-Pure bookkeeping. A claim line is known by its line control number (REF*6R), which names our treatment day and line: two live
-ones with one name are a charge twice, and the auditor says so. It reads X12 by itself, with nothing of ptbridge's.
+Pure bookkeeping. A submission says the whole of a treatment day (the first 15 characters of CLM01), in one claim or several.
+Once it came in, the payer may have of each procedure of that day what it had before or what the submission says: more units
+than the larger of both are a charge twice, and the auditor says so. It reads X12 by itself, with nothing of ptbridge's.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 Segment = list[str]
+DAY_PART = 15  # characters of CLM01 that name the treatment day
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,6 +45,11 @@ class Claim:
     number: str = ""
     state: str = "live"
     decided: bool = False
+
+    @property
+    def day(self) -> str:
+        """The treatment day."""
+        return self.control[:DAY_PART]
 
 
 class Unreadable(Exception):
@@ -131,6 +139,7 @@ class Books:
     claims: list[Claim] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     files: set[str] = field(default_factory=set)
+    _most: dict[str, Counter[str]] = field(default_factory=dict)
 
     def live(self) -> list[Claim]:
         """What the payer has."""
@@ -154,6 +163,15 @@ class Books:
         self.files.add(control)
         return True
 
+    def comes(self, claims: list[Claim]) -> None:
+        """One submission comes in: until the next, the payer may have of each procedure what it had or what this says."""
+        for day in {claim.day for claim in claims}:
+            says = _units(claim for claim in claims if claim.day == day and claim.frequency != "8")
+            self._most[day] = says | self._has(day)
+
+    def _has(self, day: str) -> Counter[str]:
+        return _units(claim for claim in self.claims if claim.state == "live" and claim.day == day)
+
     def take(self, claim: Claim) -> str:
         """Take one claim; the 277CA status code when it is refused, else empty."""
         refused = self._wrong(claim) or (self._original(claim) if claim.frequency == "1" else self._correction(claim))
@@ -161,7 +179,7 @@ class Books:
         if not refused:
             claim.number = f"ICN{len(self.claims) + 1:08d}"
         self.claims.append(claim)
-        self._audit()
+        self._audit(claim.day)
         return refused
 
     def _wrong(self, claim: Claim) -> str:
@@ -172,10 +190,9 @@ class Books:
         return ""
 
     def _original(self, claim: Claim) -> str:
-        ours = {line.control for line in claim.lines}
-        double = ours & {line.control for one in self.live() for line in one.lines}
+        double = self._twice(claim.day, self._has(claim.day) + _units([claim]))
         if double:
-            self.violations.append(f"a second original of {min(double)}")
+            self.violations.append(f"a second original of {claim.day}: {min(double)}")
         return "A3:54" if double and self.strict else ""  # duplicate of a previously processed claim
 
     def _correction(self, claim: Claim) -> str:
@@ -185,7 +202,17 @@ class Books:
         before.state = "void" if claim.frequency == "8" else "replaced"
         return ""
 
-    def _audit(self) -> None:
-        controls = [line.control for claim in self.live() for line in claim.lines]
-        double = {one for one in controls if controls.count(one) > 1} if len(controls) != len(set(controls)) else set()
-        self.violations += [f"{one} is charged twice" for one in sorted(double)]
+    def _audit(self, day: str) -> None:
+        self.violations += [f"{day}: {one} is charged twice" for one in sorted(self._twice(day, self._has(day)))]
+
+    def _twice(self, day: str, units: Counter[str]) -> Counter[str]:
+        """What is more than the payer may have."""
+        return units - self._most.get(day, Counter())
+
+
+def _units(claims: Iterable[Claim]) -> Counter[str]:
+    """By procedure, whatever its modifiers."""
+    found: Counter[str] = Counter()
+    for line in (line for claim in claims for line in claim.lines):
+        found[line.procedure.split(":")[1]] += line.units
+    return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ptbridge.ledger import DayRow, LiveCharge
 from ptbridge.model import (
@@ -24,7 +24,7 @@ from ptbridge.model import (
     dollars,
     line_changes,
 )
-from ptbridge.ports import Capabilities, CorrectingDestination, Destination
+from ptbridge.ports import Capabilities, CorrectingDestination, Destination, SteppingDestination
 from ptbridge.routes import Route, is_gone, is_open, route_of
 
 SB01 = "SB01"  # changed after sending, and only a person at the biller can change it there
@@ -43,6 +43,7 @@ _ACTIONS = {
     Route.AGAIN: "send as original again: the one before was rejected before adjudication",
     Route.FORGET: "nothing to bill: what was sent was rejected before adjudication",
 }
+_IN_TWO_STEPS = "; lines that change claims follow when the payer has it without them"
 _CONFIRMED_BY = {Route.UPDATE: "replacement", Route.CANCEL: "void", Route.FORGET: "void"}
 
 
@@ -77,7 +78,7 @@ class Plan:
     """The next state of a treatment day and, where something must leave, the submission.
 
     `gone`: what was live is no longer, and nothing is sent for it. `by_hand`: the submission records what a person had the
-    biller do. `closes_reference`, `judge_after`: what follows a void (see ledger/0004_changes.sql).
+    biller do. `closes_reference`, `judge_after`: what follows when it is accepted (see ledger/0004_changes.sql).
     """
 
     state: str  # held | excluded | queued | sent | voided
@@ -146,7 +147,8 @@ def plan(
     content = None
     if billing is not None:
         content, _, _ = _original(billing, destination, reference_now(day))
-        if day.live_sha256 == content and not is_gone(day, destination.capabilities):
+        same = day.live_sha256 == content and not is_gone(day, destination.capabilities)
+        if same and not _waiting(destination, live.body):
             return Plan(state="sent", action="unchanged: the biller has exactly this")
     return _correct(_Case(day, billing, content, destination, platform, live), say)
 
@@ -199,7 +201,9 @@ def _change(case: _Case, say: Say) -> Change:
     day, live, billing = case.day, case.live, case.billing
     payer = payer_as_given(billing) if billing is not None else None
     payer_changed = None not in (payer, live.payer) and payer != live.payer
-    lines = line_changes(live.lines, shown(billing))
+    waiting = _waiting(case.destination, live.body)
+    has = [line for place, line in enumerate(live.lines, start=1) if place not in waiting]
+    lines = line_changes(has, shown(billing))
     route = route_of(day, case.destination.capabilities, withdraw=billing is None, payer_changed=payer_changed)
     words = {_CONFIRMED_BY.get(route, route.value)}
     if payer_changed:
@@ -229,14 +233,34 @@ def _sends(case: _Case, change: Change) -> Plan:
         frequency, counted, content = Frequency.REPLACEMENT, billing, case.content
         body, media_type = _replacement(case, billing, named)
     follows = change.route is Route.VOID_AND_NEW
+    waiting = _waiting(case.destination, body) if counted else ()
+    submission = _submission(day, case.platform, frequency, content, body, media_type, counted)
     return Plan(
         state="queued",
-        action=_ACTIONS[change.route],
-        submission=_submission(day, case.platform, frequency, content, body, media_type, counted),
+        action=_ACTIONS[change.route] + (_IN_TWO_STEPS if waiting else ""),
+        submission=_without(submission, counted, waiting) if counted else submission,
         content_sha256=content,
         change=change,
         closes_reference=follows or not case.destination.capabilities.replace,
-        judge_after=follows,
+        judge_after=follows or bool(waiting),
+    )
+
+
+def _waiting(destination: Destination, body: bytes) -> tuple[int, ...]:
+    """Places of the day's lines that a correction of these bytes leaves for the next one."""
+    if destination.capabilities.splits and isinstance(destination, SteppingDestination):
+        return destination.waiting_lines(body)
+    return ()
+
+
+def _without(submission: Submission, billing: PricedDay, waiting: Sequence[int]) -> Submission:
+    """What is sent counts without the lines that wait."""
+    left = [billing.charges[place - 1] for place in waiting]
+    return replace(
+        submission,
+        units=submission.units - sum(charge.line.units for charge in left),
+        amount_cents=submission.amount_cents - sum(charge.amount_cents or 0 for charge in left),
+        lines=submission.lines - len(left),
     )
 
 

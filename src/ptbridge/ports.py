@@ -284,6 +284,15 @@ class CorrectingDestination(Destination, Protocol):
 
 
 @runtime_checkable
+class SteppingDestination(CorrectingDestination, Protocol):
+    """A destination (`Capabilities.splits`) whose correction may need two steps: a line that leaves a claim goes with another
+    only when the payer has the first without it. Else it could be charged twice, where only one of both is turned away."""
+
+    def waiting_lines(self, body: bytes) -> tuple[int, ...]:
+        """Places (from 1) of the day's lines that a correction of these bytes leaves out, for the next one. Pure."""
+
+
+@runtime_checkable
 class DemandingDestination(Destination, Protocol):
     """A destination that cannot do without facts that a charge may lack, such as a claim's filing indicator."""
 

@@ -128,14 +128,22 @@ def test_a_day_of_more_than_fifty_lines_is_billed_corrected_and_taken_back_to_th
     store.delete("Procedure", f"{LARGE}-p12")
     store.edit("Encounter", LARGE, lambda one: None)
     report = billed.night()
-    assert claims(billed)[2:4] == [["7", "replaced", places(1, 50)], ["7", "void", "51"]], "fifty lines are one claim"
-    assert claims(billed)[4:] == [["8", "void", "51"], ["7", "live", places(1, 50)]]
+    assert claims(billed)[2:4] == [["7", "replaced", places(1, 50)], ["7", "replaced", "51"]]
+    assert claims(billed)[4:] == [["7", "live", places(1, 49)], ["7", "live", "50"]], "each line stays in its claim"
+    agrees(billed, report)
+
+    (last,) = next(claim for claim in billed.house.books.live() if len(claim.lines) == 1 and claim.frequency == "7").lines
+    alone = next(at for at, row in enumerate(CODES, start=1) if row.code == last.procedure.split(":")[1])
+    store.delete("Procedure", f"{LARGE}-p{alone}")
+    store.edit("Encounter", LARGE, lambda one: None)
+    report = billed.night()
+    assert claims(billed)[6:] == [["8", "void", "50"], ["7", "live", places(1, 49)]], "nothing is left of that claim"
     agrees(billed, report)
 
     store.edit("Encounter", LARGE, lambda one: one.update(status="entered-in-error"))
     report = billed.night()
-    assert claims(billed)[5:] == [["7", "void", places(1, 50)], ["8", "void", places(1, 50)]], "only what the payer still has"
-    assert [row["frequency"] for row in billed.day(LARGE)["submissions"]] == ["1", "7", "7", "8"]
+    assert claims(billed)[7:] == [["7", "void", places(1, 49)], ["8", "void", places(1, 49)]], "only what the payer still has"
+    assert [row["frequency"] for row in billed.day(LARGE)["submissions"]] == ["1", "7", "7", "7", "8"]
     agrees(billed, report)
 
 
@@ -219,6 +227,87 @@ def test_a_correction_of_several_claims_that_is_turned_away_whole_leaves_what_th
     report = billed.night()
     assert claims(billed)[2:] == [["7", "live", "1 2 3"], ["7", "live", "4"]]
     agrees(billed, report)
+
+
+def points_to(billed: Billed, places: tuple[int, ...], upto: int) -> None:
+    """The last line points to these diagnoses, and the visit has so many."""
+
+    def of_line(procedure: dict[str, Any]) -> None:
+        procedure["reasonReference"] = [{"reference": f"Condition/{LARGE}-c{place}"} for place in places]
+
+    def of_visit(encounter: dict[str, Any]) -> None:
+        ranks = range(1, upto + 1)
+        encounter["diagnosis"] = [{"condition": {"reference": f"Condition/{LARGE}-c{rank}"}, "rank": rank} for rank in ranks]
+
+    billed.world.store.edit("Procedure", f"{LARGE}-p4", of_line)
+    billed.world.store.edit("Encounter", LARGE, of_visit)
+
+
+def that_no_longer_fits(billed: Billed) -> None:
+    """A day in one claim with all the diagnoses that a claim takes; then its last line gets two others."""
+    chart(billed, FOUR_LINES, DIAGNOSES, BY_FOUR)
+    points_to(billed, (1,), upto=12)
+    report = billed.night()
+    assert claims(billed) == [["1", "live", "1 2 3 4"]] and billed.held_for(LARGE) == set()
+    agrees(billed, report)
+    points_to(billed, (13, 14), upto=14)
+
+
+def test_a_line_that_changes_claims_leaves_the_one_before_it_goes_with_the_other(billed):
+    that_no_longer_fits(billed)
+    report = billed.night()
+    assert claims(billed) == [["1", "replaced", "1 2 3 4"], ["7", "live", "1 2 3"]], "first without it"
+    assert billed.day(LARGE)["submissions"][-1]["units"] == 3
+    agrees(billed, report)
+    report = billed.night()
+    assert claims(billed)[1:] == [["7", "replaced", "1 2 3"], ["7", "live", "1 2 3"], ["1", "live", "4"]], "then with it"
+    assert billed.day(LARGE)["state"] == "sent" and billed.held_for(LARGE) == set()
+    agrees(billed, report)
+    billed.night()
+    assert len(claims(billed)) == 4, "and that is all"
+
+
+def test_it_waits_in_sight_while_the_payer_says_nothing(billed):
+    that_no_longer_fits(billed)
+    billed.house.faults.late = 1.0
+    billed.night()
+    billed.night()
+    assert billed.held_for(LARGE) == {"SB04"} and [one[1] for one in claims(billed)] == ["replaced", "live"]
+    (message,) = [one["message"] for one in billed.day(LARGE)["findings"] if one["code"] == "SB04"]
+    assert "97116-GP x1" in message and "(+1 units" in message
+    billed.house.faults.late = 0.0
+    billed.house.work()
+    report = billed.night()
+    assert [one[1] for one in claims(billed)] == ["replaced", "replaced", "live", "live"]
+    agrees(billed, report)
+
+
+def test_where_leaving_is_refused_the_line_stays_where_it_is_and_the_day_is_held(billed):
+    that_no_longer_fits(billed)
+    billed.house.faults.refuse_claim = lambda claim: claim.frequency == "7"
+    billed.night()
+    billed.night()
+    assert claims(billed) == [["1", "live", "1 2 3 4"], ["7", "refused", "1 2 3"]], "what the payer has, once"
+    assert billed.held_for(LARGE) == {"RJ01"}
+    billed.night()
+    assert len(claims(billed)) == 2, "nobody asked to send it again"
+    billed.house.faults.refuse_claim = 0.0
+    points_to(billed, (1,), upto=12)
+    report = billed.night()
+    assert claims(billed)[2:] == [["7", "live", "1 2 3 4"]], "it came back before it had left"
+    agrees(billed, report)
+
+
+def test_where_the_new_claim_is_refused_its_line_is_told_and_the_rest_stands(billed):
+    that_no_longer_fits(billed)
+    billed.night()
+    billed.house.faults.refuse_claim = lambda claim: claim.frequency == "1"
+    billed.night()
+    billed.night()
+    assert [one[1] for one in claims(billed)] == ["replaced", "replaced", "live", "refused"]
+    assert billed.held_for(LARGE) == {"RJ02"}
+    (message,) = [one["message"] for one in billed.day(LARGE)["findings"] if one["code"] == "RJ02"]
+    assert "line 4: 277CA A7:562:85" in message
 
 
 def test_after_an_old_backup_neither_claim_goes_twice(billed, tmp_path):

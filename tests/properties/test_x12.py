@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -99,10 +100,11 @@ class AtThePayer:
     told: str | None = None
     gone: bool = True
     revision: int = 0
+    refused: bool = False
     cursor: dict[str, str] = field(default_factory=dict)
 
-    def sends(self, day: PricedDay | None, refuse: Sequence[bool] = ()) -> None:
-        """One submission, of which the clearinghouse refuses these claims; then its answers."""
+    def sends(self, day: PricedDay | None, refuse: Sequence[bool] = ()) -> bool:
+        """One submission, of which the clearinghouse refuses these claims; then its answers. False: it is for a person."""
         frequency = "8" if day is None else "1" if self.gone else "7"
         if day is None:
             body, media_type = self.made.encode_void(self.live, reference=REFERENCE, original_id=self.told)
@@ -110,7 +112,9 @@ class AtThePayer:
             body, media_type = self.made.encode(day, reference=REFERENCE, frequency="1", original_id=None)
         else:
             body, media_type = self.made.encode_replacement(day, self.live, reference=REFERENCE, original_id=self.told)
-        assert "withheld" not in media_type
+        if "withheld" in media_type:
+            assert media_type.endswith("by-hand")
+            return False
         self.revision += 1
         sent = replace(submission(self.made, reference=REFERENCE, revision=self.revision), frequency=Frequency(frequency))
         verdicts = iter(refuse)
@@ -121,6 +125,7 @@ class AtThePayer:
         self.house.work()
         self.live = body
         self.hears(sent.key, frequency)
+        return True
 
     def hears(self, key: str, frequency: str) -> None:
         """What is live stands by the answers about it; what the ledger does with them is in `ledger/answers.py`."""
@@ -132,10 +137,10 @@ class AtThePayer:
                 self.cursor = dict(page.cursor or self.cursor)
             return answers
 
-        news = [
-            one for one in asyncio.run(read()) if one.submission_key == key and one.line is None and one.stage is Stage.PAYER
-        ]
+        about = [one for one in asyncio.run(read()) if one.submission_key == key and one.stage is Stage.PAYER]
+        news = [one for one in about if one.line is None]
         numbers = [one.payer_claim_number for one in news if one.payer_claim_number]
+        self.refused = any(one.standing in (Standing.REJECTED, Standing.DENIED) for one in about)
         rejected = news[-1].standing is Standing.REJECTED
         self.gone = rejected and frequency == "1"
         self.told = numbers[-1] if numbers else self.told if rejected else None
@@ -143,32 +148,75 @@ class AtThePayer:
 
 @st.composite
 def small_days(draw) -> PricedDay:
-    """A day under up to three authorizations, with up to twenty diagnoses: one claim or several."""
+    """A day under up to three authorizations, of few procedures, with up to twenty diagnoses: one claim or several."""
     (visit,) = a_day().day.visits
-    visits = tuple(replace(visit, visit_id=f"e{at}", authorization_number=f"A{at}") for at in (1, 2, 3))
+    numbers = st.sampled_from([None, "A1", "A2", "A3"])
+    visits = tuple(replace(visit, visit_id=f"e{at}", authorization_number=draw(numbers)) for at in (1, 2, 3))
     diagnoses = draw(st.sampled_from([1, 12, 20]))
     pointers = st.lists(st.integers(1, diagnoses), min_size=1, max_size=4, unique=True).map(tuple)
+    procedures, modifiers = st.sampled_from(["97110", "97112", "97140", "97530"]), st.sampled_from([("GP",), ("GP", "59")])
     lines = [
-        line(at, visit=f"e{draw(st.integers(1, 3))}", pointers=draw(pointers)) for at in range(1, draw(st.integers(1, 9)) + 1)
+        replace(
+            line(at, visit=f"e{draw(st.integers(1, 3))}", pointers=draw(pointers)),
+            procedure=draw(procedures),
+            modifiers=draw(modifiers),
+            units=draw(st.integers(1, 3)),
+        )
+        for at in range(1, draw(st.integers(1, 7)) + 1)
     ]
     assume(destination().lacks(day_of(lines, diagnoses=CODES[:diagnoses], visits=visits)) == [])
     return day_of(lines, diagnoses=CODES[:diagnoses], visits=visits)
 
 
-@settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
-@given(st.lists(st.tuples(small_days(), st.lists(st.booleans(), max_size=5)), min_size=1, max_size=4), small_days())
-def test_whatever_is_refused_the_payer_ends_with_the_last_day_and_then_with_nothing(steps, last):
+def units_of(day: PricedDay) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for charge in day.charges:
+        found[charge.line.procedure] += charge.line.units
+    return found
+
+
+def units_at(house: Clearinghouse) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for one in (one for claim in house.books.live() for one in claim.lines):
+        found[one.procedure.split(":")[1]] += one.units
+    return found
+
+
+def lines_at(house: Clearinghouse) -> int:
+    return sum(len(claim.lines) for claim in house.books.live())
+
+
+@settings(max_examples=60, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(
+    st.lists(st.tuples(small_days(), st.lists(st.lists(st.booleans(), max_size=5), min_size=1, max_size=2)), max_size=4),
+    small_days(),
+)
+def test_whatever_is_refused_nothing_is_at_the_payer_twice_and_it_ends_with_the_last_day_and_then_with_nothing(steps, last):
     with TemporaryDirectory() as folder:
         house = Clearinghouse(Path(folder) / "drop", Path(folder) / "answers", strict=False)
         way = AtThePayer(build("x12_837p", OPTIONS, folder=house.inbound), house)
-        for day, refuse in steps:
-            way.sends(day, refuse)
-        way.sends(last)
-        live = [line.control.rpartition("-")[2] for claim in house.books.live() for line in claim.lines]
-        assert sorted(map(int, live)) == list(range(1, len(last.charges) + 1)), "each line once"
+        for day, refusals in [*steps, (last, [[]] * 6)]:
+            for refuse in refusals:
+                before, many = units_at(house), lines_at(house)
+                by_hand = not way.sends(day, refuse)
+                assert house.books.violations == []
+                assert units_at(house) <= before | units_of(day), "of no procedure more than before or than the day has"
+                assert lines_at(house) <= max(many, len(day.charges))
+                if by_hand:
+                    assert units_at(house) == before
+                elif units_at(house) != units_of(day):
+                    assert way.refused or way.made.waiting_lines(way.live), "nothing is missing that nobody was told of"
+                if by_hand or not (way.made.waiting_lines(way.live) or way.refused):
+                    break
+        assume(not by_hand)
+        assert way.made.waiting_lines(way.live) == () and not way.refused
         totals = house.books.totals()
-        assert (totals["units"], totals["amount_cents"]) == (last.units, last.amount_cents)
-        way.sends(None)
+        assert (units_at(house), lines_at(house), totals["amount_cents"]) == (
+            units_of(last),
+            len(last.charges),
+            last.amount_cents,
+        )
+        assert way.sends(None)
         assert house.books.totals()["claims"] == 0
 
 

@@ -192,3 +192,50 @@ def test_a_platform_that_needs_to_see_what_it_was_sent_does() -> None:
     live = LiveCharge(body=b"live")
     found = plan(a_row(), a_day(3), Correcting(FULL), "test", live)  # type: ignore[arg-type]
     assert found.submission is not None and found.submission.body == b"credit live"
+
+
+class Stepping(Correcting):
+    """A destination whose corrections leave a line for later: the places stand in the bytes."""
+
+    left = b""
+
+    def encode_replacement(self, priced: object, live: bytes, *, reference: str, original_id: str | None) -> tuple[bytes, str]:
+        return self.left, "text/plain"
+
+    def waiting_lines(self, body: bytes) -> tuple[int, ...]:
+        return tuple(int(place) for place in body.split())
+
+
+SPLITS = Capabilities(replace=True, void=True, splits=True)
+
+
+def test_a_correction_in_two_steps_counts_what_it_sends_and_has_the_day_judged_again() -> None:
+    destination = Stepping(SPLITS)
+    destination.left = b"2"
+    found = plan(a_row(), a_day(3), destination, "test", LiveCharge(body=b""))  # type: ignore[arg-type]
+    sent = found.submission
+    assert sent is not None and (sent.units, sent.amount_cents, sent.lines) == (3, 9000, 1), "97110 x3, and not 97161"
+    assert found.judge_after and found.state == "queued" and found.action.startswith("replace what the biller has")
+    assert found.action.endswith("; lines that change claims follow when the payer has it without them")
+    destination.left = b""
+    found = plan(a_row(), a_day(3), destination, "test", LiveCharge(body=b""))  # type: ignore[arg-type]
+    assert found.submission is not None and found.submission.lines == 2 and not found.judge_after
+    assert found.action == "replace what the biller has (frequency 7)"
+    gone = plan(a_row(), None, destination, "test", LiveCharge(body=b"2"))  # type: ignore[arg-type]
+    assert gone.submission is not None and gone.submission.frequency is Frequency.VOID and not gone.judge_after
+
+
+def test_what_a_first_step_left_follows_though_the_day_is_the_same() -> None:
+    destination = Stepping(SPLITS)
+    lines = (line("97110", 3), ShownLine(procedure="97161", modifiers=("GP",), units=1, amount_cents=3000))
+    first = plan(a_row(live_sha256=None), a_day(3), destination, "test", None)  # type: ignore[arg-type]
+    row = a_row(live_sha256=first.content_sha256)
+    whole, part = (LiveCharge(body=body, lines=lines, payer="MCR-B") for body in (b"", b"2"))
+    same = plan(row, a_day(3), destination, "test", whole)  # type: ignore[arg-type]
+    assert same.submission is None and same.action == "unchanged: the biller has exactly this"
+    follows = plan(row, a_day(3), destination, "test", part)  # type: ignore[arg-type]
+    assert follows.state == "queued" and follows.submission is not None and follows.submission.lines == 2
+    assert str(follows.change) == "add 97161-GP x1 $30.00", "the line that the first step left out"
+    other = Stepping(FULL)
+    assert plan(row, a_day(3), other, "test", part).submission is None, "only one that splits days is asked"  # type: ignore[arg-type]
+    assert plan(row, a_day(3), Correcting(SPLITS), "test", part).submission is None  # type: ignore[arg-type]

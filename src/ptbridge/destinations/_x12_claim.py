@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from ptbridge.destinations._x12_facts import (
     agreed_authorization,
@@ -26,6 +25,7 @@ from ptbridge.destinations._x12_facts import (
     text,
 )
 from ptbridge.destinations._x12_rows import missing, segments
+from ptbridge.destinations._x12_split import Claim, Kept, Service, Standing, Wanted, fresh, kept, without_room
 from ptbridge.destinations._x12_tables import (
     CLAIM,
     DAY,
@@ -33,8 +33,6 @@ from ptbridge.destinations._x12_tables import (
     FACTS,
     LINE,
     MOST_CLAIMS,
-    MOST_DIAGNOSES,
-    MOST_LINES,
     MOST_MODIFIERS,
     MOST_POINTERS,
     TRANSACTION,
@@ -74,60 +72,6 @@ def line_control_number(reference: str, number: int) -> str:
     return text if len(text) <= _LONGEST_LINE_CONTROL else f"{day_name(reference)}-{number}"
 
 
-# ---------------------------------------------------------------- splitting
-
-
-@dataclass(slots=True)
-class _Claim:
-    """The part of a day that goes into one CLM: the places of its lines, and of their diagnoses, in the day (from 1).
-
-    `along` are diagnoses that none of its lines points to.
-    """
-
-    lines: list[int] = field(default_factory=list)
-    pointed: set[int] = field(default_factory=set)
-    along: set[int] = field(default_factory=set)
-
-    def takes(self, pointed: set[int]) -> bool:
-        """Whether a line that points to these fits beside the others."""
-        return len(self.lines) < MOST_LINES and len(self.pointed | pointed) <= MOST_DIAGNOSES
-
-    def diagnoses(self, most: int) -> list[int]:
-        """In the order of HI: the day's, where the claim carries all of them; else those of its lines come first."""
-        if most <= MOST_DIAGNOSES:
-            return sorted(self.pointed | self.along)
-        return [*sorted(self.pointed), *sorted(self.along)]
-
-
-def _split(charges: Sequence[Charge], authorizations: Sequence[str], diagnoses: int) -> list[_Claim]:
-    """Lines by authorization in the order of the day, each into the first claim that takes it; then the other diagnoses."""
-    groups: dict[str, list[_Claim]] = {}
-    for number, (charge, authorization) in enumerate(zip(charges, authorizations, strict=True), start=1):
-        claims = groups.setdefault(authorization, [_Claim()])
-        pointed = set(charge.line.diagnosis_pointers)
-        claim = next((one for one in claims if one.takes(pointed)), None)
-        if claim is None:
-            claims.append(claim := _Claim())
-        claim.lines.append(number)
-        claim.pointed |= pointed
-    found = [claim for claims in groups.values() for claim in claims]
-    _add_diagnoses(found, diagnoses)
-    return found
-
-
-def _add_diagnoses(claims: Sequence[_Claim], diagnoses: int) -> None:
-    """Each claim carries all of the day where they fit; else what no line points to goes once, where there is room."""
-    pointed = {position for claim in claims for position in claim.pointed}
-    for position in range(1, diagnoses + 1):
-        if diagnoses > MOST_DIAGNOSES and position in pointed:
-            continue
-        for claim in claims:
-            if position not in claim.pointed and len(claim.pointed) + len(claim.along) < MOST_DIAGNOSES:
-                claim.along.add(position)
-                if diagnoses > MOST_DIAGNOSES:
-                    break
-
-
 # ---------------------------------------------------------------- writing
 
 
@@ -150,7 +94,16 @@ class DayClaims:
             facts.read("authorization", visit.authorization_number or agreed_authorization(day), text(50)) for visit in visits
         ]
         self._authorizations = authorizations
-        self._claims = _split(priced.charges, authorizations, len(self._codes))
+        self._lines = [
+            Wanted(
+                place=at,
+                service=Service(f"HC:{_service(charge)}", charge.line.units),
+                authorization=authorization,
+                pointed=frozenset(charge.line.diagnosis_pointers),
+            )
+            for at, (charge, authorization) in enumerate(zip(priced.charges, authorizations, strict=True), start=1)
+        ]
+        self._claims = fresh(self._lines, len(self._codes))
 
     @property
     def count(self) -> int:
@@ -180,7 +133,7 @@ class DayClaims:
             wrong.append("has no price")
         if len(line.modifiers) > MOST_MODIFIERS:
             wrong.append(f"has {len(line.modifiers)} modifiers, and a claim carries {MOST_MODIFIERS}")
-        if not re.fullmatch(r"[A-Z0-9]{5}(:[A-Z0-9]{2})*", COMPONENT.join((line.procedure, *line.modifiers))):
+        if not re.fullmatch(r"[A-Z0-9]{5}(:[A-Z0-9]{2})*", _service(charge)):
             wrong.append("has a code or modifier of another form than 837P has")
         if not 1 <= len(pointers) <= MOST_POINTERS or not all(1 <= one <= most for one in pointers):
             wrong.append(f"must point to one to {MOST_POINTERS} of the {most} diagnoses of this day")
@@ -188,32 +141,36 @@ class DayClaims:
             self._facts.refuse("line", f"{what} ({line})", line_key=next(iter(line.line_keys), None))
 
     def _check_room(self) -> None:
-        carried = {position for claim in self._claims for position in claim.pointed | claim.along}
-        left = len(self._codes) - len(carried & set(range(1, len(self._codes) + 1)))
+        left = without_room(self._claims, self._lines, len(self._codes))
         if left:
             what = f"to which no line points has no room beside the others ({left} left): point a line to it, or leave it out"
             self._facts.refuse("diagnoses", what)
         if len(self._claims) > MOST_CLAIMS:
             self._facts.refuse("line", f"would stand in one of {len(self._claims)} claims of one day")
 
-    @property
-    def authorizations(self) -> list[str]:
-        """The authorization that each claim stands under; empty for none."""
-        return [self._authorizations[claim.lines[0] - 1] for claim in self._claims]
+    def kept(self, standing: Sequence[Standing]) -> Kept | None:
+        """The day in the claims that the payer has of it; None when a person has to correct it there (`_x12_split`)."""
+        found = kept(self._lines, standing, len(self._codes))
+        if found is None:
+            return None
+        claims = [claim for claim in (*found.claims, *found.new) if claim]
+        fits = len(found.claims) + len(found.new) <= MOST_CLAIMS and not without_room(claims, self._lines, len(self._codes))
+        return found if fits else None
 
     def written(self, *, reference: str, frequency: str, payer_numbers: Sequence[str]) -> bytes:
         """The segments; `payer_numbers` one for each claim, or none. `lacks` must have found nothing."""
         numbers = payer_numbers or [""] * self.count
-        return self.corrected(reference=reference, each=[(at, frequency, number) for at, number in enumerate(numbers)])
+        return self.corrected(
+            reference=reference,
+            each=[(claim, frequency, number, "") for claim, number in zip(self._claims, numbers, strict=True)],
+        )
 
-    def corrected(self, *, reference: str, each: Sequence[tuple[int, str, str]], before: Sequence[str] = ()) -> bytes:
-        """The segments: of each claim in turn, its place (from 0), its frequency and the payer's number of what it corrects;
-        `before` are claims that go ahead of them."""
+    def corrected(self, *, reference: str, each: Sequence[tuple[Claim, str, str, str]], before: Sequence[str] = ()) -> bytes:
+        """The segments: of each claim in turn its part of the day, its frequency, the payer's number of what it corrects and
+        what is noted behind it; `before` are claims that go ahead of them."""
         assert not self._facts.problems, "a day that lacks facts is not written"
-        assert len(each) == self.count, "each claim of the day goes"
-        parts, most = [segments(self._of_day, self._facts.values), *before], len(before) + self.count
-        for number, (at, frequency, payer_number) in enumerate(each, len(before) + 1):
-            claim = self._claims[at]
+        parts, most = [segments(self._of_day, self._facts.values), *before], len(before) + len(each)
+        for number, (claim, frequency, payer_number, noted) in enumerate(each, len(before) + 1):
             own = {
                 **self._facts.values,
                 **self._claim_facts(claim),
@@ -223,9 +180,10 @@ class DayClaims:
             }
             parts.append(segments(CLAIM, own))
             parts += [self._line(claim, at, own, reference) for at in range(len(claim.lines))]
+            parts.append(noted)
         return "".join(parts).encode("ascii")
 
-    def _claim_facts(self, claim: _Claim) -> dict[str, str]:
+    def _claim_facts(self, claim: Claim) -> dict[str, str]:
         """The people and the place of the first line are the claim's; other lines say where they differ."""
         first = claim.lines[0] - 1
         codes = [self._codes[position - 1] for position in claim.diagnoses(len(self._codes))]
@@ -237,7 +195,7 @@ class DayClaims:
             "diagnoses": ELEMENT.join(f"{'ABF' if at else 'ABK'}{COMPONENT}{code}" for at, code in enumerate(codes)),
         }
 
-    def _line(self, claim: _Claim, at: int, of_claim: Mapping[str, str], reference: str) -> str:
+    def _line(self, claim: Claim, at: int, of_claim: Mapping[str, str], reference: str) -> str:
         number = claim.lines[at]
         charge, place = self._charges[number - 1], self._places[number - 1]
         line, positions = charge.line, claim.diagnoses(len(self._codes))
@@ -246,7 +204,7 @@ class DayClaims:
         own = {
             **_flat(differing),
             "number": str(at + 1),
-            "procedure": COMPONENT.join((line.procedure, *line.modifiers)),
+            "procedure": _service(charge),
             "amount": amount(charge.amount_cents or 0),
             "units": str(line.units),
             "line_place": "" if place == of_claim["place"] else place,
@@ -255,6 +213,10 @@ class DayClaims:
             "line_control": line_control_number(reference, number),
         }
         return segments(LINE, own)
+
+
+def _service(charge: Charge) -> str:
+    return COMPONENT.join((charge.line.procedure, *charge.line.modifiers))
 
 
 def _flat(people: Mapping[str, Mapping[str, str]]) -> dict[str, str]:

@@ -6,39 +6,66 @@ Where a day is several claims, the payer's claim number of the day is a word for
     -             it was turned away: the payer has what it was to correct, or nothing where it was an original
     void          it took a claim back, and the payer did so
 
-A correction names each claim that the payer has. One claim more is an original, one fewer is taken back (frequency 8), all in
-one submission: what is taken back goes first, then what is replaced, then what is new.
+A correction names each claim that the payer has. Lines stay in the claim that has them (`_x12_split`), one claim more is an
+original, one fewer is taken back (frequency 8), all in one submission: what is taken back goes first, then what is replaced,
+then what is new.
+
+The bytes of a correction hold notes that are never sent (`sendable`): a correction that is turned away leaves what was there,
+and the next one has to know it.
+
+    had*HC:97110:GP*2   behind a claim: a line, with its units, of the claim that it corrects
+    waits*3,4           at the end: the places of lines of the day that go when the payer has this
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ptbridge.destinations._x12_claim import DAY_PART, DayClaims, claim_letters
+from ptbridge.destinations._x12_split import Service, Standing
 from ptbridge.destinations._x12_text import COMPONENT, ELEMENT, SEGMENT, Problem, spelled
 from ptbridge.model import Frequency
 
 REFUSED, TAKEN_BACK = "-", "void"
 _LINE = re.compile(r"-([0-9]+)$")
+_HAD, _WAITS = "had", "waits"
+_NOTE = re.compile(rb"(?<=~)[a-z][^~]*~")
 
 
 @dataclass(frozen=True, slots=True)
 class SentClaim:
-    """One CLM with its segments. `names`: REF*F8, the payer's number of what it corrects. `lines`: places in the day."""
+    """One CLM with its segments. `names`: REF*F8, the payer's number of what it corrects. `lines`: places in the day.
+
+    `had`: what the payer had of the claim that it corrects; None where that is not noted.
+    """
 
     segments: tuple[str, ...]
     frequency: str
     names: str
     authorization: str
     lines: tuple[int, ...]
+    services: tuple[Service, ...]
+    had: tuple[Service, ...] | None
 
 
 def claims_in(body: bytes) -> list[SentClaim]:
     """The claims of a submission's bytes."""
     _, *loops = _loops(body)
     return [_claim(loop) for loop in loops]
+
+
+def sendable(body: bytes) -> bytes:
+    """A submission's bytes without the notes in them: what leaves."""
+    return _NOTE.sub(b"", body)
+
+
+def waiting_in(body: bytes) -> tuple[int, ...]:
+    """The places of the day's lines that this correction leaves for the next."""
+    found = re.search(rb"~waits\*([0-9,]+)~", body)
+    return tuple(int(place) for place in found[1].split(b",")) if found else ()
 
 
 def _loops(body: bytes) -> list[list[str]]:
@@ -52,15 +79,18 @@ def _loops(body: bytes) -> list[list[str]]:
 
 
 def _claim(loop: Sequence[str]) -> SentClaim:
-    references = [segment.split(ELEMENT) for segment in loop if segment.startswith(f"REF{ELEMENT}")]
-    by_kind = {elements[1]: elements[2] for elements in references}
-    lines = [_LINE.search(elements[2]) for elements in references if elements[1] == "6R"]
+    rows = [segment.split(ELEMENT) for segment in loop]
+    by_kind = {elements[1]: elements[2] for elements in rows if elements[0] == "REF"}
+    lines = [_LINE.search(elements[2]) for elements in rows if elements[:2] == ["REF", "6R"]]
+    had = tuple(Service(elements[1], int(elements[2])) for elements in rows if elements[0] == _HAD)
     return SentClaim(
-        segments=tuple(loop),
-        frequency=loop[0].split(ELEMENT)[5].split(COMPONENT)[2],
+        segments=tuple(segment for segment in loop if not segment[:1].islower()),
+        frequency=rows[0][5].split(COMPONENT)[2],
         names=by_kind.get("F8", ""),
         authorization=by_kind.get("G1", ""),
         lines=tuple(int(match[1]) for match in lines if match),
+        services=tuple(Service(elements[1], int(elements[4])) for elements in rows if elements[0] == "SV1"),
+        had=had or None,
     )
 
 
@@ -74,8 +104,21 @@ def filing_in(body: bytes) -> str:
 # ---------------------------------------------------------------- what the payer has
 
 
-def payer_has(claims: Sequence[SentClaim], told: str | None) -> list[str] | None:
-    """The payer's number of each of these claims, empty where it has none; None when it is not known of each.
+@dataclass(frozen=True, slots=True)
+class _There:
+    """A claim that the payer has: the last that was sent of it, its number, its lines where they are known."""
+
+    sent: SentClaim
+    number: str
+    services: tuple[Service, ...] | None
+
+    @property
+    def standing(self) -> Standing:
+        return Standing(self.sent.authorization, self.services)
+
+
+def _payer_has(claims: Sequence[SentClaim], told: str | None) -> list[_There] | None:
+    """Those of these claims that the payer has; None when it is not known of each how it names it.
 
     A single claim whose word is missing is a correction that was turned away whole: the payer has what it named.
     """
@@ -85,61 +128,77 @@ def payer_has(claims: Sequence[SentClaim], told: str | None) -> list[str] | None
     if len(words) != len(claims):
         return None
     try:
-        return [_number(claim, word) for claim, word in zip(claims, words, strict=True)]
+        there = [_there(claim, word, alone=len(claims) == 1) for claim, word in zip(claims, words, strict=True)]
     except Problem:
         return None
+    return [one for one in there if one.number]
 
 
-def _number(claim: SentClaim, word: str) -> str:
+def _there(claim: SentClaim, word: str, *, alone: bool) -> _There:
     if word == REFUSED:
-        return claim.names
+        return _There(claim, claim.names, claim.had)
     if word == TAKEN_BACK or claim.frequency == Frequency.VOID:
-        return ""
-    return spelled(word, 50)
+        return _There(claim, "", ())
+    number = spelled(word, 50)
+    if alone and number == claim.names:  # turned away, or taken under the number that it named: it has the one or the other
+        return _There(claim, number, None if claim.had is None else _most(claim.services, claim.had))
+    return _There(claim, number, claim.services)
+
+
+def _most(one: Sequence[Service], other: Sequence[Service]) -> tuple[Service, ...]:
+    """Each line that stands in either of both."""
+    return tuple((Counter(one) | Counter(other)).elements())
 
 
 # ---------------------------------------------------------------- correcting and taking back
 
+UNKNOWN, UNSAFE = "no-payer-number", "by-hand"  # why there is no correction to send
 
-def replaced(day: DayClaims, live: bytes, told: str | None, *, reference: str) -> bytes | None:
-    """What turns the claims of `live` into those of this day; None when it is not known how the payer names them.
 
-    A claim replaces the one under its authorization where there is one, else the next that is left.
+def replaced(day: DayClaims, live: bytes, told: str | None, *, reference: str) -> bytes | str:
+    """What turns the claims of `live` into those of this day, or the first step to it (`waiting_in`); else why not.
+
+    Whichever of its claims are turned away, no line is at the payer twice (`_x12_split`).
     """
-    claims = claims_in(live)
-    numbers = payer_has(claims, told)
-    if numbers is None:
-        return None
-    left = [(claim, number) for claim, number in zip(claims, numbers, strict=True) if number]
-    taken = [_taken(left, authorization) for authorization in day.authorizations]
-    taken = [number or _taken(left) for number in taken]
-    most = len(left) + day.count
-    return day.corrected(
+    there = _payer_has(claims_in(live), told)
+    if there is None:
+        return UNKNOWN
+    found = day.kept([one.standing for one in there])
+    if found is None:
+        return UNSAFE
+    pairs = list(zip(there, found.claims, strict=True))
+    gone = [one for one, claim in pairs if claim is None]
+    most = len(there) + len(found.new)
+    notes = f"{_WAITS}{ELEMENT}{','.join(map(str, found.waiting))}{SEGMENT}" if found.waiting else ""
+    body = day.corrected(
         reference=reference,
         each=[
-            *((at, Frequency.REPLACEMENT, number) for at, number in enumerate(taken) if number),
-            *((at, Frequency.ORIGINAL, "") for at, number in enumerate(taken) if not number),
+            *((claim, Frequency.REPLACEMENT, one.number, _had(one.services)) for one, claim in pairs if claim is not None),
+            *((claim, Frequency.ORIGINAL, "", "") for claim in found.new),
         ],
-        before=[_voiding(claim, number, at, most) for at, (claim, number) in enumerate(left, start=1)],
+        before=[_voiding(one, at, most) for at, one in enumerate(gone, start=1)],
     )
+    return body + notes.encode("ascii")
 
 
 def voided(live: bytes, told: str | None) -> bytes | None:
     """The claims of `live` that the payer has, with frequency 8 and its number; None when it is not known how it names them."""
     head, *_ = _loops(live)
-    claims = claims_in(live)
-    numbers = payer_has(claims, told)
-    if numbers is None:
+    there = _payer_has(claims_in(live), told)
+    if there is None:
         return None
-    going = [(claim, number) for claim, number in zip(claims, numbers, strict=True) if number]
-    loops = [_voiding(claim, number, at, len(going)) for at, (claim, number) in enumerate(going, start=1)]
+    loops = [_voiding(one, at, len(there)) for at, one in enumerate(there, start=1)]
     return (SEGMENT.join([*head, ""]) + "".join(loops)).encode("ascii")
 
 
-def _voiding(claim: SentClaim, number: str, at: int, most: int) -> str:
+def _had(services: Iterable[Service] | None) -> str:
+    return "".join(f"{_HAD}{ELEMENT}{one.code}{ELEMENT}{one.units}{SEGMENT}" for one in services or ())
+
+
+def _voiding(one: _There, at: int, most: int) -> str:
     """The same claim with frequency 8, naming the payer's number of it (REF*F8 before HI): the n-th of so many."""
     written = []
-    for segment in claim.segments:
+    for segment in one.sent.segments:
         name, _, rest = segment.partition(ELEMENT)
         if name == "CLM":
             elements = segment.split(ELEMENT)
@@ -149,16 +208,9 @@ def _voiding(claim: SentClaim, number: str, at: int, most: int) -> str:
         elif name == "REF" and rest.startswith(f"F8{ELEMENT}"):
             continue
         elif name == "HI":
-            written.append(f"REF{ELEMENT}F8{ELEMENT}{number}")
+            written.append(f"REF{ELEMENT}F8{ELEMENT}{one.number}")
         written.append(segment)
-    return SEGMENT.join([*written, ""])
-
-
-def _taken(left: list[tuple[SentClaim, str]], authorization: str | None = None) -> str:
-    """The number of the first claim that is left, under this authorization if one is named; empty when there is none."""
-    fits = (at for at, (claim, _) in enumerate(left) if authorization in (None, claim.authorization))
-    at = next(fits, None)
-    return "" if at is None else left.pop(at)[1]
+    return SEGMENT.join([*written, ""]) + _had(one.services)
 
 
 # ---------------------------------------------------------------- receipts

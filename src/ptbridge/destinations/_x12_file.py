@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ptbridge.destinations._x12_correction import sendable
 from ptbridge.destinations._x12_facts import Facts, text
 from ptbridge.destinations._x12_rows import segments
 from ptbridge.destinations._x12_tables import TRANSACTION
@@ -89,7 +90,7 @@ def _transaction(
         "receiver_name": parties.receiver_name,
     }
     head = segments(TRANSACTION, facts.values)
-    whole = head + body.decode("ascii")
+    whole = head + sendable(body).decode("ascii")
     return f"{whole}SE*{whole.count(SEGMENT) + 1}*{transaction}{SEGMENT}"
 
 

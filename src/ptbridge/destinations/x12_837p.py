@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from ptbridge.destinations import DestinationParts
 from ptbridge.destinations._drop_folder import DropFolder, FileDrop, plain
 from ptbridge.destinations._x12_claim import DayClaims
-from ptbridge.destinations._x12_correction import filing_in, parts_text, replaced, voided
+from ptbridge.destinations._x12_correction import UNKNOWN, UNSAFE, filing_in, parts_text, replaced, voided, waiting_in
 from ptbridge.destinations._x12_facts import FILING
 from ptbridge.destinations._x12_file import Parties, file_bytes, next_control_number
 from ptbridge.destinations._x12_inbound import AnswerFiles, LocalAnswers, news, speaks_of
@@ -61,7 +61,9 @@ _MEDIA_TYPE = "application/edi-x12"
 _WITHHELD = f"{_MEDIA_TYPE}; withheld="
 _WHY = {
     "original-only": "this payer takes no corrected claim (option original_only): correct it with the payer",
-    "no-payer-number": "the payer's claim number is not known for each claim of the day: correct it with the payer",
+    UNKNOWN: "the payer's claim number is not known for each claim of the day: correct it with the payer",
+    UNSAFE: "no corrected claims would be safe here, because a line could be at the payer twice when one of them is turned "
+    "away, or a diagnosis has no room: correct it with the payer",
 }
 
 
@@ -205,7 +207,7 @@ class X12Claims:
         numbers = _numbers(original_id) if frequency != Frequency.ORIGINAL else []
         fits = len(numbers) == day.count
         body = day.written(reference=reference, frequency=frequency, payer_numbers=numbers if fits else ())
-        return body, self._media_type(body, frequency, fits)
+        return body, self._media_type(body, frequency, "" if fits else UNKNOWN)
 
     def encode_replacement(
         self, priced: PricedDay, live: bytes, *, reference: str, original_id: str | None
@@ -215,21 +217,26 @@ class X12Claims:
         `original_id` says of each claim in `live` what the payer has of it (see `_x12_correction`).
         """
         body = replaced(self._claims_of(priced), live, original_id, reference=reference)
-        if body is None:
-            return self.encode(priced, reference=reference, frequency=Frequency.REPLACEMENT, original_id=None)
-        return body, self._media_type(body, Frequency.REPLACEMENT, numbers_fit=True)
+        if isinstance(body, str):
+            whole, _ = self.encode(priced, reference=reference, frequency=Frequency.REPLACEMENT, original_id=None)
+            return whole, self._media_type(whole, Frequency.REPLACEMENT, body)
+        return body, self._media_type(body, Frequency.REPLACEMENT)
+
+    def waiting_lines(self, body: bytes) -> tuple[int, ...]:
+        """See `ports.SteppingDestination`."""
+        return waiting_in(body)
 
     def encode_void(self, live: bytes, *, reference: str, original_id: str | None) -> tuple[bytes, str]:
         """Those claims of what was accepted that the payer has, with frequency 8 and its numbers."""
         body = voided(live, original_id)
-        return body or live, self._media_type(live, Frequency.VOID, numbers_fit=body is not None)
+        return body or live, self._media_type(live, Frequency.VOID, UNKNOWN if body is None else "")
 
-    def _media_type(self, body: bytes, frequency: str, numbers_fit: bool) -> str:
+    def _media_type(self, body: bytes, frequency: str, withheld: str = "") -> str:
         if frequency == Frequency.ORIGINAL:
             return _MEDIA_TYPE
         if filing_in(body) in self._original_only:
             return f"{_WITHHELD}original-only"
-        return _MEDIA_TYPE if numbers_fit else f"{_WITHHELD}no-payer-number"
+        return f"{_WITHHELD}{withheld}" if withheld else _MEDIA_TYPE
 
     async def submit(self, submission: Submission) -> Acknowledgement:
         """A file of its own for one submission; a run uses `submit_batch`."""

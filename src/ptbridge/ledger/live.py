@@ -18,7 +18,7 @@ FROM json_each(?) accepted CROSS JOIN submission s ON s.id = accepted.value
 _LIVE = """
 UPDATE treatment_day SET reason = NULL, held_since = NULL, state = 'sent', live_sha256 = ?, live_id = coalesce(?, live_id),
  live_units = ?, live_cents = ?, live_reference = ?, live_frequency = ?, stage = 'received', standing = 'accepted',
- payer_claim_number = NULL WHERE id = ?
+ payer_claim_number = NULL, dirty = max(dirty, ?) WHERE id = ?
 """
 _VOIDED = """
 UPDATE treatment_day SET reason = NULL, held_since = NULL, state = iif(?1, 'open', 'voided'), dirty = max(dirty, ?1),
@@ -36,8 +36,9 @@ _PLAIN, _LEFT, _VOID = range(3)
 def make_live(connection: apsw.Connection, accepted: Sequence[tuple[int, str | None]]) -> None:
     """Submissions (row id, the biller's id) were accepted: each is what the biller has now, or after a void nothing is.
 
-    Held days are judged again: those that took over a visit from one of these, and after a void those of the patient, because
-    what it used of an authorization is free again. Call inside a transaction.
+    Where something follows (`judge_after`), the day is judged again. So are held days: those that took over a visit from one
+    of these, and after a void those of the patient, because what it used of an authorization is free again. Call inside a
+    transaction.
     """
     named = dict(accepted)
     ids = msgspec.json.encode([id_ for id_, _ in accepted]).decode()
@@ -48,7 +49,7 @@ def make_live(connection: apsw.Connection, accepted: Sequence[tuple[int, str | N
                 connection.execute(_VOIDED, (judge_after, closes_reference, named[id_], day_id))
                 free(connection, day_id)
             continue
-        days = [(s[3], named[s[0]], s[4], s[5], s[6], s[2], s[1]) for s in some]
+        days = [(s[3], named[s[0]], s[4], s[5], s[6], s[2], s[7], s[1]) for s in some]
         connection.executemany(_LIVE, days)
         if kind == _LEFT:
             connection.executemany(_MOVED, [(day[-1],) for day in days])

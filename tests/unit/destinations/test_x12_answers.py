@@ -425,16 +425,21 @@ def test_a_day_in_two_claims_is_corrected_and_taken_back_at_the_payer_to_the_cen
     assert house.books.totals()["claims"] == 2 and number == "ICN00000003 ICN00000004"
     single = day_of([line(1), line(2), line(3)])
     live = in_two(made, 3, single, live=live, number=number)
+    assert [one.split("*")[5] for one in live.decode().split("~") if one.startswith("CLM*")] == ["11:B:7", "11:B:7"]
+    assert live.count(b"REF*G1*AUTHQXZ9") == 2, "each line stays in its claim, also where all are of one authorization now"
+    number = numbers()
+    assert house.books.totals() == {"claims": 2, "lines": 3, "units": 3, "amount_cents": 9000}
+    live = in_two(made, 4, day_of([line(1), line(2)]), live=live, number=number)
     assert [one.split("*")[5] for one in live.decode().split("~") if one.startswith("CLM*")] == ["11:B:8", "11:B:7"]
     number = numbers()
-    assert house.books.totals() == {"claims": 1, "lines": 3, "units": 3, "amount_cents": 9000}
-    assert number == "void ICN00000006"
-    live = in_two(made, 4, live=live, number=number)
+    assert house.books.totals() == {"claims": 1, "lines": 2, "units": 2, "amount_cents": 6000}
+    assert number == "void ICN00000008"
+    live = in_two(made, 5, live=live, number=number)
     assert [one.split("*")[5] for one in live.decode().split("~") if one.startswith("CLM*")] == ["11:B:7", "11:B:1"]
     number = numbers()
     assert house.books.totals() == {"claims": 2, "lines": 3, "units": 3, "amount_cents": 9000}
     void, media_type = made.encode_void(live, reference=ONE, original_id=number)
-    gone = replace(sent_to(made, 1 << 60, revision=5, frequency="8", original_id="X"), body=void, media_type=media_type)
+    gone = replace(sent_to(made, 1 << 60, revision=6, frequency="8", original_id="X"), body=void, media_type=media_type)
     asyncio.run(made.submit(gone))
     assert numbers() == "void void" and house.books.totals()["claims"] == 0
 

@@ -92,6 +92,15 @@ def test_a_void_that_a_new_original_follows_ends_the_reference_and_asks_again(bo
     assert [one.id for one in book.ledger.days.dirty(CLINIC)] == [day]
 
 
+def test_a_correction_that_another_follows_asks_again_once_it_is_taken(book):
+    day, other = book.sent("e1"), book.sent("e2")
+    for one, follows in ((day, True), (other, False)):
+        book.send(one, f"part {one}".encode(), Frequency.REPLACEMENT, judge_after=follows)
+        book.answer()
+    assert [book.row(one).state for one in (day, other)] == ["sent", "sent"]
+    assert [one.id for one in book.ledger.days.dirty(CLINIC)] == [day]
+
+
 def test_what_was_turned_away_is_forgotten_and_its_patient_is_judged_again(book):
     day, held = book.sent("e1"), book.visit("e2", on=3)
     book.judge(held, "held", "AU04")
