@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import pkgutil
 import re
+import sys
 from functools import cache
 from importlib import import_module, util
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 
 from ptbridge.errors import ConfigError
@@ -31,10 +32,16 @@ def _listed(package: str) -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(folders or ()) if not module.name.startswith("_"))
 
 
+@cache
+def _installed(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """What the installed packages of this `sys.path` offer. Asked once: each look opens a file of every package there is."""
+    return tuple(entry_points(group=group))
+
+
 def _places(kind: str, package: str, group: str) -> dict[str, str]:
     """Plugin name -> module to import, from the folder and the entry points. Raises ConfigError on a name taken twice."""
     places = {name: f"{package}.{name}" for name in _listed(package)}
-    for point in entry_points(group=group):
+    for point in _installed(group, tuple(sys.path)):
         known = places.setdefault(point.name, point.module)
         if known != point.module:
             raise ConfigError(f"two {kind}s are called {point.name!r}: {known} and {point.module}. Rename or uninstall one.")
@@ -60,7 +67,7 @@ def _edit_places() -> dict[str, str]:
         for name in _listed("ptbridge.edits")
         if (match := _EDIT_FILE.fullmatch(name))
     ]
-    for code, module in [*found, *((point.name, point.module) for point in entry_points(group="ptbridge.edits"))]:
+    for code, module in [*found, *((point.name, point.module) for point in _installed("ptbridge.edits", tuple(sys.path)))]:
         if places.setdefault(code, module) != module:
             raise ConfigError(f"two edits are called {code}: {places[code]} and {module}. Give one of them a free code.")
     return places

@@ -1,6 +1,8 @@
 """Every bench runs, at tiny sizes, and measures what it says. Nothing here looks at a clock."""
 
+import gc
 import json
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,6 +13,20 @@ from tests.bench import clinic, edits, hot_path, ledger, push, runner, units
 from tests.bench.__main__ import BENCHES, main
 
 QUICK = runner.Settings(quick=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def what_was_imported_stays() -> Iterator[None]:
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def a_small_heap() -> None:
+    """A bench collects before every piece of its work: what it made, not thousands of tests and models a hundred times."""
+    if not gc.get_freeze_count():  # the first one, or a run in this process has set the collector back
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="module")

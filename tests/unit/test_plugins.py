@@ -31,10 +31,12 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     plugins.edits.cache_clear()
     yield tmp_path
     plugins.edits.cache_clear()
+    plugins._installed.cache_clear()
 
 
 def install(monkeypatch: pytest.MonkeyPatch, group: str, **points: str) -> None:
     """Pretend that a package with these entry points is installed."""
+    plugins._installed.cache_clear()
     found = [EntryPoint(name=name, value=value, group=group) for name, value in points.items()]
     monkeypatch.setattr(plugins, "entry_points", lambda *, group: [point for point in found if point.group == group])
 
@@ -105,3 +107,14 @@ def test_listing_names_imports_no_plugin() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_is_installed_is_looked_up_once_for_each_path(monkeypatch: pytest.MonkeyPatch, fresh: Path) -> None:
+    """A look opens a file of every installed package, and a run asks for its connector at every turn."""
+    install(monkeypatch, "ptbridge.connectors")
+    asked, look = [], plugins.entry_points
+    monkeypatch.setattr(plugins, "entry_points", lambda *, group: [asked.append(group), *look(group=group)][1:])
+    assert plugins.connector("fhir_r4") is plugins.connector("fhir_r4") and asked == ["ptbridge.connectors"]
+    monkeypatch.syspath_prepend(str(fresh / "more"))
+    plugins.connector("fhir_r4")
+    assert asked == ["ptbridge.connectors"] * 2
