@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import pytest
 
 from ptbridge.ledger import LiveCharge
@@ -165,3 +167,26 @@ def test_the_words_of_routes_are_those_that_people_and_clinic_files_use() -> Non
 def test_what_was_turned_away_and_is_not_billed_any_more_is_forgotten_without_a_word_to_the_biller() -> None:
     found = made(CLAIMS, a_row(stage="clearinghouse", standing="rejected"), bills=False)
     assert (found.state, found.gone, found.submission) == ("voided", True, None)
+
+
+def test_what_a_person_has_seen_there_is_taken_over_as_it_is_judged() -> None:
+    seen = Say(seen_there=True)
+    live = LiveCharge(body=b"live", lines=LINES)
+    found = plan(a_row(revision=4), a_day(3), Biller(Capabilities()), "test", live, seen)  # type: ignore[arg-type]
+    assert (found.state, found.by_hand, found.finding, found.closes_reference) == ("sent", True, None, False)
+    assert found.action == "a person has seen that the biller has exactly this"
+    sent = found.submission
+    assert sent is not None and (sent.frequency, sent.revision, sent.units) == (Frequency.REPLACEMENT, 5, a_day(3).units)
+    assert sent.body.split()[1:2] == [b"1"] and found.content_sha256 == sha256(sent.body).digest()
+    first = plan(a_row(live_sha256=None), a_day(3), Biller(FULL), "test", None, seen)  # type: ignore[arg-type]
+    assert first.submission is not None and first.submission.frequency is Frequency.ORIGINAL
+    gone = a_row(stage="clearinghouse", standing="rejected", live_frequency="1")
+    entered = plan(gone, a_day(3), Biller(CLAIMS), "test", live, seen)  # type: ignore[arg-type]
+    assert entered.submission is not None and entered.submission.frequency is Frequency.ORIGINAL
+
+
+@pytest.mark.parametrize("live", [None, LiveCharge(body=b"live", lines=LINES)])
+def test_nothing_that_bills_cannot_have_been_seen_there(live: LiveCharge | None) -> None:
+    row = a_row(live_sha256=None) if live is None else a_row()
+    found = plan(row, None, Biller(FULL), "test", live, Say(seen_there=True))  # type: ignore[arg-type]
+    assert not found.by_hand
