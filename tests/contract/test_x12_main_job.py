@@ -17,6 +17,7 @@ from ptbridge import jobs
 from ptbridge.cli import main
 from ptbridge.destinations._x12_file import _EPOCH, _TICK_SECONDS
 from ptbridge.jobs import backup
+from ptbridge.ledger import Ledger
 from tests.platforms import send_files
 from tests.rigs.x12_837p import OPTIONS
 from tests.world import World, running
@@ -225,7 +226,26 @@ def test_an_answer_file_that_cannot_be_read_is_named(billed, capsys):
     (billed.house.outbound / "half.277").write_text("ISA*00", "ascii")
     for _ in range(2):  # what is the same at the second look is not on its way any more
         jobs.ask(billed.world.config)
-    assert main(["answers", "--config", str(billed.world.folder)]) == 0
-    assert main(["reconcile", "--no-schedule", "--config", str(billed.world.folder)]) == 0
+    here = ["--config", str(billed.world.folder)]
+    assert main(["answers", *here]) == 0
+    assert main(["reconcile", "--no-schedule", *here]) == 3, "an answer that nobody has read may be a denial"
     said = capsys.readouterr().out
     assert "an answer could not be read: half.277: " in said
+    (number,) = jobs.reconcile(billed.world.config, schedule=False)["riverside-pt"]["unread_answers"]
+    assert f"ptbridge answers --seen {number} --reason TEXT" in said
+    assert main(["answers", "--seen", str(number), *here]) == 2, "without a word why"
+    for other in ("0", str(number + 1)):
+        assert main(["answers", "--seen", other, "--reason", "x", *here]) == 6
+    assert main(["answers", "--seen", str(number), "--reason", "half of a file that came whole", "--by", "owner", *here]) == 0
+    assert f"Noted for answer {number}." in capsys.readouterr().out
+    assert main(["reconcile", "--no-schedule", *here]) == 0 and "could not be read" not in capsys.readouterr().out
+    assert main(["answers", "--seen", str(number), "--reason", "again", *here]) == 6, "it waits for nobody any more"
+    (kept,) = jobs.reconcile(billed.world.config, schedule=False)["riverside-pt"]["orphan_news"]
+    assert kept["seen"] and kept["unreadable"].startswith("half.277: ")
+    with Ledger.open(billed.world.config.state, write=False) as ledger:
+        (row,) = ledger.history.of("answer", number)
+    assert (row["event"], row["detail"], row["actor"]) == ("seen-by-person", "half of a file that came whole", "owner")
+    (billed.house.outbound / "other.277").write_text("ISA*01", "ascii")
+    for _ in range(2):
+        jobs.ask(billed.world.config)
+    assert main(["reconcile", "--no-schedule", *here]) == 3, "the next one asks again"

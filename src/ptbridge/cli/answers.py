@@ -7,13 +7,17 @@ import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ptbridge.cli import exit_codes, screen
 from ptbridge.cli.options import clinic_option, config_option, json_option
+from ptbridge.cli.worklist import actor_option
 from ptbridge.model import dollars
+
+if TYPE_CHECKING:
+    from ptbridge.specs.config import Config
 
 
 @click.command()
@@ -21,18 +25,33 @@ from ptbridge.model import dollars
 @clinic_option
 @click.option("--serve", "port", type=click.IntRange(0, 65535), metavar="PORT", help="Wait for signed webhooks on this port.")
 @click.option("--every", "minutes", type=click.IntRange(1, 1440), default=60, show_default=True, help="Minutes between polls.")
+@click.option("--seen", "number", type=int, metavar="N", help="Say that you looked at an answer that could not be read.")
+@click.option("--reason", metavar="TEXT", default="", help="With --seen: what it was; no patient's name.")
+@actor_option
 @json_option
-def answers(config_folder: Path, clinic: str | None, port: int | None, minutes: int, json_wanted: bool) -> int:
+def answers(
+    config_folder: Path,
+    clinic: str | None,
+    port: int | None,
+    minutes: int,
+    number: int | None,
+    reason: str,
+    actor: str,
+    json_wanted: bool,
+) -> int:
     """Ask the biller what became of what was sent.
 
     Takes in what is new and shows how far the charges are; sync does the same at its start. With --serve it runs until it
     is stopped: it polls every so many minutes, and at once when a signed webhook says that there is news. A webhook only
-    wakes the poll: nothing that it says is believed.
+    wakes the poll: nothing that it says is believed. With --seen nobody is asked: an answer that could not be read, which
+    `ptbridge reconcile` names by its number, no longer asks for a person.
     """
     from ptbridge import jobs
     from ptbridge.specs.config import load_config
 
     config = load_config(config_folder)
+    if number is not None:
+        return _seen(config, number, reason, actor, json_wanted)
     if port is None:
         found = screen.plain(jobs.ask(config, clinic))
         _put(found) if json_wanted else _show(found)
@@ -46,6 +65,19 @@ def answers(config_folder: Path, clinic: str | None, port: int | None, minutes: 
         told=partial(_told, json_wanted),
     )
     screen.say(json.dumps(heard) if json_wanted else f"stopped; webhooks: {_words(heard)}")
+    return exit_codes.DONE
+
+
+def _seen(config: Config, number: int, reason: str, actor: str, json_wanted: bool) -> int:
+    from ptbridge import jobs
+
+    if not reason.strip():
+        raise click.BadParameter("is empty. Say what it was; it stays in the history.", param_hint="--reason")
+    outcome = jobs.see(config, number, reason.strip(), actor)
+    if json_wanted:
+        screen.put_json(outcome)
+    else:
+        screen.say(f"Noted for answer {number}. It stays in the ledger, and asks for nobody any more.")
     return exit_codes.DONE
 
 

@@ -25,7 +25,10 @@ MEANING: dict[int, tuple[str, str]] = {
     DONE: ("done", "nothing to do"),
     UNEXPECTED: ("an error that ptbridge did not expect", "run again with PTBRIDGE_TRACEBACK=1 and report it"),
     USAGE: ("the command line was not understood", "see --help"),
-    HELD: ("done; something is held or quarantined and needs a person", "ptbridge held"),
+    HELD: (
+        "done; something is held or quarantined and needs a person, or an answer could not be read",
+        "ptbridge held; ptbridge reconcile names such answers",
+    ),
     WAITING: ("done; something still waits for the biller, queued or in doubt", "run sync or retry again later"),
     PEER: ("the EMR or the biller is unavailable or refused us", "run again later; ptbridge doctor if it stays"),
     CONFIG: ("a configuration file, a secret or a permission is wrong", "ptbridge doctor"),

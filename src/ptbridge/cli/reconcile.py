@@ -39,7 +39,8 @@ def reconcile(
 
     Follows every visit from the schedule to the claim in counts, units and dollars; each one that did not come through
     stands with its reason, its age, who must act and what to do. Then asks the biller what it holds. Sends nothing,
-    changes nothing; exit code 9 when the biller's list differs.
+    changes nothing; exit code 9 when the biller's list differs, 3 while an answer could not be read and nobody has looked
+    at it.
     """
     from ptbridge import jobs
     from ptbridge.specs.config import load_config
@@ -57,7 +58,9 @@ def reconcile(
 def _exit_code(answers: Any) -> int:
     if any(compared["agrees"] is False for compared in answers):
         return exit_codes.DIFFERENCE
-    return exit_codes.PEER if any(compared["errors"] for compared in answers) else exit_codes.DONE
+    if any(compared["errors"] for compared in answers):
+        return exit_codes.PEER
+    return exit_codes.HELD if any(compared["unread_answers"] for compared in answers) else exit_codes.DONE
 
 
 def show_reconciled(name: str, compared: Mapping[str, Any], shown: int) -> None:
@@ -162,9 +165,12 @@ def _show_biller(compared: Mapping[str, Any]) -> None:
 
 def _show_orphans(news: Sequence[Mapping[str, Any]]) -> None:
     """Answers that belong to nothing that was sent: those that could not be read by name, the others as a number."""
-    unreadable = [one["unreadable"] for one in news if one.get("unreadable")]
-    for text in unreadable:
-        screen.say(screen.wrapped(f"an answer could not be read: {text}", indent="  ", then="    "), fg="red")
+    unreadable = [one for one in news if one.get("unreadable")]
+    for one in unreadable:
+        if not one["seen"]:
+            text = f"an answer could not be read: {one['unreadable']}"
+            screen.say(screen.wrapped(text, indent="  ", then="    "), fg="red")
+            screen.say(f"      -> looked at: ptbridge answers --seen {one['id']} --reason TEXT")
     if len(news) > len(unreadable):
         many = screen.count(len(news) - len(unreadable), "answer")
         screen.say(f"  {many} about charges that this ledger never sent: see --json")

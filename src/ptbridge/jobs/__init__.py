@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ptbridge.jobs.agreement import reconcile
-    from ptbridge.jobs.answers import ask
+    from ptbridge.jobs.answers import ask, see
     from ptbridge.jobs.authorizations import import_authorizations, list_authorizations
     from ptbridge.jobs.biller_has import biller_has
     from ptbridge.jobs.changes import changes
@@ -44,6 +44,7 @@ __all__ = [
     "rejudge",
     "release",
     "retry",
+    "see",
     "serve_answers",
     "status",
     "sync",
@@ -69,6 +70,7 @@ _HOMES = {  # verb -> the module here that has it
     "rejudge": "rejudge",
     "release": "worklist",
     "retry": "run",
+    "see": "answers",
     "serve_answers": "serve_answers",
     "status": "standing",
     "sync": "run",

@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Any
 
 from ptbridge.errors import PeerError
+from ptbridge.jobs.answers import is_unread
 from ptbridge.jobs.bookings import Schedule
 from ptbridge.jobs.columns import EVERY_DAY, Walk
 from ptbridge.jobs.owners import owner_of
@@ -34,8 +35,8 @@ def reconcile(
 
     `since` and `until` bound the service dates (both included). `schedule` asks the EMR for its appointments too. Reads only.
     Keys: `columns`, `gaps`, `aged`, `by_owner`, `should_not_bill` (jobs/columns.py); `agrees` (None: cannot be asked), `ours`,
-    `theirs`, `differences`; `missed_but_charged` (jobs/bookings.py); `orphan_news`; `purged` (still in
-    every sum, its texts gone); `errors` about an EMR or a biller that is away.
+    `theirs`, `differences`; `missed_but_charged` (jobs/bookings.py); `orphan_news`, and of it `unread_answers`; `purged`
+    (still in every sum, its texts gone); `errors` about an EMR or a biller that is away.
     """
     dates = (since.isoformat() if since else EVERY_DAY[0], until.isoformat() if until else EVERY_DAY[1])
     with Ledger.open(config.state, write=False) as ledger:
@@ -72,7 +73,8 @@ class _Clinic:
             **walk.told(),
             **compared,
             "missed_but_charged": [asdict(one) for one in booked.missed_but_charged] if booked else [],
-            "orphan_news": ledger.standings.orphans(self.name),
+            "orphan_news": (orphans := ledger.standings.orphans(self.name)),
+            "unread_answers": [one["id"] for one in orphans if is_unread(one)],
             "purged": ledger.purge.standing(self.name, self.dates),
             "errors": errors,
         }

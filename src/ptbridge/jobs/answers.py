@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
-from ptbridge.errors import PeerError
+from ptbridge.errors import ConfigError, PeerError
 from ptbridge.jobs.addresses import address_of, begins_anew
 from ptbridge.jobs.log_file import log_to
 from ptbridge.jobs.peers import open_destination
@@ -82,6 +84,26 @@ def ask(config: Config, clinic: str | None = None) -> dict[str, Any]:
         for name in clinic_names(config, clinic):
             told[name] = asyncio.run(_ask(config, ledger, name))
     return told
+
+
+def see(config: Config, answer_id: int, reason: str, actor: str | None = None) -> dict[str, Any]:
+    """A person has looked at an answer that could not be read (`reconcile` names it): it no longer asks for one.
+
+    Nothing else changes; what it said of a charge comes with the answer that is sent again. Raises ConfigError for another
+    answer.
+    """
+    who = actor or getpass.getuser()
+    with Ledger.open(config.state) as ledger:
+        for clinic in config.clinics:
+            if any(one["id"] == answer_id and is_unread(one) for one in ledger.standings.orphans(clinic)):
+                ledger.answers.see(clinic, answer_id, reason, who)
+                return {"answer": answer_id, "clinic": clinic, "reason": reason, "actor": who}
+    raise ConfigError(f"{answer_id}: no answer of that number waits to be looked at. `ptbridge reconcile` names those that do.")
+
+
+def is_unread(orphan: Mapping[str, Any]) -> bool:
+    """Whether an answer of `Standings.orphans` could not be read, and nobody has looked at it: it may be a denial."""
+    return bool(orphan["unreadable"]) and not orphan["seen"]
 
 
 async def _ask(config: Config, ledger: Ledger, name: str) -> dict[str, Any]:

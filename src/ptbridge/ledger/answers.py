@@ -16,7 +16,7 @@ from ptbridge.ledger.cursors import Cursors
 from ptbridge.ledger.database import pack, transaction
 from ptbridge.ledger.history import History
 from ptbridge.ledger.names import range_of
-from ptbridge.ledger.news import MADE_AGAIN, OF_THE_DAY, REFUSED, SHORTEST_KEY, last_taken, newest_of, news_of, worst_of
+from ptbridge.ledger.news import MADE_AGAIN, OF_THE_DAY, REFUSED, SEEN, SHORTEST_KEY, last_taken, newest_of, news_of, worst_of
 from ptbridge.model import Answer, Frequency, Standing
 from ptbridge.ports import AnswerPage
 
@@ -106,6 +106,11 @@ class Answers:
             if page.cursor is not None:
                 self._cursors.put(clinic, FEED + destination, page.cursor, address)
         return found
+
+    def see(self, clinic: str, answer_id: int, reason: str, actor: str) -> None:
+        """A person has looked at an answer that could not be read: it no longer asks for one."""
+        with transaction(self._connection):
+            self._history.add(clinic, "answer", answer_id, SEEN, reason, actor)
 
     def cursor(self, clinic: str, destination: str, address: str | None = None) -> dict[str, str]:
         """Where the feed stands, at this address or wherever it is; empty before the first page from there."""

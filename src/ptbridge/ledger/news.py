@@ -14,6 +14,7 @@ import apsw
 
 from ptbridge.model import Frequency, NativeCode, Stage, Standing
 
+SEEN = "seen-by-person"  # of an answer that could not be read
 REFUSED = (Standing.REJECTED, Standing.DENIED)
 _WORST_FIRST = (Standing.REJECTED, Standing.DENIED, Standing.PENDING, Standing.ACCEPTED, Standing.PAID)
 # What the biller took last: the live charge, or the void that took it back.

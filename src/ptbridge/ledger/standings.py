@@ -16,6 +16,7 @@ from ptbridge.ledger.database import unpack
 from ptbridge.ledger.news import (
     MADE_AGAIN,
     REFUSED,
+    SEEN,
     UNLINKED_OF_DAY,
     LastTaken,
     News,
@@ -47,13 +48,14 @@ SELECT a.said_at, a.received_at, a.stage, a.standing, a.line, a.procedure, a.cod
 FROM submission s CROSS JOIN answer a ON a.submission_id = s.id OR {UNLINKED_OF_DAY}
 WHERE s.day_id = ? GROUP BY a.id
 """  # noqa: S608
-_ORPHANS = """
-SELECT a.reference, a.destination_id, a.stage, a.standing, a.received_at, a.codes, a.text FROM answer a
-WHERE a.clinic = ? AND a.submission_id IS NULL
+_ORPHANS = f"""
+SELECT a.id, a.reference, a.destination_id, a.stage, a.standing, a.received_at,
+  EXISTS (SELECT 1 FROM history h WHERE h.entity = 'answer' AND h.entity_id = a.id AND h.event = '{SEEN}'), a.codes, a.text
+FROM answer a WHERE a.clinic = ? AND a.submission_id IS NULL
   AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.destination = a.destination
                   AND (s.destination_id = a.destination_id OR s.reference = a.reference))
 ORDER BY a.id
-"""
+"""  # noqa: S608
 _REFUSED_DAYS = """
 SELECT id FROM treatment_day WHERE clinic = ? AND standing IN ('rejected', 'denied') ORDER BY service_date, id
 """
@@ -156,14 +158,15 @@ class Standings:
         """News about charges that no submission here made: our ledger of that clinic does not know them.
 
         `unreadable`: where an answer could not be read, the sentence that names it and what to do; else None. Other texts
-        of the other side may name a patient and are not given.
+        of the other side may name a patient and are not given. `seen`: a person has looked at it since (`Answers.see`).
         """
-        names = ("reference", "destination_id", "stage", "standing", "received_at")
+        names = ("id", "reference", "destination_id", "stage", "standing", "received_at", "seen")
         found = []
         for *row, codes, text in self._connection.execute(_ORPHANS, (clinic,)):
             said = [code for _, code in json.loads(str(codes))]
             unreadable = json.loads(unpack(text))[0] if any(code.startswith("unreadable") for code in said) else None
-            found.append({**dict(zip(names, row, strict=True)), "codes": said, "unreadable": unreadable})
+            one = dict(zip(names, row, strict=True))
+            found.append({**one, "seen": bool(one["seen"]), "codes": said, "unreadable": unreadable})
         return found
 
     def refused_days(self, clinic: str) -> list[int]:

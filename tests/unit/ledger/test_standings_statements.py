@@ -200,6 +200,25 @@ def test_an_answer_that_cannot_be_read_is_named_and_no_other_text_of_the_other_s
     assert (second["codes"], second["unreadable"]) == (["197"], None) and "Testerly" not in str(second)
 
 
+def test_an_answer_that_a_person_has_looked_at_says_so(book) -> None:
+    for name in ("1", "2"):
+        hear(book.ledger, name, reference=f"pt-of {name}", codes=(NativeCode(system="x12", code="unreadable"),))
+    first, second = book.ledger.standings.orphans(CLINIC)
+    assert (first["seen"], second["seen"]) == (False, False) and first["id"] < second["id"]
+    book.ledger.answers.see(CLINIC, first["id"], "sent again whole", "owner")
+    assert [(one["id"], one["seen"]) for one in book.ledger.standings.orphans(CLINIC)] == [
+        (first["id"], True),
+        (second["id"], False),
+    ]
+    (row,) = book.ledger.history.of("answer", first["id"])
+    assert (row["event"], row["detail"], row["actor"]) == ("seen-by-person", "sent again whole", "owner")
+    day = book.visit("e1")
+    with book.ledger.transaction():
+        book.ledger.history.add(CLINIC, "day", second["id"], "seen-by-person")
+        book.ledger.history.add(CLINIC, "answer", second["id"], "another-word")
+    assert day and [one["seen"] for one in book.ledger.standings.orphans(CLINIC)] == [True, False]
+
+
 def test_what_is_somebodys_by_its_key_alone_is_not_news_of_nobody(book) -> None:
     day = sent(book.ledger)
     hear(book.ledger, "1", submission_key=keys(book.ledger, day)[0])
