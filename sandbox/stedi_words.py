@@ -19,6 +19,7 @@ _WORDS = {"19": "accepted by the clearinghouse", "20": "Accepted for processing.
 class Taken(Protocol):
     """A claim as the server keeps it."""
 
+    id: str
     icn: str
 
     @property
@@ -80,6 +81,7 @@ def report_277(claim: Taken, statuses: list[tuple[str, str]], *, by_payer: bool)
     status = {
         "patientAccountNumber": claim.control,
         "referencedTransactionTraceNumber": claim.control,
+        "clearinghouseTraceNumber": claim.id,
         "claimServiceDate": information["serviceLines"][0]["serviceDate"],
         "informationClaimStatuses": [told],
         **({"tradingPartnerClaimNumber": claim.icn} if by_payer and claim.icn else {}),

@@ -5,12 +5,15 @@ A folder has no list of its own: what was dropped there, our receipts tell, and 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ptbridge_sandbox.fhir_claim_books import Kept
+from ptbridge_sandbox.stedi_words import report_277
 
 from ptbridge import jobs
 from ptbridge.cli import main
@@ -53,6 +56,30 @@ def stedi_claim(server: Any, reference: str) -> None:
     server._add("277", claim, _renamed(ours, claim.control[:-1] + last, claim.control))
 
 
+def stedi_claim_again(server: Any, reference: str) -> None:
+    """The very same claim once more, as a key that Stedi forgot would make it: so with the same number."""
+    claim = replace(deepcopy(server.live_claim(reference)), id="01JTWICE")
+    server.claims.append(claim)
+    server._add("837", claim, None)
+    server._add("277", claim, report_277(claim, [("A2", "20")], by_payer=False))
+
+
+def stedi_claim_untold(server: Any, reference: str) -> None:
+    """The same, where Stedi's reports do not tell its own number of a claim, and none came of the second."""
+    for one in list(server.reports.values()):
+        _without(one, "clearinghouseTraceNumber")
+    claim = replace(deepcopy(server.live_claim(reference)), id="01JTWICE")
+    server.claims.append(claim)
+    server._add("837", claim, None)
+
+
+def _without(report: Any, name: str) -> None:
+    if isinstance(report, dict):
+        report.pop(name, None)
+    for one in report.values() if isinstance(report, dict) else report if isinstance(report, list) else ():
+        _without(one, name)
+
+
 def _renamed(report: Any, before: str, after: str) -> Any:
     if isinstance(report, dict):
         return {name: _renamed(value, before, after) for name, value in report.items()}
@@ -67,7 +94,8 @@ def fhir_resource(server: Any, reference: str) -> None:
     server.books.kept[kept[0].kind]["twice"] = Kept("twice", {**kept[0].resource, "id": "twice"}, 1, 0.0)
 
 
-DOUBLED = {
+Double = Callable[[Any, str], None]
+DOUBLED: dict[str, Double] = {
     "candid": candid_charge,
     "candid-encounters": candid_encounter,
     "claim_md": claim_md_upload,
@@ -82,12 +110,14 @@ def test_every_platform_is_asked() -> None:
     assert DOUBLED.keys() == PLATFORMS.keys(), "of charge_api, test_reconcile_sabotage.py"
 
 
-@pytest.mark.parametrize("platform", DOUBLED)
-def test_a_second_charge_of_a_day_is_named_with_both(platform: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("platform", "double"), [*DOUBLED.items(), ("stedi", stedi_claim_again), ("stedi", stedi_claim_untold)]
+)
+def test_a_second_charge_of_a_day_is_named_with_both(platform: str, double: Double, tmp_path: Path) -> None:
     with at(platform, tmp_path / "config") as (world, server):
         world.sync()
         reference = reference_of(world)
-        world.in_servers(lambda: DOUBLED[platform](server, reference))
+        world.in_servers(lambda: double(server, reference))
         (answer,) = jobs.reconcile(world.config).values()
         found = {one["reference"]: one for one in answer["differences"]}
         assert answer["agrees"] is False and set(found) - {f"{reference}/ChargeItem"} == {reference}

@@ -7,7 +7,8 @@ status category A3, A6, A7, A8, or WQ `U`  turned away; as a duplicate (54, 78):
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,9 +30,10 @@ _NO_DENIAL = frozenset({"1", "2", "3", "23", "45", "59", "253"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimWord:
-    """What a 277CA says of one claim of ours."""
+    """What a 277CA says of one claim of ours. `claim_id` is the clearinghouse's own; empty when it is not told."""
 
     control: str
+    claim_id: str
     by_payer: bool
     standing: Standing
     service_date: str  # 2026-11-02; empty when it does not say
@@ -66,6 +68,22 @@ def words_277(report: Document, transaction_id: str, said_at: str) -> Iterator[C
                     yield word
 
 
+def still_there(words: Sequence[ClaimWord], made: Mapping[str, int]) -> Counter[str]:
+    """How many claims of each control number stand: as many as the clearinghouse's ids that these tell, or the 837s that were
+    `made` of it, at least one; less those that were turned away."""
+    told: dict[str, set[str]] = {}
+    gone: dict[str, set[str]] = {}
+    for word in words:
+        ids = told.setdefault(word.control, set())
+        if word.claim_id and not word.by_payer:
+            ids.add(word.claim_id)
+        if word.standing is Standing.REJECTED:
+            gone.setdefault(word.control, set()).add(word.claim_id or word.answers[0].key)
+    return Counter(
+        {control: max(1, len(ids), made.get(control, 0)) - len(gone.get(control, ())) for control, ids in told.items()}
+    )
+
+
 def _claims_of(payer: Document) -> Iterator[Document]:
     for told in _rows(payer, "claimStatusTransactions"):
         for detail in _rows(told, "claimStatusDetails"):
@@ -98,6 +116,7 @@ def _word(claim: Document, by_payer: bool, key: str, said_at: str) -> ClaimWord 
     of_lines = (_line_at_the_door(line, rows, whole) for line, rows in lines)
     return ClaimWord(
         control=control.upper(),
+        claim_id=str(status.get("clearinghouseTraceNumber") or ""),
         by_payer=by_payer,
         standing=standing,
         service_date=_day(status.get("claimServiceDate") or status.get("claimServiceBeginDate")),

@@ -7,6 +7,7 @@ claim number; a claim that was turned away is gone and goes again as an original
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 
@@ -151,25 +152,36 @@ class Stedi:
     async def list_references(self, service_dates: tuple[str, str]) -> dict[str, tuple[int, int]] | None:
         """The claims of each day that stand, by Stedi's own 277CA reports: reference -> (units, cents), the sums of several.
 
-        A reference is whole where this run knows it, else as long as the control number tells it. What was sent twice under one
-        control number is one claim here: Stedi may report on a claim more than once.
+        A reference is whole where this run knows it, else as long as the control number tells it. Stedi may report on a claim
+        more than once, so claims of one control number are counted by their own ids, less those that were turned away.
         """
         since = date.fromisoformat(service_dates[0]) - _OVERLAP  # a clinic's day may begin before UTC's
-        wanted = {"direction": "INBOUND", "transactionSetIdentifier": "277", "from": f"{since}T00:00:00Z"}
-        words = [
-            word
-            async for page in self._api.listed(wanted)
-            for word in await self._words(page)
-            if service_dates[0] <= word.service_date <= service_dates[1]
-        ]
-        gone = {word.control for word in words if word.standing is Standing.REJECTED}
+        words = [word async for page in self._listed("INBOUND", "277", since) for word in await self._words(page)]
+        count = news.still_there(words, await self._made_since(since))
         days: dict[str, dict[str, tuple[ControlNumber, news.ClaimWord]]] = {}
         for word in reversed(words):  # oldest first
             named = ControlNumber.read(word.control)
-            if named is not None and not word.by_payer and word.control not in gone:
+            if named is not None and not word.by_payer and service_dates[0] <= word.service_date <= service_dates[1]:
                 days.setdefault(named.day, {})[word.control] = (named, word)
-        standing = (claim for day in days.values() for claim in still_standing((c[0].frequency, c) for c in day.values()))
-        return summed((word.control, self._whole.get(one.day, one.day), (one.units, _amount(word))) for one, word in standing)
+        standing = (
+            claim
+            for found in days.values()
+            for claim in still_standing((c[0].frequency, (*c, at)) for c in found.values() for at in range(count[c[1].control]))
+        )
+        return summed(
+            ((word.control, at), self._whole.get(named.day, named.day), (named.units, _amount(word)))
+            for named, word, at in standing
+        )
+
+    async def _made_since(self, since: date) -> Counter[str]:
+        """How many 837s Stedi made of claims, by control number: one each, and what failed is none."""
+        every = [one async for page in self._listed("OUTBOUND", "837", since) for one in page if one.status != "failed"]
+        named = {one.id: one.identifiers for one in every}
+        return Counter(control.strip().upper() for controls in named.values() for control in controls)
+
+    def _listed(self, direction: str, kind: str, since: date) -> AsyncIterator[list[Transaction]]:
+        wanted = {"direction": direction, "transactionSetIdentifier": kind, "from": f"{since}T00:00:00Z"}
+        return self._api.listed(wanted)
 
     async def answers(self, cursor: Mapping[str, str]) -> AsyncIterator[AnswerPage]:
         """The 277CA and 835 reports since the cursor, oldest first. For a token that Stedi forgot, a day is read again."""

@@ -13,6 +13,7 @@ import orjson
 import pytest
 from ptbridge_sandbox.biller_faults import Faults
 from ptbridge_sandbox.stedi import SandboxStedi
+from ptbridge_sandbox.stedi_words import report_277
 
 from ptbridge.delivery import RetryPolicy, deliver
 from ptbridge.destinations._stedi_document import ControlNumber, control_number, day_name, line_place
@@ -286,6 +287,35 @@ def test_a_claim_that_was_turned_away_is_not_listed_and_goes_again_as_an_origina
         assert (await made.destination.submit(mended)).disposition is Disposition.ACCEPTED
         assert await made.destination.list_references(DATES) == {REFERENCE: (3, 9000)}
         assert made.server.violations == []
+
+    play(work)
+
+
+def test_of_two_claims_of_one_number_the_one_that_stands_is_listed() -> None:
+    async def work(made: Scene) -> None:
+        sent = made.send(a_day())
+        await made.destination.submit(sent)
+        made.server.forget()
+        await made.destination.submit(sent)
+        assert await made.destination.list_references(DATES) == {REFERENCE: (6, 18000)}, "both are there"
+        made.server.payer_rejects(REFERENCE, "A7", "164")
+        assert await made.destination.list_references(DATES) == {REFERENCE: (3, 9000)}
+        made.server.payer_rejects(REFERENCE, "A3", "21")
+        assert await made.destination.list_references(DATES) == {}
+        made.server.violations.clear()  # two of a day, as was asked for
+
+    play(work)
+
+
+def test_a_report_that_comes_again_is_no_second_claim() -> None:
+    async def work(made: Scene) -> None:
+        await made.destination.submit(made.send(a_day()))
+        claim = made.server.live_claim(REFERENCE)
+        made.server._add("277", claim, report_277(claim, [("A2", "20")], by_payer=False))
+        assert await made.destination.list_references(DATES) == {REFERENCE: (3, 9000)}
+        made.server._add("837", claim, None)
+        made.server.transactions[-1]["status"] = "failed"
+        assert await made.destination.list_references(DATES) == {REFERENCE: (3, 9000)}, "an 837 that failed is no claim"
 
     play(work)
 
