@@ -64,6 +64,12 @@ def _address(text: str) -> str:
     return text
 
 
+def _door_or_folder(text: str) -> str:
+    if re.fullmatch(r"localhost|[\d.]+|\[[\da-fA-F:]+\]", text):
+        raise click.BadParameter(f"{text!r} has no port. Write it as 127.0.0.1:2575, or name a folder.")
+    return text
+
+
 # ---------------------------------------------------------------- the questions
 
 
@@ -134,7 +140,12 @@ _FIRST = {
         "How to prove who we are to the EMR", "private_key_jwt", lambda given: _asks_emr(given), choices=EMR_AUTH
     ),
     "client_id": Question("The client id that the EMR gave us", wanted=_has_client),
-    "listen": Question("Where to receive the EMR's messages", "127.0.0.1:2575", lambda given: standard(given) == "HL7 v2"),
+    "listen": Question(
+        "Where the EMR's messages come: host:port to listen on, or the folder that it writes them to",
+        "127.0.0.1:2575",
+        lambda given: standard(given) == "HL7 v2" and "drop_folder" not in given["emr_options"],
+        check=_door_or_folder,
+    ),
     "destination": Question("How charges go to the biller", "charge_api"),
 }
 _PLACE = {
@@ -175,6 +186,7 @@ _CLAIMS = {
     },
 }
 _LISTED = ("connector", "destination")
+_IS_ADDRESS = re.compile(r"[^/\s]+:\d+")  # else it is a folder
 
 
 def ask(given: Given) -> Given:
@@ -183,6 +195,8 @@ def ask(given: Given) -> Given:
     for key, question in _FIRST.items():
         if not answers[key] and question.wanted(answers):
             answers[key] = _one_of(key, question) if key in _LISTED else _answer(question)
+            if key == "listen" and not _IS_ADDRESS.fullmatch(answers[key]):
+                answers["emr_options"]["drop_folder"], answers[key] = answers[key], None
         if key == "connector":
             for name, text in _open_source_options(answers).items():
                 answers["emr_options"][name] = click.prompt(f"{name} ({text})", err=True)
@@ -271,7 +285,10 @@ def _claim_payer(payer: str) -> ClaimPayer:
 # ---------------------------------------------------------------- without a terminal
 
 
-_FLAGS = {"biller_folder": "--biller-folder or --biller-url"}
+_FLAGS = {
+    "biller_folder": "--biller-folder or --biller-url",
+    "listen": "--listen or --emr-option drop_folder=DIR",
+}
 
 
 def require(given: Given) -> Given:

@@ -54,12 +54,32 @@ def test_doctor_accepts_what_init_wrote(tmp_path: Path, capsys: pytest.CaptureFi
     assert any("no prices" in check["what"] for check in checks)
 
 
+def test_a_clinic_whose_emr_writes_messages_into_a_folder_needs_no_listener(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "ptbridge"
+    kept = {flag: value for flag, value in FLAGS.items() if flag not in ("--emr-url", "--client-id")}
+    words = [part for pair in kept.items() for part in pair]
+    words += ["--connector", "hl7v2", "--emr-option", "drop_folder=../messages"]
+    assert main(["init", "--config", str(folder), *words]) == 0
+    assert parse((folder / "clinics/northside.yaml").read_text()).data["source"]["options"] == {"drop_folder": "../messages"}
+    (folder / "secrets/biller_token").write_text("token")
+    (folder / "secrets/biller_token").chmod(0o600)
+    assert doctor(folder, capsys)[0] == 0
+    both = tmp_path / "both"
+    assert main(["init", "--config", str(both), *words, "--listen", "127.0.0.1:0"]) == 0
+    assert parse((both / "clinics/northside.yaml").read_text()).data["source"]["options"] == {
+        "drop_folder": "../messages",
+        "address": "127.0.0.1:0",
+    }
+
+
 def test_a_clinic_whose_emr_sends_messages_needs_no_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "ptbridge"
     kept = {flag: value for flag, value in FLAGS.items() if flag not in ("--emr-url", "--client-id")}
     words = [part for pair in kept.items() for part in pair]
     assert main(["init", "--config", str(folder), *words, "--connector", "hl7v2"]) == 2
-    assert "--listen" in capsys.readouterr().err and not folder.exists()
+    assert "--listen or --emr-option drop_folder=DIR" in capsys.readouterr().err and not folder.exists()
     assert main(["init", "--config", str(folder), *words, "--connector", "hl7v2", "--listen", "127.0.0.1:0"]) == 0
     clinic = parse((folder / "clinics" / "northside.yaml").read_text()).data
     assert clinic["source"] == {

@@ -280,6 +280,24 @@ def test_a_person_is_led_to_a_folder_that_doctor_accepts(tmp_path: Path, capsys:
     assert clinic["payers"] == [{"policy": "medicare_part_b", "ids": ["MCR-B"]}]
 
 
+@pytest.mark.parametrize(
+    ("told", "options"),
+    [
+        (["127.0.0.1", "127.0.0.1:2575"], {"address": "127.0.0.1:2575"}),
+        (["[::1]", "interface.oak.example:6661"], {"address": "interface.oak.example:6661"}),
+        (["../messages"], {"drop_folder": "../messages"}),
+        ([""], {"address": "127.0.0.1:2575"}),
+    ],
+)
+def test_messages_come_to_a_door_or_into_a_folder(tmp_path: Path, told: list[str], options: dict[str, str]) -> None:
+    answers = ["oak", "Oak Street Physical Therapy", "America/New_York", "1234567893", "hl7v2", *told]
+    answers += ["csv_drop", "outbox", ""]
+    code, shown = typed(tmp_path / "c", answers)
+    assert code == 0, shown
+    assert parse((tmp_path / "c/clinics/oak.yaml").read_text()).data["source"]["options"] == options
+    assert ("has no port" in shown) == (len(told) > 1)
+
+
 def test_an_option_that_should_not_be_forgotten_stands_in_the_file_as_a_comment(tmp_path: Path) -> None:
     words = ["--biller-folder", "outbox", *(word for option in X12 for word in ("--biller-option", option))]
     assert init(tmp_path / "c", "x12_837p", *words) == 0
