@@ -1,10 +1,13 @@
-"""Where the tests put their files: in memory, where the machine has room for them."""
+"""Where the tests put their files (in memory, where the machine has room for them), and retries that do not wait."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from functools import partial
 from pathlib import Path
+
+import pytest
 
 _MEMORY = Path("/dev/shm")
 _ROOM_BYTES = 4 << 30  # several times what a whole run leaves behind
@@ -17,3 +20,14 @@ def pytest_configure() -> None:
     """
     if _MEMORY.is_dir() and not os.statvfs(_MEMORY).f_flag & os.ST_NOEXEC and shutil.disk_usage(_MEMORY).free > _ROOM_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+
+@pytest.fixture
+def retried_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what becomes of a charge or a question. When it is asked again, the unit tests ask, in virtual time."""
+    from ptbridge import delivery
+    from ptbridge.wire import http
+
+    soon = partial(delivery.RetryPolicy, first_delay_seconds=0.01, max_delay_seconds=0.05, extra_calls_reserve=1e6)
+    monkeypatch.setattr("ptbridge.jobs.run.RetryPolicy", soon)
+    monkeypatch.setattr(http, "RetryPolicy", partial(http.RetryPolicy, first_backoff_seconds=0.01, max_backoff_seconds=0.05))

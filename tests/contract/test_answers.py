@@ -122,6 +122,7 @@ def test_a_feed_that_forgot_is_made_up_for_charge_by_charge(world: World) -> Non
     assert world.biller.requests["answers looked up"] == looked_up
 
 
+@pytest.mark.usefixtures("retried_at_once")
 def test_a_feed_that_fails_is_noted_and_the_run_goes_on(world: World) -> None:
     world.sync()
     world.biller.faults.html_answer = 1.0

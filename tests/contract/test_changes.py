@@ -336,6 +336,7 @@ def test_the_new_original_waits_until_the_void_is_accepted(limited: Any) -> None
     world.agrees()
 
 
+@pytest.mark.usefixtures("retried_at_once")
 def test_a_lost_answer_to_the_void_still_gives_one_new_original(limited: Any) -> None:
     world = limited("void-only")
     world.sync()

@@ -62,6 +62,7 @@ def test_doctor_tells_what_only_that_platform_can_say(platform: str, said: str, 
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.usefixtures("retried_at_once")
 def test_a_day_with_a_tenth_of_everything_going_wrong_ends_the_same(platform: str, tmp_path: Path) -> None:
     with at(platform, tmp_path / "config") as (world, server):
         server.faults = TransactionFaults(  # those of transactions are a FHIR server's alone

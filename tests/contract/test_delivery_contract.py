@@ -80,6 +80,7 @@ def test_D01_every_documented_line_has_one_fate_and_open_ones_show_their_age(wor
     assert waiting["state"] == "queued" and waiting["queued_at"] > 1.7e9 and waiting["next_at"]
 
 
+@pytest.mark.usefixtures("retried_at_once")
 def test_D02_at_no_moment_has_the_biller_two_live_charges_of_one_day(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The biller counts on every request, under lost answers, repeats and corrections."""
     seen: list[int] = []
@@ -124,6 +125,7 @@ def test_D03_whatever_is_not_sent_says_why_since_when_and_what_to_do(world: Worl
 # ---------------------------------------------------------------- push
 
 
+@pytest.mark.usefixtures("retried_at_once")
 def test_D10_key_and_bytes_are_on_the_disk_before_the_first_byte_and_stay_the_same(world: World) -> None:
     """The biller looks into the ledger's file while it is being asked: what it is sent is there, marked as being sent."""
     found: list[bool] = []
@@ -148,6 +150,7 @@ def test_D10_key_and_bytes_are_on_the_disk_before_the_first_byte_and_stay_the_sa
     assert world.biller.requests["replays"] > 0 and world.biller.requests["refused"] == 0, "same key, same bytes"
 
 
+@pytest.mark.usefixtures("retried_at_once")
 def test_D11_a_lost_answer_is_a_state_that_a_replay_or_a_look_up_settles(world: World) -> None:
     world.biller.faults.error_after_commit = 0.3
     report = world.sync()

@@ -195,6 +195,7 @@ def test_an_excluded_day_is_never_billed_and_counts_as_excluded(world: World) ->
     world.agrees()
 
 
+@pytest.mark.usefixtures("retried_at_once")
 def test_a_biller_that_loses_answers_gets_every_charge_once(world: World) -> None:
     world.biller.faults.lose_answer = 0.3
     report = world.sync()

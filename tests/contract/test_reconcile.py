@@ -79,6 +79,7 @@ def test_the_age_of_a_gap_is_counted_from_its_service_date() -> None:
 
 
 @pytest.mark.parametrize("fault", ["lose_answer", "error_after_commit", "html_answer", "wrong_reference", "answer_twice"])
+@pytest.mark.usefixtures("retried_at_once")
 def test_right_to_the_cent_while_answers_are_lost_and_after(world: World, fault: str) -> None:
     setattr(world.biller.faults, fault, 0.4)
     world.sync()
@@ -174,6 +175,7 @@ def _appointment(name: str, patient: str, start: str, status: str) -> dict[str, 
     }
 
 
+@pytest.mark.usefixtures("retried_at_once")
 def test_a_biller_that_is_away_hides_neither_the_columns_nor_the_other_clinics(world: World, capsys: Any) -> None:
     """A second clinic, first by its name, whose biller is dead: the first clinic's answers and difference are still told."""
     world.sync()

@@ -331,6 +331,7 @@ def heard(said: str, words: set[str]) -> list[str]:
     return [word for word in words if any(one in said for one in spelled(word))]
 
 
+@pytest.mark.usefixtures("retried_at_once")
 def test_S3_no_canary_in_logs_at_debug_status_alarms_or_tracebacks_whatever_fails(
     world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
