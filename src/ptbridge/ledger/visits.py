@@ -133,10 +133,9 @@ class Visits:
         known = self.find(clinic, source, visit_id)
         if known is None or known.state == "gone":
             return None
-        run = self._history.run_id
         self._connection.execute(
-            "UPDATE visit SET state = 'gone', reason = 'deleted-at-source', seen_run = ?, changed_run = ? WHERE id = ?",
-            (run, run, known.id),
+            "UPDATE visit SET state = 'gone', reason = 'deleted-at-source', seen_run = ? WHERE id = ?",
+            (self._history.run_id, known.id),
         )
         self._history.add(clinic, "visit", known.id, "gone")
         return known.day_id
@@ -147,14 +146,13 @@ class Visits:
         run = self._history.run_id
         if known:
             self._connection.execute(
-                "UPDATE visit SET state = ?, reason = ?, record_id = ?, record_sha256 = ?, seen_run = ?,"
-                " changed_run = ? WHERE id = ?",
-                (state, reason, record_id, digest, run, run, known.id),
+                "UPDATE visit SET state = ?, reason = ?, record_id = ?, record_sha256 = ?, seen_run = ? WHERE id = ?",
+                (state, reason, record_id, digest, run, known.id),
             )
             return known.id
         self._connection.execute(
-            "INSERT INTO visit (clinic, source, visit_id, state, reason, record_id, record_sha256, first_seen_at, seen_run,"
-            " changed_run) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO visit (clinic, source, visit_id, state, reason, record_id, record_sha256, first_seen_at, seen_run)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 record.clinic,
                 record.source,
@@ -164,7 +162,6 @@ class Visits:
                 record_id,
                 digest,
                 self._history.now(),
-                run,
                 run,
             ),
         )
