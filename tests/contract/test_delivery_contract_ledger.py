@@ -826,6 +826,22 @@ def test_D4_what_is_in_the_hold_window_is_not_late_and_waits_from_its_end_on(
     assert alarm["kind"] == "waiting" and " 5 hours" in alarm["text"]
 
 
+def test_D4_what_a_person_let_out_of_its_window_is_late_from_then_on(world: World) -> None:
+    """Nine hours in the window, then a biller that is away: it has waited for the biller since the person's word."""
+    words = 'changes: {hold_window_minutes: "600"}\nalarms: {waiting_hours: "4"}\n'
+    text = world.clinic_file.read_text("utf-8")
+    world.clinic_file.write_text(text + words, "utf-8")
+    world.sync()
+    with raw(world) as connection:
+        past = ", ".join(f"{name} = {name} - 9 * 3600" for name in ("queued_at", "window_until", "next_at"))
+        connection.execute(f"UPDATE submission SET {past}")
+    world.clinic_file.write_text(text.replace(world.biller.base_url, "http://127.0.0.1:9") + words, "utf-8")
+    jobs.retry(world.config, name="enc-0002", reason="now")
+    assert alarm_kinds(world) == []
+    (standing,) = jobs.status(world.config).values()
+    assert abs(standing["oldest"]["waiting_since"] - time.time()) < 600
+
+
 def test_D4_a_source_that_never_sent_anything_is_silent_since_the_first_run(world: World) -> None:
     text = world.clinic_file.read_text("utf-8")
     world.clinic_file.write_text(text + "alarms: {silence_hours: 26}\n", "utf-8")

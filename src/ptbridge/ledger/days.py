@@ -237,12 +237,15 @@ class Days:
         return bool(rows)
 
     def close_window(self, day: DayRow) -> bool:
-        """Let what waits in the hold window go with the next delivery. False when nothing does."""
-        before = self._connection.total_changes()
+        """Let what waits in the hold window go with the next delivery. False when nothing does.
+
+        It is queued from then on, or since its window was over: before that, it did not wait for the biller.
+        """
+        before, (_, now) = self._connection.total_changes(), self._history.moment()
         self._connection.execute(
-            "UPDATE submission SET window_until = NULL, next_at = queued_at"
-            " WHERE day_id = ? AND state = 'queued' AND window_until IS NOT NULL",
-            (day.id,),
+            "UPDATE submission SET window_until = NULL, queued_at = min(window_until, ?1), next_at = min(window_until, ?1)"
+            " WHERE day_id = ?2 AND state = 'queued' AND window_until IS NOT NULL",
+            (now, day.id),
         )
         return self._connection.total_changes() > before
 

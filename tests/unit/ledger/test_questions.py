@@ -362,6 +362,18 @@ def test_what_is_in_the_hold_window_does_not_wait_yet_and_then_since_the_windows
     assert accounts.oldest(CLINIC, queued + 7200)["waiting_since"] == queued + 60, "the one that has no window"
 
 
+@pytest.mark.parametrize(("closed", "since"), [(1800, 1800), (3600, 3600), (5400, 3600)])
+def test_what_a_person_let_out_of_its_window_waits_since_then_or_since_it_was_over(book, closed, since):
+    queued, day = book.now.timestamp(), book.visit("e1")
+    book.send(day, window_seconds=3600.0)
+    book.now = datetime.fromtimestamp(queued + closed, UTC)
+    with book.ledger.transaction():
+        assert book.ledger.days.close_window(book.row(day))
+    assert book.ledger.accounts.oldest(CLINIC, queued + 9000)["waiting_since"] == queued + since
+    outbox = book.ledger.outbox(CLINIC, PLATFORM)
+    assert outbox.next_due_at() == queued + since and len(outbox.due(now=queued + since, limit=9)) == 1
+
+
 def test_a_day_held_without_a_reason_is_counted_and_listed(book):
     day = book.visit("e1")
     book.judge(day, "held")
