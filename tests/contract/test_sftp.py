@@ -21,7 +21,7 @@ from ptbridge_sandbox.sftp_server import PASSWORD, USER, SftpSandbox
 from ptbridge import jobs
 from ptbridge.cli import checks
 from ptbridge.inbox import ClinicInbox
-from ptbridge.wire.sftp import staged_name
+from ptbridge.wire.sftp_folders import staged_name
 from tests.hl7_clinic import CLINIC, Hl7World, a_visit, dft, lakeside
 
 OLD = 1_790_000_000  # long before the test, so that a file counts as complete

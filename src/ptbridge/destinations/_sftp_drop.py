@@ -31,7 +31,8 @@ from ptbridge.ports import (
     DemandingDestination,
     Destination,
 )
-from ptbridge.wire.sftp import RemoteFolders, SftpServer, connect, staged_name
+from ptbridge.wire.sftp import SftpServer, connect
+from ptbridge.wire.sftp_folders import RemoteFolders, staged_name
 
 _UPLOADED = ".uploaded"  # endings of our notes, beside a file that waits
 _VANISHED, _ALTERED = ".vanished", ".altered"  # and of one that is not there, or not as it was written

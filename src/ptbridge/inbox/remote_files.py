@@ -10,7 +10,8 @@ from ptbridge.inbox import database
 from ptbridge.inbox.envelope import Rules
 from ptbridge.inbox.files import Taken, file_problems
 from ptbridge.inbox.inbox import Inbox
-from ptbridge.wire.sftp import RemoteFile, SftpServer, connect
+from ptbridge.wire.sftp import SftpServer, connect
+from ptbridge.wire.sftp_folders import RemoteFile
 from ptbridge.wire.sftp_inbound import InboundFolder, TakenNames
 
 

@@ -13,7 +13,8 @@ from ptbridge.jobs.extracts import extract_profile
 from ptbridge.specs.clinic import AuthSpec, ClinicSpec
 from ptbridge.specs.config import Config
 from ptbridge.wire.extract_folder import PATTERNS
-from ptbridge.wire.sftp import RemoteFile, SftpServer, connect, pinned, split_address, staged_name
+from ptbridge.wire.sftp import SftpServer, connect, pinned, split_address
+from ptbridge.wire.sftp_folders import RemoteFile, staged_name
 from ptbridge.wire.sftp_inbound import ERRORS, PROCESSED, InboundFolder, TakenNames
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ import orjson
 
 from ptbridge.errors import LedgerError, PeerRefused
 from ptbridge.wire.extract_folder import is_unfinished
-from ptbridge.wire.sftp import MAX_BYTES, RemoteFile, RemoteFolders
+from ptbridge.wire.sftp_folders import MAX_BYTES, RemoteFile, RemoteFolders
 
 PROCESSED, ERRORS = "processed", "errors"
 

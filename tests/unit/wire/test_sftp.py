@@ -11,7 +11,8 @@ import pytest
 from ptbridge_sandbox.sftp_server import PASSWORD, USER, SftpSandbox
 
 from ptbridge.errors import ConfigError, OutcomeUnknown, PeerRefused, PeerUnavailable, RecordError
-from ptbridge.wire.sftp import RemoteFolders, SftpServer, connect, is_staged, pinned, split_address, staged_name
+from ptbridge.wire.sftp import SftpServer, connect, pinned, split_address
+from ptbridge.wire.sftp_folders import RemoteFolders, is_staged, staged_name
 
 Session = Callable[[SftpSandbox, RemoteFolders], Awaitable[None]]
 
