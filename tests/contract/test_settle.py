@@ -141,11 +141,11 @@ def _listed(world: World) -> int:
     return asyncio.run(listed())
 
 
-def left_in_doubt(billed: Billed, *, arrives: bool) -> None:
+def left_in_doubt(billed: Billed, *, arrives: bool, window: str = "changes: {hold_window_minutes: '30'}") -> None:
     """What waits in the hold window leaves, or seems to; its answer is lost, and no look-up settles it."""
     world = billed.world
     text = world.clinic_file.read_text("utf-8")
-    policy(world, '{hold_window_minutes: "30"}')
+    world.clinic_file.write_text(f"{text.rstrip()}\n{window}\n", "utf-8")
     world.sync()
     world.clinic_file.write_text(text, "utf-8")
     (spec,) = world.config.clinics.values()
@@ -340,6 +340,30 @@ def test_D25_a_day_held_since_a_restore_is_as_a_person_saw_it(tmp_path: Path) ->
         billed.agrees()
 
 
+def test_D25_what_the_biller_had_is_settled_by_a_word_on_a_day_that_a_finding_holds(tmp_path: Path) -> None:
+    """Our receipts know of a correction since the backup; the biller never loaded it, and the note is open again."""
+    with at_any("hl7-files", tmp_path) as billed:
+        world = billed.world
+        world.sync()
+        file = backup(world)
+        world.store.edit_visit(VISIT, {"97112": 40}, bump_encounter=True)
+        world.sync()
+        restore(world, file)
+        edited(world, status="in-progress")
+        world.sync()
+        assert day(world)["reason"] == "DC03"
+        billed.written("1")
+        world.sync()
+        assert day(world)["reason"] == "DC03"
+        (answer,) = jobs.reconcile(world.config).values()
+        assert answer["agrees"], "the biller has what a person saw there"
+        edited(world, status="finished")
+        world.store.edit_visit(VISIT, {"97112": 55}, bump_encounter=True)
+        world.sync()
+        assert made(billed) == [("1", "accepted"), ("7", "accepted")]
+        billed.agrees()
+
+
 def test_D25_where_the_biller_cannot_be_asked_each_day_is_as_a_person_saw_it(tmp_path: Path) -> None:
     with at_any(SILENT, tmp_path) as billed:
         world = billed.world
@@ -430,7 +454,7 @@ def test_words_that_say_nothing(world: World) -> None:
     billed = Billed(world, lambda: _counted(world.books()))
     edited(world, status="in-progress")
     world.sync()
-    with pytest.raises(ConfigError, match="nothing of it was ever sent"):
+    with pytest.raises(ConfigError, match="as far as the ledger knows too"):
         billed.says("nothing")
     with pytest.raises(ConfigError, match="cannot have submission 1"):
         billed.says("1")
@@ -483,11 +507,94 @@ def test_what_was_shown_before_it_was_said_is_shown_no_longer(world: World) -> N
     left_in_doubt(billed, arrives=False)
     shown = billed.says("nothing")
     billed.written("nothing")
-    with pytest.raises(ConfigError, match="no held or sent treatment day"):
+    with pytest.raises(ConfigError, match="as far as the ledger knows too"):
         billed.says("nothing", apply=shown["name"], reason="again")
     world.sync()
     answer = billed.says("nothing", apply=shown["name"], reason="again")
     assert not answer["applied"] and "the biller says otherwise" in answer["contradicts"]
+
+
+def test_what_a_person_let_pass_stays_so(world: World) -> None:
+    """The clinic wants a correction confirmed, and it was: it is not asked again because its answer was lost."""
+    billed = Billed(world, lambda: _counted(world.books()))
+    few(world)
+    world.sync()
+    policy(world, "{confirm: [replacement]}")
+    world.store.edit_visit(VISIT, {"97112": 40}, bump_encounter=True)
+    world.sync()
+    assert day(world)["reason"] == "SB05"
+    jobs.confirm(world.config, VISIT, "as it should be", actor="owner")
+    text = world.clinic_file.read_text("utf-8")
+    world.clinic_file.write_text(text.replace("{confirm: [replacement]}", "\n  confirm: [replacement]"), "utf-8")
+    left_in_doubt(billed, arrives=False, window="  hold_window_minutes: '30'")
+    billed.written("1")
+    assert day(world)["decisions"][-1]["codes"] == "SB05 has:1 ok:replacement"
+    world.sync()
+    assert made(billed) == [("1", "accepted"), ("7", "replaced"), ("7", "accepted")]
+    billed.agrees()
+
+
+def test_what_was_purged_is_nobodys_word(world: World) -> None:
+    world.sync()
+    with Ledger.open(world.config.state) as ledger:
+        ledger._connection.execute("UPDATE treatment_day SET purged_at = '2026-11-20T00:00:00Z'")
+    with pytest.raises(ConfigError, match="was purged"):
+        Billed(world, lambda: 0).says("nothing")
+
+
+@pytest.mark.parametrize("name", ["csv_drop", SILENT])
+def test_a_wrong_word_is_taken_back_before_anything_is_sent(name: str, tmp_path: Path) -> None:
+    with at_any(name, tmp_path) as billed:
+        all_but_one(billed)
+        left_in_doubt(billed, arrives=True)
+        there = billed.units()
+        billed.written("nothing")
+        assert billed.says()["choices"][0]["what"] == "the original, not there, as was said before"
+        billed.written("1")
+        billed.world.sync()
+        assert made(billed) == [("1", "accepted")] and billed.units() == there
+        billed.agrees()
+
+
+def test_an_answer_about_what_is_not_there_is_a_difference(tmp_path: Path) -> None:
+    """The payer pays what a person has not found, and the day went again: nobody else would tell of the second charge."""
+    with at_any(SILENT, tmp_path) as billed:
+        world = billed.world
+        world.sync()
+        reference, key = str(day(world)["reference"]), day(world)["submissions"][0]["key"]
+        billed.written("nothing")
+        world.sync()
+        assert made(billed) == [("1", "replaced"), ("1", "accepted")]
+        news = Answer(key="era-1", stage=Stage.REMITTANCE, standing=Standing.PAID, submission_key=key)
+        with Ledger.open(world.config.state) as ledger:
+            ledger.answers.record(billed.clinic, billed.platform, AnswerPage(answers=(news,)))
+        (answer,) = jobs.reconcile(world.config).values()
+        (difference,) = answer["differences"]
+        assert answer["agrees"] is False and difference["reference"] == reference
+        assert "not there, as a person said" in difference["why"] and "ptbridge settle ID" in difference["do"]
+        assert main(["reconcile", "--config", str(world.folder)]) == 9
+
+
+def test_the_same_units_and_cents_are_told_apart_by_the_key(world: World) -> None:
+    """A correction of the diagnosis alone: what the biller lists is the same with and without it."""
+    billed = Billed(world, lambda: _counted(world.books()))
+    few(world)
+    world.sync()
+    edited_diagnosis(world)
+    left_in_doubt(billed, arrives=True)
+    assert "of submission 2 it says that it has it" in billed.refused("1")
+    billed.written("2")
+    billed.agrees()
+
+
+def edited_diagnosis(world: World) -> None:
+    def another(condition: dict[str, Any]) -> None:
+        condition["code"]["coding"][0]["code"] = "M54.2" if condition["code"]["coding"][0]["code"] != "M54.2" else "M25.511"
+
+    encounter = world.store.resource("Encounter", VISIT)
+    (first, *_) = [one["condition"]["reference"].partition("/")[2] for one in encounter["diagnosis"]]
+    world.store.edit("Condition", first, another)
+    edited(world, status="finished")
 
 
 def test_what_was_excluded_stays_so_when_nothing_is_there(world: World) -> None:

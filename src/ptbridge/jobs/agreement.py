@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from operator import itemgetter
@@ -133,7 +133,19 @@ async def agreement(ledger: Ledger, destination: Destination, clinic: str, dates
     compared = compare(live, theirs, waiting)
     for difference in compared["differences"]:
         difference |= _as_this_ledger_knows_it(ledger, clinic, difference)
-    return compared
+    return _with_disputed(compared, ledger.said.disputed(clinic, dates))
+
+
+def _with_disputed(compared: dict[str, Any], references: Sequence[str]) -> dict[str, Any]:
+    """And days of which the payer decided a charge that is not there by a person's word, whatever the lists say."""
+    if not references:
+        return compared
+    disputed = [{"reference": reference, "ours": None, "theirs": None, **_STEP[_DISPUTED]} for reference in references]
+    return {
+        **compared,
+        "agrees": False,
+        "differences": [*compared["differences"], *({**one, "why": _DISPUTED} for one in disputed)],
+    }
 
 
 def _as_people_said(theirs: Live, words: Mapping[str, tuple[int, int] | None]) -> None:
@@ -211,6 +223,7 @@ _COUNTED = ("charges", "units", "amount_cents")
 _MISSING = "missing at the biller: it was accepted and is not there now"
 _FOREIGN = "only at the biller: this ledger has no live charge of that reference"
 _CHANGED = "units or amount differ"
+_DISPUTED = "the payer has decided about a charge that is not there, as a person said"
 _MEND = "Mend what holds it (`ptbridge explain`); the next sync then settles it with what the biller has."
 _TAKEN_BACK = (
     "Ask who took it back: the biller, or ptbridge after the backup that this ledger was restored from. Then `ptbridge settle"
@@ -219,6 +232,11 @@ _TAKEN_BACK = (
 )
 _TAKE_OUT = "Have the biller take it out; `ptbridge explain` shows why nothing is billed."
 _STEP = {
+    _DISPUTED: {
+        "owner": "biller",
+        "do": "Look at the biller's again: it may have two charges of that day. Say what you see with `ptbridge settle ID`;"
+        " `ptbridge explain` shows the answer.",
+    },
     _MISSING: {
         "owner": "biller",
         "do": "Ask the biller who took it out; `ptbridge explain` shows when it was accepted. Where it is to be billed again:"

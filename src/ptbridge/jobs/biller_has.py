@@ -58,7 +58,7 @@ def biller_has(
     """
     _check(has, biller_id, payer_number, apply, reason)
     with Ledger.open(config.state) as ledger:
-        day = the_day(ledger, name, ("held", "sent"), "held or sent")
+        day = the_day(ledger, name, ("held", "sent", "open"), "held or sent")
         return asyncio.run(_asked(config, ledger, day, _Word(has, biller_id, payer_number), apply, reason.strip(), actor))
 
 
@@ -165,7 +165,7 @@ class _Saying:
         return [
             {
                 "has": str(one.revision),
-                "what": f"{_KIND[one.frequency.value]}, {'accepted' if one.state == 'accepted' else 'given up by delivery'}",
+                "what": f"{_KIND[one.frequency.value]}, {_STATE[one.state]}",
                 **({} if not one.makes_live else _lines(one.lines, one.units, one.amount_cents)),
             }
             for one in self._made
@@ -233,13 +233,15 @@ class _Saying:
 
     def _write_nothing(self) -> None:
         ledger, day = self._ledger, self._day
-        if not self._made and not ledger.restored.remembers(day.clinic, day.reference):
-            raise ConfigError(f"{day.reference}: nothing of it was ever sent, and the ledger knows that.")
+        may_be = any(one.state != "replaced" for one in self._made)
+        if not may_be and not ledger.restored.remembers(day.clinic, day.reference):
+            raise ConfigError(f"{day.reference}: the biller has nothing of it, as far as the ledger knows too.")
         ledger.said.has_nothing(day, self._who, closes_reference=not self._kit.destination.capabilities.replace)
 
     def _write_made(self, made: Made) -> Made:
         day, word = self._day, self._word
-        if made == self._live_made() and not (self.given_up or word.biller_id or word.payer_number):
+        unsettled = self.given_up or self._ledger.restored.remembers(day.clinic, day.reference)
+        if made == self._live_made() and not (unsettled or word.biller_id or word.payer_number):
             raise ConfigError(f"{day.reference}: that is what the ledger has as live; there is nothing to settle.")
         self._ledger.said.has(day, made, self._who, word.biller_id, word.payer_number)
         if self._now().standing == Standing.REJECTED:
@@ -285,6 +287,7 @@ class _Saying:
 
 
 _KIND = {"1": "the original", "7": "the replacement", "8": "the void"}
+_STATE = {"accepted": "accepted", "held": "given up by delivery", "replaced": "not there, as was said before"}
 
 
 def _follows(verdict: Verdict) -> dict[str, Any]:

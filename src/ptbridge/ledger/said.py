@@ -26,7 +26,8 @@ NOT_THERE, SEEN = "not-there", "seen-by-person"
 _MADE = """
 SELECT s.id, s.revision, s.frequency, s.state, s.content_sha256, s.units, s.amount_cents, w.body
 FROM submission s LEFT JOIN day_version w ON w.id = s.version_id
-WHERE s.day_id = ? AND s.state IN ('held', 'accepted') ORDER BY s.id
+WHERE s.day_id = ? AND (s.state IN ('held', 'accepted') OR s.state = 'replaced' AND EXISTS (
+  SELECT 1 FROM history h WHERE h.entity = 'submission' AND h.entity_id = s.id AND h.event = 'not-there')) ORDER BY s.id
 """
 _TAKEN = """
 UPDATE submission SET state = 'accepted', open = 0, hold_reason = NULL, destination_id = coalesce(?1, destination_id)
@@ -47,21 +48,31 @@ UPDATE treatment_day SET state = 'open', reason = NULL, held_since = NULL, dirty
  standing = NULL, payer_claim_number = NULL WHERE id = ?2
 """
 _REFERENCES = "SELECT reference FROM treatment_day WHERE id = ?1 UNION SELECT reference FROM submission WHERE day_id = ?1"
+_SPOKEN_OF = "FROM (SELECT DISTINCT day_id FROM decision WHERE kind = 'settle') n CROSS JOIN treatment_day d ON d.id = n.day_id"
 # The newest word about a day that no answer of the platform came after, by the order of the history.
-_BY_WORD = """
-SELECT coalesce(d.live_reference, d.reference), d.live_sha256 IS NOT NULL, d.live_units, d.live_cents
-FROM (SELECT day_id, max(id) AS id FROM decision WHERE kind = 'settle' GROUP BY day_id) n
-CROSS JOIN treatment_day d ON d.id = n.day_id
+_BY_WORD = f"""
+SELECT coalesce(d.live_reference, d.reference), d.live_sha256 IS NOT NULL, d.live_units, d.live_cents {_SPOKEN_OF}
 WHERE d.clinic = ?1 AND d.service_date BETWEEN ?2 AND ?3
  AND (SELECT max(h.seq) FROM history h WHERE h.entity = 'day' AND h.entity_id = d.id AND h.event = 'settle')
    > (SELECT coalesce(max(h.seq), 0) FROM submission s CROSS JOIN history h ON h.entity = 'submission' AND h.entity_id = s.id
       WHERE s.day_id = d.id AND h.event = 'accepted')
-"""
+"""  # noqa: S608
+# What the payer decided about something that is not there by a person's word, where that was heard since.
+_DISPUTED = f"""
+SELECT DISTINCT coalesce(d.live_reference, d.reference) {_SPOKEN_OF}
+CROSS JOIN submission s ON s.day_id = d.id AND s.state = 'replaced'
+CROSS JOIN answer a ON a.submission_id = s.id AND a.standing IN ('paid', 'denied')
+WHERE d.clinic = ?1 AND d.service_date BETWEEN ?2 AND ?3
+ AND EXISTS (SELECT 1 FROM history h WHERE h.entity = 'submission' AND h.entity_id = s.id AND h.event = 'not-there')
+ AND a.received_at > (SELECT max(h.at) FROM history h WHERE h.entity = 'day' AND h.entity_id = d.id AND h.event = 'settle')
+ORDER BY 1
+"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A submission that the biller may have: it was accepted, or delivery gave it up (`held`)."""
+    """A submission that the biller may have: it was accepted, or delivery gave it up (`held`). `replaced`: a person said that
+    it is not there."""
 
     id: int
     revision: int
@@ -119,6 +130,10 @@ class Said:
         rows = self._connection.execute(_BY_WORD, (clinic, *dates))
         return {str(reference): (units, cents) if live else None for reference, live, units, cents in rows}
 
+    def disputed(self, clinic: str, dates: tuple[str, str]) -> list[str]:
+        """References of days with these service dates of which the payer decided what is not there by a person's last word."""
+        return [str(reference) for (reference,) in self._connection.execute(_DISPUTED, (clinic, *dates))]
+
     def has(self, day: DayRow, one: Made, actor: str, biller_id: str | None = None, number: str | None = None) -> None:
         """The biller has exactly this submission: none that came after it, and none that delivery gave up.
 
@@ -164,5 +179,5 @@ class Said:
 
     def _set_aside(self, day: DayRow, these: Callable[[Made], bool], actor: str) -> None:
         for one in self.made(day):
-            if these(one):
+            if one.state != "replaced" and these(one):
                 set_aside(self._connection, self._history, day, one.id, NOT_THERE, actor)

@@ -50,9 +50,13 @@ def sound(book):
     assert not [problem for check in book.ledger.verify(key_of) for problem in check.problems]
 
 
-def events(book, day):
+def all_events(book, day):
     ids = [row[0] for row in book.connection.execute("SELECT id FROM submission WHERE day_id = ? ORDER BY id", (day,))]
-    return [(row["event"], row["actor"]) for one in ids for row in book.ledger.history.of("submission", one)][-1]
+    return [(row["event"], row["actor"]) for one in ids for row in book.ledger.history.of("submission", one)]
+
+
+def events(book, day):
+    return all_events(book, day)[-1]
 
 
 def live(book, day):
@@ -277,6 +281,61 @@ def test_what_people_said_last(book):
     says_again = given_up(book, both, body=b"2", frequency=Frequency.REPLACEMENT)
     says(book, says_again, 1)
     assert word(CLINIC, ALWAYS)[book.row(both).reference] == (2, 9000)
+
+
+def test_a_word_can_be_taken_back_by_another(book):
+    """Nothing; then it is there after all; then nothing again."""
+    day = given_up(book, book.visit("e1"))
+    nothing(book, day)
+    (one,) = made(book, day)
+    assert (one.state, one.revision) == ("replaced", 1)
+    says(book, day, 0)
+    assert live(book, day)[:3] == ("sent", 2, 9000) and states(book, day) == ["accepted"]
+    nothing(book, day)
+    assert book.row(day).live_sha256 is None and states(book, day) == ["replaced"]
+    assert [event for event, _ in all_events(book, day)].count(NOT_THERE) == 2
+    nothing(book, day)
+    assert [event for event, _ in all_events(book, day)].count(NOT_THERE) == 2, "said of it already"
+    sound(book)
+
+
+def test_what_was_replaced_unsent_was_never_there(book):
+    day = book.visit("e1")
+    book.send(day)
+    book.send(day, b"2")
+    assert made(book, day) == [] and states(book, day) == ["replaced", "queued"]
+
+
+def test_what_the_payer_decided_about_what_is_not_there_is_told(book):
+    day = book.sent("e1", on=3)
+    name = book.row(day).reference
+    book.hear("n0", Stage.REMITTANCE, Standing.PAID, destination_id="B-7")
+    book.now = book.now.replace(hour=3)
+    nothing(book, day)
+    disputed = book.ledger.said.disputed
+    assert disputed(CLINIC, ALWAYS) == [], "that was heard before"
+    book.now = book.now.replace(hour=4)
+    for number, standing in enumerate((Standing.REJECTED, Standing.ACCEPTED, Standing.PENDING)):
+        book.hear(f"n1{number}", Stage.PAYER, standing, destination_id="B-7")
+    assert disputed(CLINIC, ALWAYS) == [], "on its way there it may have been told late"
+    book.hear("n2", Stage.REMITTANCE, Standing.PAID, destination_id="B-7")
+    book.hear("n3", Stage.REMITTANCE, Standing.DENIED, destination_id="B-7", line=1)
+    assert disputed(CLINIC, ALWAYS) == disputed(CLINIC, ("2026-11-03", "2026-11-03")) == [name]
+    assert disputed("elm", ALWAYS) == disputed(CLINIC, ("2026-11-04", "9999")) == []
+    book.now = book.now.replace(hour=5)
+    nothing(book, day)
+    assert disputed(CLINIC, ALWAYS) == [], "somebody has looked again"
+
+
+def test_what_was_replaced_otherwise_is_disputed_by_nothing(book):
+    day = book.sent("e1")
+    book.send(day, b"2", Frequency.REPLACEMENT)
+    with book.ledger.transaction():
+        decided(book, day)
+    book.now = book.now.replace(hour=4)
+    book.hear("n1", Stage.REMITTANCE, Standing.PAID, destination_id="B-7")
+    book.connection.execute("UPDATE submission SET state = 'replaced', open = 0")
+    assert book.ledger.said.disputed(CLINIC, ALWAYS) == []
 
 
 def test_another_kind_of_decision_says_nothing_of_the_biller(book):
