@@ -273,7 +273,7 @@ def _choose(
     say = Say(
         confirm=frozenset(kit.clinic.changes.confirm),
         confirmed=frozenset(word.removeprefix("ok:") for word in released if word.startswith("ok:")) | by_excluding,
-        done_by_hand=about_this is not None and about_this.kind == "done",
+        done_by_hand=about_this is not None and about_this.kind == "done" and about_this.counts_at(row.revision),
         seen_there=seen_there,
     )
     if excluded:

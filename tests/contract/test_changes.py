@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -389,6 +390,28 @@ def test_what_a_person_had_the_biller_do_is_taken_over_and_never_sent(limited: A
     assert compared["agrees"] is False, "the sandbox biller was not told on the phone: what it still has is a difference"
     with pytest.raises(ConfigError, match="no held treatment day"):
         jobs.done(world.config, VISIT, "again")
+
+
+def test_what_was_made_by_hand_once_is_not_taken_for_made_again(limited: Any) -> None:
+    """Another price later: the biller was told on the phone of the first correction alone."""
+    world = limited("neither")
+    world.sync()
+    edit_minutes(world)
+    world.sync()
+    jobs.done(world.config, VISIT, "changed on the phone with the biller", actor="owner")
+    world.sync()
+    assert sent(world) == [("1", "accepted"), ("7", "accepted")]
+    for fees in (world.folder / "fees").iterdir():
+        fees.write_text(re.sub(r"(?m)^(97112,[^,]*),[0-9.]+", r"\1,99.00", fees.read_text("utf-8")), "utf-8")
+    scope = jobs.Scope(names=(VISIT,))
+    shown = jobs.rejudge(world.config, scope)
+    assert jobs.rejudge(world.config, scope, apply=shown["name"], reason="price list of March")["applied"]
+    world.sync()
+    assert (day(world)["state"], day(world)["reason"]) == ("held", "SB01")
+    assert sent(world) == [("1", "accepted"), ("7", "accepted")]
+    jobs.done(world.config, VISIT, "that too, on the phone", actor="owner")
+    world.sync()
+    assert day(world)["state"] == "sent" and sent(world)[2:] == [("7", "accepted")]
 
 
 def test_an_excluded_day_that_a_person_had_taken_back_stays_excluded(limited: Any) -> None:

@@ -28,6 +28,7 @@ from ptbridge.ledger import Ledger
 from ptbridge.model import Acknowledgement, Answer, Disposition, Stage, Standing
 from ptbridge.plan import key_of
 from ptbridge.ports import AnswerPage, Outcome
+from tests import limited_biller
 from tests.contract.test_changes import policy
 from tests.contract.test_hl7_main_job import point_to, receiving
 from tests.contract.test_restored_reconcile import held, taken_back_since_the_backup
@@ -540,6 +541,27 @@ def test_what_was_purged_is_nobodys_word(world: World) -> None:
         ledger._connection.execute("UPDATE treatment_day SET purged_at = '2026-11-20T00:00:00Z'")
     with pytest.raises(ConfigError, match="was purged"):
         Billed(world, lambda: 0).says("nothing")
+
+
+def test_where_nothing_can_be_replaced_what_follows_has_a_name_of_its_own(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a void there: the biller may not take a name twice."""
+    limited_biller.install(tmp_path / "plugin", monkeypatch)
+    text = world.clinic_file.read_text("utf-8")
+    limits = "  platform: limited_api\n  options: {can: void-only}\n"
+    world.clinic_file.write_text(text.replace("  platform: charge_api\n", limits), "utf-8")
+    billed = Billed(world, lambda: _counted(world.books()))
+    few(world)
+    world.sync()
+    there, reference = billed.units(), str(day(world)["reference"])
+    world.in_servers(lambda: world.biller.books.live.pop(reference))
+    world.biller.books._sorted = None
+    billed.written("nothing")
+    world.sync()
+    assert made(billed) == [("1", "replaced"), ("1", "accepted")] and billed.units() == there
+    assert reference not in world.biller.books.live
+    billed.agrees()
 
 
 @pytest.mark.parametrize("name", ["csv_drop", SILENT])

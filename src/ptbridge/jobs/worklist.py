@@ -11,7 +11,7 @@ import msgspec
 from ptbridge.coding.findings import PROPOSALS
 from ptbridge.errors import ConfigError
 from ptbridge.ledger import LETS_PASS, UNDONE, DayRow, Ledger
-from ptbridge.ledger.day_rows import EXCLUDED
+from ptbridge.ledger.day_rows import AT, EXCLUDED
 from ptbridge.ledger.judging import IN_DOUBT
 from ptbridge.ledger.restored import HELD_REASON
 from ptbridge.pipeline import MUST_BE_MENDED
@@ -121,7 +121,7 @@ def done(config: Config, name: str, reason: str, actor: str | None = None) -> di
         codes = holding_codes(ledger, day)
         if not codes or codes - {SB01, SB02}:
             raise ConfigError(f"{name}: it is no task for the biller alone ({day.reason}). `ptbridge changes` lists those.")
-        return write_decision(ledger, day, "done", codes, reason, actor)
+        return write_decision(ledger, day, "done", codes | {f"{AT}{day.revision}"}, reason, actor)
 
 
 def reopen(ledger: Ledger, clinics: Iterable[str], name: str | None, reason: str, actor: str | None) -> list[str]:

@@ -93,7 +93,7 @@ class Verdict:
     gone: bool = False  # what was live is no longer, and nothing is sent for it
 
 
-EXCLUDED = "excluded"
+EXCLUDED, AT = "excluded", "at:"
 LETS_PASS = ("release", "settle")  # kinds of decision whose codes are findings that a person lets pass
 
 
@@ -102,7 +102,8 @@ class Decision:
     """What a person decided, about which content and which finding codes: `release`, `exclude`, `retry`, `undo`, `done`,
     `settle`.
 
-    `EXCLUDED` among the codes: an earlier word about the same content excluded the day, and this one did not take it back.
+    `EXCLUDED` among the codes: an earlier word about the same content excluded the day, and this one did not take it back. One
+    that starts with `AT`: it is about what the day was after so many submissions, and about no later correction.
     """
 
     kind: str
@@ -115,6 +116,11 @@ class Decision:
     def excludes(self) -> bool:
         """Whether the day is never billed as it is."""
         return self.kind == "exclude" or EXCLUDED in self.codes
+
+    def counts_at(self, revision: int) -> bool:
+        """Whether it is about the day after so many submissions; what an older ledger kept does not say, and is."""
+        said = [code for code in self.codes if code.startswith(AT)]
+        return not said or f"{AT}{revision}" in said
 
 
 def shown_lines(page: Mapping[str, Any]) -> tuple[ShownLine, ...]:

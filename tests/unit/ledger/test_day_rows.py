@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ptbridge.ledger import DayRow, LiveCharge, Verdict
+from ptbridge.ledger import DayRow, Decision, LiveCharge, Verdict
 from ptbridge.model import ShownLine
 
 ROW = DayRow(
@@ -53,3 +53,10 @@ def test_a_verdict_that_says_no_more_bills_nothing_and_asks_for_nothing():
 
 def test_a_day_whose_reference_no_void_ended_is_of_the_first_generation():
     assert (ROW.generation, ROW.live_reference, ROW.live_frequency, ROW.stage, ROW.standing) == (0, None, None, None, None)
+
+
+@pytest.mark.parametrize(("codes", "counts"), [("SB01 at:2", True), ("SB01 at:22", False), ("SB01", True), ("", True)])
+def test_a_word_is_about_the_day_after_so_many_submissions(codes: str, counts: bool) -> None:
+    """What an older ledger kept does not say."""
+    said = Decision("done", b"v", frozenset(codes.split()), "by phone", "owner")
+    assert said.counts_at(2) is counts
