@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -418,6 +419,32 @@ def test_D14_an_open_breaker_asks_at_most_every_half_minute_and_clinics_of_one_b
     timed(tmp_path, scene)
 
 
+@pytest.mark.parametrize("taken", [False, True])
+def test_D14_errors_for_everybody_for_a_month_put_few_in_doubt_and_leave_nothing_to_retry(tmp_path: Path, taken: bool) -> None:
+    """A thousand charges, and a biller that answers 500 to each: before it takes a charge, or after it."""
+
+    async def scene(one: Timed) -> None:
+        for number in range(1000):
+            one.queue(number)
+        faults, quick = one.biller.faults, RetryPolicy(idle_seconds=0)
+        faults.busy, faults.busy_status, faults.error_after_commit = float(not taken), 500, float(taken)
+        for night in range(30):
+            report = await one.run(policy=quick, in_flight=8)
+            assert (report.ended, report.accepted, dict(report.held)) == ("failing", 0, {})
+            assert report.attempts <= (quick.error_answers + 8 if night == 0 else 1)
+            one.clock.ahead += DAY_SECONDS
+        assert set(one.states()) == {"queued", "in-doubt"} and one.states()["in-doubt"] <= quick.error_answers + 8 + 29
+        stood = len(one.biller.books.history)
+        assert stood == (one.states()["in-doubt"] if taken else 0)
+        faults.busy = faults.error_after_commit = 0.0
+        report = await one.run(policy=quick, in_flight=8)
+        assert one.states() == {"accepted": 1000} and (report.ended, report.look_ups > 10) == ("done", True)
+        created = [name for event, name, _ in one.biller.books.history if event == "created"]
+        assert len(created) == len(set(created)) == 1000, "each once; what had been taken was looked up"
+
+    timed(tmp_path, scene)
+
+
 def test_D15_effects_of_one_day_arrive_in_order_and_a_stuck_day_stops_only_itself(tmp_path: Path) -> None:
     async def scene(one: Timed) -> None:
         stuck = "pt-" + f"{1:024x}"
@@ -603,6 +630,22 @@ def test_a_refused_credential_is_one_line_keeps_queueing_and_resumes_by_itself(w
     token.write_text(good)
     assert world.sync().submissions_sent == 56
     assert not [alarm for alarm in jobs.status(world.config)["riverside-pt"]["alarms"] if alarm["kind"] == "refused"]
+    world.agrees()
+
+
+def test_a_biller_with_an_error_for_everything_is_told_with_exit_code_5_and_settled_by_the_next_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ptbridge.jobs.run.RetryPolicy", partial(RetryPolicy, idle_seconds=5, max_delay_seconds=0.05))
+    world.biller.faults.error_after_commit = 1.0
+    report = world.sync()
+    assert report.exit_code == 5 and report.delivery["ended"] == "failing"
+    assert report.errors == ["the biller answers everything with an error of its own (5xx); the next run asks again"]
+    waiting = Counter(row["state"] for row in jobs.status(world.config)["riverside-pt"]["waiting"])
+    assert set(waiting) == {"queued", "in-doubt"} and waiting["in-doubt"] < 25
+    world.biller.faults.error_after_commit = 0.0
+    report = world.sync()
+    assert report.exit_code != 5 and not report.waiting
     world.agrees()
 
 

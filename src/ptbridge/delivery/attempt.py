@@ -164,6 +164,9 @@ class Attempts:
             to_all = self._gate.is_busy
         elif answer.native_code != _TOO_EARLY:
             self._doubt_at[item.id] = now
+            if verdict.is_failure(answer):
+                self._gate.failing(item.id, self._clock.monotonic())
+                to_all = self._gate.is_busy
         return verdict.outcome(item, answer, waits, self._policy, now=now, to_all=to_all)
 
     def _unreached(self, item: OutboxItem, error: PeerUnavailable) -> Outcome:

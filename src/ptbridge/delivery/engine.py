@@ -130,12 +130,15 @@ class _Run:
         return "deadline" if self._clock.monotonic() >= self._deadline else None
 
     def _shut_out(self) -> str | None:
-        """Nobody may call, and the next run asks again: `breaker-open`, or `later` when the pause is longer than patience."""
+        """Nobody may call, and the next run asks again: `breaker-open`, or, when the pause is longer than patience, `failing`
+        or `later`."""
         if self._gate.wait_seconds(self._clock.monotonic()) == 0:
             return None  # one probe may pass
         if self._gate.is_open:
             return "breaker-open"
-        return "later" if self._gate.shut_seconds > self._policy.idle_seconds else None
+        if self._gate.shut_seconds <= self._policy.idle_seconds:
+            return None
+        return "failing" if self._gate.is_failing else "later"
 
     def _nothing_left(self) -> str | None:
         """`done` when the outbox is empty, `later` when what it has is due too late to wait for, else None."""

@@ -70,9 +70,12 @@ class Gate:
         self._unreachable: set[int] = set()
         self._busy: set[int] = set()
         self._in_vain = 0  # tries in a row without a connection
+        self._failed: set[int] = set()
+        self._errors = 0  # errors of the platform's own in a row
         self._shut_since = self._shut_until = 0.0
         self.is_open = False  # the breaker's word: open means that no calls pass
-        self.is_busy = False  # everybody is told to come back later
+        self.is_busy = False  # everybody is told to come back later, or meets an error
+        self.is_failing = False  # it is an error
 
     def suspect(self) -> None:
         """Begin with one call: what waits was not answered when it was last tried. Who is known to be busy is not away."""
@@ -82,7 +85,9 @@ class Gate:
         """The platform gave a clear answer: it is there and working."""
         self._there()
         self._busy.clear()
-        self.is_open = self.is_busy = False
+        self._failed.clear()
+        self._errors = 0
+        self.is_open = self.is_busy = self.is_failing = False
 
     def unreachable(self, item_id: int, now: float) -> None:
         """No connection for this item."""
@@ -108,14 +113,33 @@ class Gate:
         """The platform said to come back later, for this item."""
         self._there()
         self._busy.add(item_id)
-        if not self.is_busy:
-            self._shut_since = now
-        if self.is_open or self.is_busy:  # it was asked whether it works again, and does not
+        if self._is_asking:
             retry_after_seconds = max(retry_after_seconds, self._policy.probe_seconds)
         elif len(self._busy) < self._policy.busy_answers:
             return
-        self._shut_until = max(self._shut_until, now + retry_after_seconds)
-        self.is_open, self.is_busy = False, True
+        self._pause(now, retry_after_seconds)
+
+    def failing(self, item_id: int, now: float) -> None:
+        """The platform met an error of its own over this item (5xx), and may have taken it.
+
+        Where it does so for whatever comes, each further call would make one more doubt. Of few items, tries count as much.
+        """
+        self._errors += 1
+        self._failed.add(item_id)
+        if self._is_asking or (len(self._failed) > 1 and self._errors >= self._policy.error_answers):
+            self._pause(now, self._policy.probe_seconds)
+            self.is_failing = True
+
+    @property
+    def _is_asking(self) -> bool:
+        """It was asked whether it works again."""
+        return self.is_open or self.is_busy
+
+    def _pause(self, now: float, seconds: float) -> None:
+        if not self.is_busy:
+            self._shut_since = now
+        self._shut_until = max(self._shut_until, now + seconds)
+        self.is_open, self.is_busy, self.is_failing = False, True, False
 
     def wait_seconds(self, now: float) -> float:
         """How long nobody may call; 0 when calls may pass."""

@@ -12,9 +12,10 @@ class RetryPolicy:
     """When to try again and when to stop. All times in seconds.
 
     `max_attempts` bounds attempts that were answered (or lost); those that found no connection, a refused credential or a
-    platform that turned everybody away count by age only, since an outage is not the item's fault (a clearinghouse was away
-    for 37 days in 2024: a biller's outage must not turn every charge into a hold). `replays_before_look_up`: a key replayed
-    that often without an answer is looked up instead, because a platform may replay a saved 500 for ever (D11).
+    platform that turned everybody away, or had an error for everybody, count by age only, since an outage is not the item's
+    fault (a clearinghouse was away for 37 days in 2024: a biller's outage must not turn every charge into a hold).
+    `replays_before_look_up`: a key replayed that often without an answer is looked up instead, because a platform may replay
+    a saved 500 for ever (D11).
     """
 
     first_delay_seconds: float = 1.0
@@ -32,6 +33,7 @@ class RetryPolicy:
     probe_seconds: float = 30.0
     end_when_open: bool = True  # a sync run leaves the rest queued; False: probe until the deadline
     busy_answers: int = 5  # different items in a row told to come back: everyone pauses
+    error_answers: int = 10  # answers in a row that are errors of its own (5xx), to more than one item: everyone pauses
     stop_grace_seconds: float = 5.0  # after a stop, how long the calls in flight may take before they are in doubt (D29)
     longest_call_seconds: float = 300.0  # no call lasts longer; also how long after its start one may still take effect
     batch_limit: int = 20_000  # submissions in one file

@@ -13,7 +13,8 @@ from ptbridge.ports import Outcome
 class DeliveryReport:
     """Counts of one `deliver`. `held` is by reason. `ended` says why it stopped; `done` means that nothing waits.
 
-    `ended`: done, later (what is left is due too late to wait for), deadline, stopped, breaker-open, refused.
+    `ended`: done, later (what is left is due too late to wait for), deadline, stopped, breaker-open, refused, failing (the
+    platform has an error for everybody).
     `refusal` is the peer's refusal in our words (no secret).
     """
 

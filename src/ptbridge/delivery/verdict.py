@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 from ptbridge.delivery.policy import RetryPolicy
 from ptbridge.model import Acknowledgement, Disposition
 from ptbridge.ports import Capabilities, OutboxItem, Outcome
+
+_FAILURE = re.compile(r"5[0-9]{2}")
 
 
 class Step(StrEnum):
@@ -77,7 +80,7 @@ def outcome(
     """What the answer to one attempt means. An item in doubt stays so until an answer settles it.
 
     A busy answer to a replay says that *this* call was not taken; it says nothing about the earlier one. `to_all`: the
-    platform tells everybody to come back, so the answer says nothing about this item.
+    platform tells everybody to come back, or has an error for everybody, so the answer says nothing about this item.
     """
     if answer.disposition is Disposition.ACCEPTED:
         return Outcome(item=item, acknowledgement=answer)
@@ -134,6 +137,11 @@ def keep_doubt(item: OutboxItem, answer: Acknowledgement) -> Acknowledgement:
         retry_after_seconds=answer.retry_after_seconds,
         at=answer.at,
     )
+
+
+def is_failure(answer: Acknowledgement) -> bool:
+    """An error of the platform's own, 500 to 599: it says nothing of what became of the charge, nor of the charge."""
+    return answer.disposition is Disposition.IN_DOUBT and _FAILURE.fullmatch(answer.native_code) is not None
 
 
 def answered(item: OutboxItem) -> int:

@@ -62,6 +62,8 @@ def settle(
         report.delivery = {**asdict(delivered), "held": dict(delivered.held)}
         if delivered.ended == "breaker-open":
             report.errors.append("the biller could not be reached; what is queued goes with the next run")
+        if delivered.ended == "failing":
+            report.errors.append("the biller answers everything with an error of its own (5xx); the next run asks again")
     if report.dry_run:
         report.would_send, report.waiting = would_send(report.waiting, datetime.now(UTC)), []
         report.would_ask = list(would_ask(ledger, report.clinic, report.started_at))
