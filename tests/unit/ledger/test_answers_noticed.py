@@ -201,11 +201,13 @@ def test_news_of_nobody_is_told_under_these_names(book):
     book.hear("a1", Stage.PAYER, Standing.PAID, reference="somebody-elses", destination_id="X")
     assert book.ledger.standings.orphans(CLINIC) == [
         {
+            "id": 1,
             "reference": "somebody-elses",
             "destination_id": "X",
             "stage": "payer",
             "standing": "paid",
             "received_at": book.ledger.history.now(),
+            "seen": False,
             "codes": ["197"],
             "unreadable": None,
         }
