@@ -170,6 +170,10 @@ def test_an_answer_between_them_begins_the_count_anew() -> None:
     assert not gate.is_busy
     gate.failing(1, now=100.0)
     assert gate.is_busy, "the tenth try, not the tenth charge"
+    gate.answered()
+    for _ in range(20):
+        gate.failing(1, now=200.0)
+    assert not gate.is_busy, "one charge alone: the others were served meanwhile"
 
 
 @pytest.mark.parametrize(
