@@ -50,6 +50,7 @@ class Billed:
     world: World
     units: Callable[[], int]
     accept: Callable[[], Any] = lambda: None  # the payer takes what is live, and gives it a number
+    visit: str = VISIT
 
     @property
     def platform(self) -> str:
@@ -67,7 +68,7 @@ class Billed:
             assert not [problem for check in ledger.verify(key_of) for problem in check.problems]
 
     def says(self, has: str | None = None, **more: Any) -> dict[str, Any]:
-        return jobs.biller_has(self.world.config, VISIT, has, actor="owner", **more)
+        return jobs.biller_has(self.world.config, self.visit, has, actor="owner", **more)
 
     def written(self, has: str, **more: Any) -> dict[str, Any]:
         """Shown first, then written under the name that was shown."""
@@ -164,7 +165,7 @@ def left_in_doubt(billed: Billed, *, arrives: bool, window: str = "changes: {hol
             assert asyncio.run(submit(item.submission)).disposition is Disposition.ACCEPTED
         lost = Acknowledgement(disposition=Disposition.IN_DOUBT, native_code="no-way-to-know")
         outbox.finish((Outcome(item=item, acknowledgement=lost, hold_reason="in-doubt"),), now=time.time())
-    assert (day(world)["state"], day(world)["reason"]) == ("held", "in-doubt")
+    assert (day(world, billed.visit)["state"], day(world, billed.visit)["reason"]) == ("held", "in-doubt")
 
 
 def all_but_one(billed: Billed) -> None:
@@ -532,6 +533,31 @@ def test_what_a_person_let_pass_stays_so(world: World) -> None:
     assert day(world)["decisions"][-1]["codes"] == "SB05 has:1 ok:replacement"
     world.sync()
     assert made(billed) == [("1", "accepted"), ("7", "replaced"), ("7", "accepted")]
+    billed.agrees()
+
+
+@pytest.mark.parametrize("word", ["retry", "settle", "undo"])
+def test_a_released_finding_holds_the_day_no_second_time(world: World, word: str) -> None:
+    """Its answer was lost, or it was taken back for a while: what the person let pass is let pass."""
+    billed = Billed(world, lambda: _counted(world.books()), visit="enc-0063")
+    world.sync()
+    assert day(world, billed.visit)["reason"] == "PR01"
+    jobs.release(world.config, billed.visit, "agreed with the payer", actor="owner")
+    if word == "undo":
+        text = world.clinic_file.read_text("utf-8")
+        policy(world, '{hold_window_minutes: "30"}')
+        world.sync()
+        world.clinic_file.write_text(text, "utf-8")
+        jobs.undo(world.config, billed.visit, "wait")
+        jobs.retry(world.config, name=billed.visit, reason="now it may go")
+    else:
+        left_in_doubt(billed, arrives=True)
+        if word == "retry":
+            jobs.retry(world.config, name=billed.visit, reason="look again")
+        else:
+            billed.written("1")
+    world.sync()
+    assert (day(world, billed.visit)["state"], day(world, billed.visit)["reason"]) == ("sent", None)
     billed.agrees()
 
 

@@ -180,8 +180,8 @@ def _findings(ledger: Ledger, day: DayRow) -> list[dict[str, Any]]:
 
 
 def write_decision(ledger: Ledger, day: DayRow, kind: str, codes: set[str], reason: str, actor: str | None) -> dict[str, Any]:
-    """Keep the decision. What lets findings pass adds to an earlier one about the same content; only `undo` takes an exclusion
-    back.
+    """Keep the decision. What a person let pass of the same content stays let pass until it is excluded; only `undo` takes an
+    exclusion back.
     """
     if not reason.strip():
         raise ConfigError('a decision needs a reason: --reason "why".')
@@ -189,7 +189,7 @@ def write_decision(ledger: Ledger, day: DayRow, kind: str, codes: set[str], reas
     with ledger.transaction():
         before = ledger.days.standing_decision(day)
         if kind in LETS_PASS and before is not None and before.kind in LETS_PASS:
-            codes = codes | {code for code in before.codes if not code.startswith(HAS)}
+            codes = codes | {code for code in before.codes if not code.startswith((HAS, AT, EXCLUDED))}
         if kind not in ("undo", "exclude") and before is not None and before.excludes:
             codes = codes | {EXCLUDED}
         if kind == "retry":

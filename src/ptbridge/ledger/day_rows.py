@@ -94,7 +94,8 @@ class Verdict:
 
 
 EXCLUDED, AT = "excluded", "at:"
-LETS_PASS = ("release", "settle")  # kinds of decision whose codes are findings that a person lets pass
+# Kinds of decision whose codes are findings that a person lets pass: its own, and what an earlier one about the same let pass.
+LETS_PASS = ("release", "settle", "retry", "undo", "done")
 
 
 @dataclass(frozen=True, slots=True)
