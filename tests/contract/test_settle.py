@@ -310,6 +310,25 @@ def test_a_correction_of_what_is_gone_there_goes_as_one_original(name: str, tmp_
         billed.agrees()
 
 
+def test_what_the_payer_turned_away_is_not_there(tmp_path: Path) -> None:
+    """Its news would make an original of the next correction, beside what the biller is said to have."""
+    with at("claim_md", tmp_path / "config") as (world, server):
+        few(world)
+        billed = Billed(world, lambda: _counted(server.summary()))
+        world.sync()
+        reference = str(day(world)["reference"])
+        world.in_servers(lambda: (server.payer_accepts(reference), server.payer_rejects(reference, "A7", "164")))
+        world.sync()
+        assert day(world)["reason"] == "RJ01"
+        with pytest.raises(ConfigError, match="submission 1 was rejected before the payer had it"):
+            billed.says("1")
+        assert "it lists nothing of this day" in billed.refused("judged")
+        there = billed.units()
+        assert billed.written("nothing")["follows"]["frequency"] == "1"
+        world.sync()
+        assert made(billed) == [("1", "replaced"), ("1", "accepted")] and billed.units() > there
+
+
 # ---------------------------------------------------------------- restored
 
 
@@ -449,6 +468,10 @@ def test_what_is_on_its_way_is_nobodys_word(world: World) -> None:
     policy(world, '{hold_window_minutes: "30"}')
     world.sync()
     with pytest.raises(ConfigError, match="no held or sent treatment day"):
+        billed.says("1")
+    with Ledger.open(world.config.state) as ledger:
+        ledger._connection.execute("UPDATE treatment_day SET state = 'sent'")
+    with pytest.raises(ConfigError, match="something of it is on its way"):
         billed.says("1")
 
 

@@ -141,7 +141,7 @@ class Said:
         was said of it stays. A void that the biller has leaves nothing live.
         """
         last = max((other.id for other in self.made(day) if other.state == "accepted"), default=0)
-        self._set_aside(day, lambda other: other.id != one.id and (other.state == "held" or other.id > one.id), actor)
+        self._set_aside(day, lambda other: other.id > one.id or (other.id < one.id and other.state == "held"), actor)
         if (one.id, one.content_sha256) != (last, day.live_sha256):
             self._connection.execute(_TAKEN, (biller_id, one.id))
             self._connection.execute(_ANSWERED, (one.id, self._history.now(), SEEN))

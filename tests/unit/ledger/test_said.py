@@ -133,6 +133,38 @@ def test_what_is_live_stays_with_all_that_was_said_of_it(book):
     sound(book)
 
 
+def test_a_correction_that_is_live_keeps_what_a_person_said_of_it(book):
+    day = book.sent("e1")
+    book.send(day, b"2", Frequency.REPLACEMENT, units=3)
+    book.answer(destination_id="B-8")
+    says(book, day, 1, number="ICN9")
+    given_up(book, day, body=b"3", frequency=Frequency.REPLACEMENT, units=4)
+    says(book, day, 1)
+    assert live(book, day)[:5] == ("sent", 3, 13500, "7", "B-8") and book.row(day).payer_claim_number == "ICN9"
+    assert states(book, day) == ["accepted", "accepted", "replaced"] and SEEN not in dict(all_events(book, day))
+
+
+def test_the_same_content_under_an_older_number_is_that_one(book):
+    day = book.sent("e1")
+    for body in (b"2", b"1"):
+        book.send(day, body, Frequency.REPLACEMENT)
+        book.answer(destination_id="B-8")
+    says(book, day, 0)
+    assert live(book, day)[:4] == ("sent", 2, 9000, "1") and states(book, day) == ["accepted", "replaced", "replaced"]
+    sound(book)
+
+
+def test_what_was_given_up_before_it_is_not_there_either(book):
+    """Let go by a person, and in doubt a second time."""
+    day = given_up(book, book.visit("e1"))
+    with book.ledger.transaction():
+        book.ledger.days.decide(book.row(day), "release", "", "they have it not", "owner")
+    given_up(book, day, body=b"2")
+    says(book, day, 1)
+    assert states(book, day) == ["replaced", "accepted"]
+    sound(book)
+
+
 def test_what_came_after_it_is_not_there(book):
     """A correction that was accepted and then turned away: what it was to correct is where it was, with its number."""
     day = book.sent("e1")
@@ -212,11 +244,12 @@ def test_what_was_live_is_nothing_now(book, closes):
 
 def test_what_a_void_took_back_stays_as_it_was(book):
     day = book.sent("e1")
-    book.send(day, b"", Frequency.VOID)
-    book.answer()
-    given_up(book, day, body=b"3")
+    for body, frequency in ((b"", Frequency.VOID), (b"3", Frequency.ORIGINAL), (b"", Frequency.VOID)):
+        book.send(day, body, frequency)
+        book.answer()
+    given_up(book, day, body=b"5")
     nothing(book, day)
-    assert states(book, day) == ["accepted", "accepted", "replaced"]
+    assert states(book, day) == ["accepted", "accepted", "accepted", "accepted", "replaced"]
     sound(book)
 
 
