@@ -8,7 +8,7 @@ judged again from there (contracts D11, D17).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import apsw
@@ -78,7 +78,7 @@ class Made:
     revision: int
     frequency: Frequency
     state: str
-    content_sha256: bytes = field(repr=False)
+    content_sha256: bytes
     units: int
     amount_cents: int
     lines: tuple[ShownLine, ...]

@@ -101,7 +101,7 @@ def test_an_original_in_doubt_is_there(book):
         "received",
         "accepted",
     )
-    assert events(book, day) == (SEEN, "owner") and [one.id for one in book.ledger.days.dirty(CLINIC)] == [day]
+    assert events(book, day) == ("seen-by-person", "owner") and [one.id for one in book.ledger.days.dirty(CLINIC)] == [day]
     (sent,) = book.ledger.accounts.submissions_of(day)
     assert (sent["destination_id"], sent["hold_reason"], sent["last_answer"]) == ("B-9", None, f"accepted {SEEN} ")
     sound(book)
@@ -263,6 +263,18 @@ def test_what_is_there_is_none_of_what_was_given_up(book):
     assert live(book, day)[:5] == ("sent", 5, 22500, "7", "B-11") and states(book, day) == ["accepted", "replaced", "accepted"]
     assert book.ledger.accounts.submissions_of(day)[-1]["destination_id"] == "B-11"
     sound(book)
+
+
+def test_nothing_is_also_none_of_an_older_doubt(book):
+    day = given_up(book, book.visit("e1"))
+    with book.ledger.transaction():
+        book.ledger.days.decide(book.row(day), "release", "", "they have it not", "owner")
+    for body, frequency in ((b"2", Frequency.ORIGINAL), (b"", Frequency.VOID)):
+        book.send(day, body, frequency)
+        book.answer()
+    given_up(book, day, body=b"4")
+    nothing(book, day)
+    assert states(book, day) == ["replaced", "accepted", "accepted", "replaced"]
 
 
 @pytest.mark.parametrize("word", ["has", "live", "nothing", "named"])
