@@ -37,6 +37,17 @@ def test_the_highest_number_is_read_beside_a_writer_and_nothing_is_touched(book)
     assert {name for name in before if after[name] != before[name]} <= {"ledger.sqlite-shm"}
 
 
+def test_what_a_process_that_was_killed_left_in_its_log_counts_and_stays_there(book, tmp_path):
+    book.ledger.begin_run(CLINIC)
+    left = tmp_path / "left"
+    left.mkdir()
+    for name in ("ledger.sqlite", "ledger.sqlite-wal"):
+        (left / name).write_bytes((book.folder / name).read_bytes())
+    before = {path.name: path.read_bytes() for path in left.iterdir()}
+    assert highest_run(left) == 2
+    assert {name: (left / name).read_bytes() for name in before} == before
+
+
 def test_a_ledger_of_the_first_schema_is_read_and_left_at_it(tmp_path):
     path = tmp_path / "ledger.sqlite"
     path.write_bytes(gzip.decompress(V1.read_bytes()))
