@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ptbridge.ledger import DayRow, LiveCharge
@@ -217,6 +219,10 @@ def test_a_correction_in_two_steps_counts_what_it_sends_and_has_the_day_judged_a
     assert sent is not None and (sent.units, sent.amount_cents, sent.lines) == (3, 9000, 1), "97110 x3, and not 97161"
     assert found.judge_after and found.state == "queued" and found.action.startswith("replace what the biller has")
     assert found.action.endswith("; lines that change claims follow when the payer has it without them")
+    day = a_day(3)
+    unpriced = replace(day, charges=(day.charges[0], replace(day.charges[1], amount_cents=None)))
+    found = plan(a_row(), unpriced, destination, "test", LiveCharge(body=b""))  # type: ignore[arg-type]
+    assert found.submission is not None and found.submission.amount_cents == 9000, "a line without a price takes nothing off"
     destination.left = b""
     found = plan(a_row(), a_day(3), destination, "test", LiveCharge(body=b""))  # type: ignore[arg-type]
     assert found.submission is not None and found.submission.lines == 2 and not found.judge_after
