@@ -101,6 +101,7 @@ def test_an_original_in_doubt_is_there(book):
         "received",
         "accepted",
     )
+    assert NOT_THERE not in dict(all_events(book, day))
     assert events(book, day) == ("seen-by-person", "owner") and [one.id for one in book.ledger.days.dirty(CLINIC)] == [day]
     (sent,) = book.ledger.accounts.submissions_of(day)
     assert (sent["destination_id"], sent["hold_reason"], sent["last_answer"]) == ("B-9", None, f"accepted {SEEN} ")
