@@ -19,7 +19,7 @@ demo: $(READY) ## a clinic's day from a sandbox EMR to a sandbox biller, on this
 	@$(BIN)/ptbridge demo
 
 test: $(READY) ## run the tests
-	@$(BIN)/python -m pytest -n auto
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(READY) ## format, lint, strict types, import contracts
 	@$(BIN)/ruff format --check .

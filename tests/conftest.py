@@ -22,6 +22,15 @@ def pytest_configure() -> None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist asks it
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Half as many again as there are cores, of `-n auto`: many tests wait for another process, a retry or a stop."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores + (cores + 1) // 2
+
+
 @pytest.fixture
 def retried_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """For what becomes of a charge or a question. When it is asked again, the unit tests ask, in virtual time."""

@@ -66,7 +66,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sabotage", choices=SABOTAGES, default="", help="break ptbridge on purpose: rounds must fail")
     parser.add_argument("--seconds", type=float, default=120, help="start no further turn after so long (default 120)")
     parser.add_argument("--rounds", type=int, default=0, help="so many turns instead, whatever the time")
-    parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, help="so many side by side (default: one a core)")
+    cores = os.cpu_count() or 1
+    parser.add_argument(
+        "--at-once", type=int, default=cores + (cores + 1) // 2, help="so many side by side (default: 3 on 2 cores)"
+    )
     return parser.parse_args()
 
 

@@ -66,7 +66,7 @@ def test_plain_blocks_name_commands_and_options_that_exist() -> None:
 
 def test_what_the_demo_prints_is_what_the_readme_shows(tmp_path: Path) -> None:
     command = [sys.executable, "-P", "-m", "ptbridge", "demo", "--folder", str(tmp_path / "demo")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     (shown,) = [body for body in OF[""] if body.startswith("$ ptbridge sync")]
     rest = _of_any_day(done.stdout)

@@ -54,7 +54,7 @@ def test_the_wheel_alone_gives_the_demo(wheel: Path, tmp_path: Path) -> None:
     code += "from ptbridge.cli import main; sys.exit(main(['demo', '--json', '--folder', 'work']))"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), packages])}
     command = [sys.executable, "-S", "-P", "-c", code]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=180)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)
     assert outcome["visits"] >= 60 and outcome["biller"]["charges"] == 56 and outcome["biller"]["violations"] == []
