@@ -622,6 +622,7 @@ def test_a_wrong_word_is_taken_back_before_anything_is_sent(name: str, tmp_path:
         billed.written("nothing")
         assert billed.says()["choices"][0]["what"] == "the original, not there, as was said before"
         billed.written("1")
+        assert [one["codes"] for one in day(billed.world)["decisions"]] == ["has:nothing", "has:1"]
         billed.world.sync()
         assert made(billed) == [("1", "accepted")] and billed.units() == there
         billed.agrees()
