@@ -100,12 +100,12 @@ class Accounts:
     def held(self, clinic: str) -> Iterator[tuple[int, str, str | None, str | None, bytes]]:
         """Held days: row id, reference, reason, held since, judgement JSON; oldest service date first."""
         rows = self._connection.execute(
-            "SELECT d.id, d.reference, d.reason, d.held_since, w.body FROM treatment_day d INDEXED BY treatment_day_held"
-            " JOIN day_version w ON w.id = d.version_id WHERE d.clinic = ? AND d.state = 'held' ORDER BY d.service_date, d.id",
+            "SELECT id, reference, reason, held_since, version_id FROM treatment_day INDEXED BY treatment_day_held"
+            " WHERE clinic = ? AND state = 'held' AND version_id IS NOT NULL ORDER BY service_date, id",
             (clinic,),
         )
-        for day_id, reference, reason, since, body in rows:
-            yield day_id, reference, reason, since, unpack(body)
+        for day_id, reference, reason, since, version_id in rows:
+            yield day_id, reference, reason, since, self._judgement(version_id)
 
     def held_days(self, clinic: str) -> dict[str, int]:
         """How many treatment days are held for each reason: a reason is finding codes in order, or a word of the delivery's."""
@@ -125,20 +125,24 @@ class Accounts:
         """
         rows = self._connection.execute(_HELD_FIRST, (clinic, json.dumps(list(but)), since, limit)).fetchall()
         for reference, reason, held_since, version_id in rows:
-            ((body,),) = self._connection.execute("SELECT body FROM day_version WHERE id = ?", (version_id,))
-            yield str(reference), str(reason or ""), str(held_since or ""), unpack(body)
+            yield str(reference), str(reason or ""), str(held_since or ""), self._judgement(version_id)
 
     def judged_in(self, clinic: str, run_id: int) -> Iterator[tuple[str, str, str | None, bytes]]:
         """Days with a visit seen in this run: reference, state, reason, judgement JSON; by service date."""
         rows = self._connection.execute(
             # the run's visits lead (CROSS JOIN keeps the order): not one look at each day that there ever was
-            "SELECT d.reference, d.state, d.reason, w.body FROM (SELECT DISTINCT day_id FROM visit WHERE seen_run = ?) v"
-            " CROSS JOIN treatment_day d ON d.id = v.day_id JOIN day_version w ON w.id = d.version_id"
-            " WHERE d.clinic = ? ORDER BY d.service_date, d.id",
+            "SELECT d.reference, d.state, d.reason, d.version_id FROM (SELECT DISTINCT day_id FROM visit WHERE seen_run = ?) v"
+            " CROSS JOIN treatment_day d ON d.id = v.day_id WHERE d.clinic = ? AND d.version_id IS NOT NULL"
+            " ORDER BY d.service_date, d.id",
             (run_id, clinic),
         )
-        for reference, state, reason, body in rows:
-            yield reference, state, reason, unpack(body)
+        for reference, state, reason, version_id in rows:
+            yield reference, state, reason, self._judgement(version_id)
+
+    def _judgement(self, version_id: int) -> bytes:
+        """One by one, and not with the days: to put these in order SQLite would hold every judgement at once."""
+        ((body,),) = self._connection.execute("SELECT body FROM day_version WHERE id = ?", (version_id,))
+        return unpack(body)
 
     def quarantined(self, clinic: str) -> list[dict[str, str]]:
         """Records that cannot be read: visit id, reason, first seen."""

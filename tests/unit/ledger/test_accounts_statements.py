@@ -5,9 +5,11 @@ Each test puts the counterpart beside it that must not be counted: another clini
 
 from __future__ import annotations
 
+import secrets
 from datetime import timedelta
 from typing import Any
 
+import apsw
 import pytest
 
 from ptbridge.model import Disposition, Fate, Frequency, Stage, Standing
@@ -157,6 +159,19 @@ def test_a_run_judged_the_days_of_the_visits_that_it_saw_each_once(book, worklis
     assert [row[0] for row in found] == [book.row(worklist[name]).reference for name in ("first", "b", "a")]
     assert [b"NEWEST" in row[-1] for row in found] == [False, False, True]
     assert len(list(accounts.judged_in(OTHER, book.run))) == 1
+
+
+@pytest.mark.parametrize("which", ["held", "judged_in"])
+def test_days_are_put_in_order_without_their_judgements(book, which: str) -> None:
+    """With them, a first sync of 100,000 visits held 100 MB for a page that shows 2,000."""
+    for number in range(60):
+        hold(book, f"long-{number}", findings=[{"code": "DX01", "text": secrets.token_hex(100_000)}])
+    accounts = book.ledger.accounts
+    days = accounts.held(CLINIC) if which == "held" else accounts.judged_in(CLINIC, book.run)
+    before = apsw.memory_used()
+    apsw.memory_high_water(True)
+    assert next(days)[0]
+    assert apsw.memory_high_water() - before < 2_000_000, "one judgement and no more: 60 of them are 6 MB"
 
 
 def test_what_cannot_be_read_is_the_clinics_in_the_order_in_which_it_came(book) -> None:
