@@ -107,6 +107,28 @@ def test_an_emr_under_another_address_is_read_from_the_beginning_and_bills_nothi
     world.agrees()
 
 
+def test_another_emr_at_the_new_address_is_not_read_and_nothing_of_the_old_one_is_taken_back(world: World) -> None:
+    """Its visits have other ids: they would be billed beside the old ones, and these be voided as deleted."""
+    world.store.hide("Encounter", VISIT)
+    world.sync()
+    before = world.books()
+    encounters = [visit for visit in world.store.shelf("Encounter").by_id if visit != VISIT]
+    for visit in encounters:
+        world.store.hide("Encounter", visit)
+    world.store.reveal("Encounter", VISIT)
+    edit_clinic(world, world.emr.base_url, under_its_other_name(world.emr.base_url))
+    report = world.sync()
+    assert report.exit_code == 5 and report.submissions_sent == 0
+    assert "knows none of 20 visits" in report.errors[0] and "http://localhost:" in report.errors[0]
+    world.agrees()
+    assert world.books()["events"] == before["events"]
+    for visit in encounters[:1]:
+        world.store.reveal("Encounter", visit)
+    for visit in encounters[1:]:
+        world.store.delete("Encounter", visit)
+    assert world.sync().errors == [], "what a server says it deleted it has known"
+
+
 @pytest.mark.parametrize(
     ("base_url", "address"),
     [

@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, date, timedelta
 from typing import Any
 
+from ptbridge.errors import PeerError
 from ptbridge.model import SourceRecord
 from ptbridge.ports import Pulled
 from ptbridge.wire.fhir import Entry, Gone
@@ -36,6 +37,7 @@ PATIENT_TYPES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("ServiceRequest", ("subject",)),
     ("Patient", ()),
 )
+ASKED_OF_A_NEW_ADDRESS = 20  # visits; one that was deleted meanwhile may be among them
 NO_VISIT = (
     "it names no Encounter, and it fits no single visit of its patient, day and performer; link it to its visit in the EMR"
 )
@@ -80,6 +82,7 @@ class Walk:
 
     async def pulls(self) -> AsyncIterator[Pulled]:
         """All phases in order, then the batch that carries the cursor."""
+        await self._refuse_another_emr()
         fingerprint = await self.discovery.patients_fingerprint()
         rescan = self._rescan_due(fingerprint)
         async for entries in self._discovered(rescan):
@@ -94,6 +97,22 @@ class Walk:
         self._report_lost_lines()
         cursor = self._new_cursor(rescan, fingerprint)
         yield Pulled(cursor=cursor, gone=tuple(self.gone), unreadable=self._unreadable())
+
+    async def _refuse_another_emr(self) -> None:
+        """Whoever is read from the beginning, and is no stranger to the ledger, must know one of the visits that it has.
+
+        The visits of another EMR have other ids: they would be billed beside those that were sent, and these taken for deleted.
+        """
+        asked = self.client.recheck[:ASKED_OF_A_NEW_ADDRESS] if self.first_run else ()
+        for identity in asked:
+            if await self.client.fhir.read("Encounter", identity) is not None:
+                return
+        if asked:
+            raise PeerError(
+                f"{self.client.fhir.base_url} knows none of {len(asked)} visits that were read from this clinic's EMR before:"
+                " nothing was read. If the address is wrong, correct `source.base_url`. If it is another EMR, bring the old"
+                " address back, and give the new one a clinic file of its own, with `--since` its first day there."
+            )
 
     @property
     def first_run(self) -> bool:

@@ -321,8 +321,18 @@ def test_a_deleted_visit_is_told_and_one_that_only_moved_is_not(bench, tools):
 
 
 def test_a_server_that_shows_nothing_declares_nothing_gone_by_404(bench, tools):
+    bench.pull()
     pulled = bench.pull(full_rescan=True, recheck=("enc-1",))
     assert [gone for one in pulled for gone in one.gone] == []
+
+
+def test_a_server_without_a_cursor_that_knows_none_of_our_visits_is_another_emr(bench, tools):
+    """Billed beside the old ones its visits would be charged twice, and the old ones be taken for deleted."""
+    tools.visit(bench.server, 9)
+    known = tuple(f"enc-{number}" for number in range(30))
+    with pytest.raises(PeerError, match=r"knows none of 20 visits .* `source.base_url`"):
+        bench.pull(recheck=known[10:])
+    assert tools.keys(bench.pull(recheck=known)) == ["enc-9"]
 
 
 def test_since_bounds_the_first_run_by_civil_day(bench, tools):
