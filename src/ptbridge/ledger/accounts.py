@@ -139,7 +139,7 @@ class Accounts:
         for reference, state, reason, version_id in rows:
             yield reference, state, reason, self._judgement(version_id)
 
-    def _judgement(self, version_id: int) -> bytes:
+    def _judgement(self, version_id: apsw.SQLiteValue) -> bytes:
         """One by one, and not with the days: to put these in order SQLite would hold every judgement at once."""
         ((body,),) = self._connection.execute("SELECT body FROM day_version WHERE id = ?", (version_id,))
         return unpack(body)
