@@ -642,7 +642,8 @@ def test_a_biller_with_an_error_for_everything_is_told_with_exit_code_5_and_sett
     assert report.exit_code == 5 and report.delivery["ended"] == "failing"
     assert report.errors == ["the biller answers everything with an error of its own (5xx); the next run asks again"]
     waiting = Counter(row["state"] for row in jobs.status(world.config)["riverside-pt"]["waiting"])
-    assert set(waiting) == {"queued", "in-doubt"} and waiting["in-doubt"] < 25
+    assert set(waiting) == {"queued", "in-doubt"}
+    assert waiting["in-doubt"] <= 10 + 16, "ten in a row, and what was in flight beside them"
     world.biller.faults.error_after_commit = 0.0
     report = world.sync()
     assert report.exit_code != 5 and not report.waiting

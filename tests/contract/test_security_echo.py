@@ -248,9 +248,11 @@ def test_S3_a_platform_that_repeats_what_it_was_sent_is_repeated_nowhere(platfor
         words = canaries_of(world)
         address, echo = stack.enter_context(echoing(words))
         world.clinic_file.write_text(world.clinic_file.read_text("utf-8").replace(url, address), "utf-8")
-        seen = looked_at(world)
-        if echo.asked <= 60:  # a run on which all goes wrong asks little
+        seen = ""
+        for _ in range(4):  # a run on which all goes wrong asks little
             seen += looked_at(world)
+            if echo.asked > 60:
+                break
         assert echo.asked > 60, "it was asked, and answered"
     assert heard(seen, words) == []
 
