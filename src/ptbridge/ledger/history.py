@@ -11,11 +11,9 @@ from datetime import datetime
 import apsw
 
 from ptbridge.ledger.chain import link
+from ptbridge.ledger.database import write_many
 
-_INSERT = (
-    "INSERT INTO history (seq, at, run_id, clinic, entity, entity_id, event, detail, actor, digest)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
+_INSERT = "INSERT INTO history (seq, at, run_id, clinic, entity, entity_id, event, detail, actor, digest) VALUES {rows}"
 _Kept = tuple[str, int, str, str, int, str, str, str]  # a row without its number
 
 
@@ -63,7 +61,7 @@ class History:
             digest = link(digest, row)
             rows.append((*row, digest))
         with self._connection:
-            self._connection.executemany(_INSERT, rows)
+            write_many(self._connection, _INSERT, rows)
             self._connection.execute("UPDATE history_head SET seq = ?, digest = ?", (seq, digest))
         self._head = seq, digest
         self._kept = []

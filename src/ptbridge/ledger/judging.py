@@ -9,23 +9,28 @@ from typing import TypeVar
 import apsw
 
 from ptbridge.ledger.chain import Row
-from ptbridge.ledger.database import PLAIN_BYTES, pack, unpack
+from ptbridge.ledger.database import PLAIN_BYTES, pack, unpack, write_many
 from ptbridge.ledger.day_rows import DayRow, Verdict
 from ptbridge.ledger.history import History
 from ptbridge.ledger.live import free, make_live
 from ptbridge.model import Frequency, Submission
 
-_VERSION = "INSERT INTO day_version (day_id, run_id, judged_at, content_sha256, body) VALUES (?, ?, ?, ?, ?)"
+_VERSION = "INSERT INTO day_version (day_id, run_id, judged_at, content_sha256, body) VALUES {rows}"
 _JUDGED = """
-UPDATE treatment_day SET state = ?, dirty = 0, reason = ?, held_since = ?, version_id = ?, payer = ?, discipline = ?, lines = ?,
- units = ?, amount_cents = ?, revision = ?, visit_types = ?, authorization_number = ? WHERE id = ?
+WITH judged (state, reason, held_since, version_id, payer, discipline, lines, units, amount_cents, revision, visit_types,
+ authorization_number, day_id) AS (VALUES {rows})
+UPDATE treatment_day SET state = judged.state, dirty = 0, reason = judged.reason, held_since = judged.held_since,
+ version_id = judged.version_id, payer = judged.payer, discipline = judged.discipline, lines = judged.lines,
+ units = judged.units, amount_cents = judged.amount_cents, revision = judged.revision, visit_types = judged.visit_types,
+ authorization_number = judged.authorization_number
+FROM judged WHERE treatment_day.id = judged.day_id
 """
 _QUEUE = """
 INSERT INTO submission (clinic, destination, day_id, key, reference, order_key, revision, frequency, content_sha256, media_type,
  service_date, lines, units, amount_cents, run_id, state, open, queued_at, next_at, version_id, closes_reference, judge_after,
- window_until, by_hand) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ window_until, by_hand) VALUES {rows}
 """
-_BODY = "INSERT INTO submission_body (submission_id, body) VALUES (?, ?)"
+_BODY = "INSERT INTO submission_body (submission_id, body) VALUES {rows}"
 _WAITS = """
 SELECT s.id, s.frequency, s.reference, b.body FROM submission s JOIN submission_body b ON b.submission_id = s.id
 WHERE s.day_id = ? AND s.state = 'queued'
@@ -76,7 +81,8 @@ class Judging:
         judged = [(day, self._unless_given_up(day, verdict)) for day, verdict in judged]
         at, now = self._history.moment()
         run = self._history.run_id
-        self._connection.executemany(
+        write_many(
+            self._connection,
             _VERSION,
             [(day.id, run, at, verdict.visits_sha256, pack(verdict.body, plain_to=PLAIN_BYTES)) for day, verdict in judged],
         )
@@ -88,7 +94,8 @@ class Judging:
         ]
         self._queue(queued, now)
         revisions = {day.id: submission.revision for day, _, submission, _ in queued}
-        self._connection.executemany(
+        write_many(
+            self._connection,
             _JUDGED,
             [
                 _standing(day, verdict, version_id, at, revisions.get(day.id, day.revision))
@@ -192,10 +199,10 @@ class Judging:
         if not queued:
             return
         run = self._history.run_id
-        self._connection.executemany(_QUEUE, [_row(*one, run, now) for one in queued])
+        write_many(self._connection, _QUEUE, [_row(*one, run, now) for one in queued])
         first = self._first_of(len(queued))
         bodies = [(id_, pack(submission.body, plain_to=PLAIN_BYTES)) for id_, (_, _, submission, _) in enumerate(queued, first)]
-        self._connection.executemany(_BODY, bodies)
+        write_many(self._connection, _BODY, bodies)
         for id_, (day, verdict, submission, _) in enumerate(queued, first):
             event = "by-hand" if verdict.by_hand else _QUEUED_AS[submission.frequency]
             self._history.add(day.clinic, "submission", id_, event, submission.key)

@@ -9,6 +9,8 @@ from typing import Any
 import apsw
 import msgspec
 
+from ptbridge.ledger.database import write_many
+
 # What was accepted, in the order given; the last column tells whether a visit has moved away from the day.
 _ACCEPTED = """
 SELECT s.id, s.day_id, s.frequency, s.content_sha256, s.units, s.amount_cents, s.reference, s.judge_after, s.closes_reference,
@@ -16,9 +18,12 @@ SELECT s.id, s.day_id, s.frequency, s.content_sha256, s.units, s.amount_cents, s
 FROM json_each(?) accepted CROSS JOIN submission s ON s.id = accepted.value
 """
 _LIVE = """
-UPDATE treatment_day SET reason = NULL, held_since = NULL, state = 'sent', live_sha256 = ?, live_id = coalesce(?, live_id),
- live_units = ?, live_cents = ?, live_reference = ?, live_frequency = ?, stage = 'received', standing = 'accepted',
- payer_claim_number = NULL, dirty = max(dirty, ?) WHERE id = ?
+WITH live (sha256, named, units, cents, reference, frequency, judge, day_id) AS (VALUES {rows})
+UPDATE treatment_day SET reason = NULL, held_since = NULL, state = 'sent', live_sha256 = live.sha256,
+ live_id = coalesce(live.named, live_id), live_units = live.units, live_cents = live.cents, live_reference = live.reference,
+ live_frequency = live.frequency, stage = 'received', standing = 'accepted', payer_claim_number = NULL,
+ dirty = max(dirty, live.judge)
+FROM live WHERE treatment_day.id = live.day_id
 """
 _VOIDED = """
 UPDATE treatment_day SET reason = NULL, held_since = NULL, state = iif(?1, 'open', 'voided'), dirty = max(dirty, ?1),
@@ -50,7 +55,7 @@ def make_live(connection: apsw.Connection, accepted: Sequence[tuple[int, str | N
                 free(connection, day_id)
             continue
         days = [(s[3], named[s[0]], s[4], s[5], s[6], s[2], s[7], s[1]) for s in some]
-        connection.executemany(_LIVE, days)
+        write_many(connection, _LIVE, days)
         if kind == _LEFT:
             connection.executemany(_MOVED, [(day[-1],) for day in days])
 

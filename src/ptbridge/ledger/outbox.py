@@ -12,7 +12,7 @@ import apsw
 
 from ptbridge.errors import LedgerFull
 from ptbridge.ledger.answers import Answers
-from ptbridge.ledger.database import transaction, unpack
+from ptbridge.ledger.database import transaction, unpack, write_many
 from ptbridge.ledger.history import History
 from ptbridge.ledger.live import make_live
 from ptbridge.model import Disposition, Frequency, Submission
@@ -62,9 +62,13 @@ UPDATE submission SET next_at = 0 WHERE clinic = ? AND destination = ? AND open 
 _FREQUENCY = {one.value: one for one in Frequency}
 _ANSWER = """
 INSERT INTO acknowledgement (submission_id, attempt, at, disposition, native_code, native_text, destination_id)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+VALUES {rows}
 """
-_ACCEPTED = "UPDATE submission SET state = 'accepted', open = 0, destination_id = ?, accepted_run = ? WHERE id = ?"
+_ACCEPTED = """
+WITH accepted (id, named, run) AS (VALUES {rows})
+UPDATE submission SET state = 'accepted', open = 0, destination_id = accepted.named, accepted_run = accepted.run
+FROM accepted WHERE submission.id = accepted.id
+"""
 
 
 class LedgerOutbox:
@@ -185,7 +189,7 @@ class LedgerOutbox:
 
     def _finish(self, outcomes: tuple[Outcome, ...]) -> None:
         at, _ = self._history.moment()
-        self._connection.executemany(_ANSWER, [_answer(outcome, at) for outcome in outcomes])
+        write_many(self._connection, _ANSWER, [_answer(outcome, at) for outcome in outcomes])
         accepted = [
             (outcome.item.id, outcome.acknowledgement.destination_id)
             for outcome in outcomes
@@ -200,7 +204,7 @@ class LedgerOutbox:
 
     def _accepted(self, accepted: list[tuple[int, str | None]]) -> None:
         run = self._history.run_id
-        self._connection.executemany(_ACCEPTED, [(named, run, id_) for id_, named in accepted])
+        write_many(self._connection, _ACCEPTED, [(id_, named, run) for id_, named in accepted])
         self._connection.execute(_SERVED, (self._clinic, self._destination))
         make_live(self._connection, accepted)
         Answers(self._connection, self._history).became_live([id_ for id_, _ in accepted])
