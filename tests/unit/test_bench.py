@@ -110,7 +110,7 @@ def test_pushed_days_are_all_at_the_biller_and_never_faster_than_configured():
 def test_the_ledger_bench_takes_every_day_to_accepted(tmp_path, group):
 
     with Ledger.open(tmp_path) as books:
-        days = ledger.new_days(books, 20)
+        days = ledger.judged(ledger.new_days(books, 20))
         ledger.through(books, days, group)
         assert books.accounts.days_by_state(clinic.CLINIC)["sent"]["days"] == 20
         assert books.accounts.waiting(clinic.CLINIC) == []
